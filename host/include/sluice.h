@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Sluice's public interface: open a model, evaluate tokens, sample, convert, list devices.
+ *
+ * Every function that can fail returns 0 or a negative enum sl_err; results go through
+ * out-parameters, written only on success. The reason for a failure is one line of text, kept per
+ * thread: sl_error_message(). The library never prints and never exits.
+ * Objects belong to the caller from a successful open to the matching close; close takes T **,
+ * accepts NULL and partly built objects, and nulls the pointer.
+ * One object is used by one thread at a time; different objects may be used by different threads.
+ */
+#ifndef SLUICE_H
+#define SLUICE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum sl_err {
+    SL_OK = 0,
+    SL_ERR_NOMEM = -1,
+    SL_ERR_IO = -2,          /* the operating system refused: open, read, write, full disk */
+    SL_ERR_FORMAT = -3,      /* a file is not what it says it is */
+    SL_ERR_SHAPE = -4,       /* a tensor or a parameter does not fit the model */
+    SL_ERR_ABI = -5,         /* host and core were built from different contracts */
+    SL_ERR_DEVICE = -6,      /* the device answered with an error */
+    SL_ERR_TIMEOUT = -7,     /* the device did not answer before the deadline */
+    SL_ERR_RANGE = -8,       /* a number is not finite or not representable */
+    SL_ERR_USAGE = -9,       /* the caller asked for something that does not exist */
+    SL_ERR_UNSUPPORTED = -10,/* a known thing that this build or model cannot do */
+    SL_ERR_INTERRUPTED = -11 /* the progress callback asked to stop */
+};
+
+/* The thread's last failure as one line, "what: why", without a newline. Never NULL. */
+const char *sl_error_message(void);
+/* What the user could do about it, or "" when nothing is known. Never NULL. */
+const char *sl_error_hint(void);
+/* Upper-case name of a code without the SL_ERR_ prefix ("FORMAT"). */
+const char *sl_err_name(int err);
+
+/* Called now and then by long work; done <= total, `what` names the current item. Return true to go
+ * on, false to stop the work with SL_ERR_INTERRUPTED. */
+typedef bool (*sl_progress_fn)(void *user, const char *what, uint64_t done, uint64_t total);
+
+/* ---- model ---------------------------------------------------------------------------------- */
+
+struct sl_model;
+
+struct sl_model_params {
+    const char *path;         /* checkpoint directory (config.json + safetensors) or converted store */
+    bool exact;               /* plain fp32 on the CPU; needs a checkpoint, not a store */
+    const char *format;       /* experts: "nf4" "int4" "mxfp4" "q8" "fp8"; NULL: "q8". Ignored for a store */
+    const char *format_dense; /* Q/K/V/O and LM head; NULL: "q8". Ignored for a store */
+    const char *device;       /* "csim" ...; NULL: the default device. Ignored when exact */
+    unsigned n_threads;       /* 0: one per online CPU */
+    sl_progress_fn progress;  /* may be NULL */
+    void *progress_user;
+};
+
+int sl_model_open(struct sl_model **out, const struct sl_model_params *params);
+void sl_model_close(struct sl_model **model);
+
+/* Facts for `info` and for the session's caller. Strings live as long as the model. */
+struct sl_model_info {
+    const char *architecture; /* "hunyuan-large" "hunyuan-a13b" "yuan2-m32" */
+    const char *format, *format_dense, *device; /* "exact" paths: "-" */
+    uint32_t n_layer, d_model, n_head, n_kv_head, head_dim, d_ff, n_expert, n_expert_used;
+    uint32_t n_shared_expert, n_vocab, n_ctx_train, cla_factor;
+    uint64_t n_param, n_param_active;
+    uint64_t weight_bytes;             /* as stored */
+    /* KV cache, bytes for one token over all layers; LFA state is per sequence. */
+    uint64_t kv_bytes_mha_bf16, kv_bytes_bf16, kv_bytes_int8, kv_bytes_int4, lfa_state_bytes;
+};
+void sl_model_get_info(const struct sl_model *model, struct sl_model_info *out);
+/* The same from a config alone: no weights are opened (for `info` on a model one cannot hold). */
+int sl_config_info(const char *path, struct sl_model_info *out);
+
+/* ---- session: one sequence with its KV cache ------------------------------------------------ */
+
+struct sl_session;
+
+struct sl_session_params {
+    uint32_t n_ctx;           /* 0: the model's own, at most 4096 */
+    uint32_t n_batch;         /* prefill chunk in tokens; 0: 256. No bit depends on it */
+    const char *cache_type_k; /* "f32" "int8" "int4"; NULL: "int8", exact models: "f32" */
+    const char *cache_type_v;
+    bool kv_on_fabric;        /* pack K and V on the device at decode too */
+};
+
+int sl_session_open(struct sl_session **out, struct sl_model *model,
+                    const struct sl_session_params *params);
+void sl_session_close(struct sl_session **session);
+void sl_session_reset(struct sl_session *session); /* back to position 0 */
+
+/* Appends ids[n] to the sequence. `logits` receives float[n_vocab] of the last token, or, with
+ * all_logits, float[n][n_vocab]; NULL: none. SL_ERR_RANGE when n_ctx would be exceeded (nothing is
+ * appended). */
+int sl_session_eval(struct sl_session *session, const int32_t *ids, size_t n, bool all_logits,
+                    float *logits);
+
+struct sl_op_stat {
+    const char *op;           /* "router" "expert_ffn" "linear" "kv_pack" "attention" ... */
+    const char *impl;         /* what ran it: "csim" "cpu" "exact" */
+    uint64_t calls;
+};
+struct sl_session_stats {
+    uint64_t n_tokens, n_launches, n_retries; /* retries: jobs repeated with a lower u_h */
+    uint64_t n_decode_tokens, n_decode_launches;
+    struct sl_op_stat op[12];
+    size_t n_op;
+};
+void sl_session_get_stats(const struct sl_session *session, struct sl_session_stats *out);
+
+/* ---- tokenizer ------------------------------------------------------------------------------ */
+
+struct sl_tokenizer;
+
+int sl_tokenizer_open(struct sl_tokenizer **out, const char *model_dir);
+void sl_tokenizer_close(struct sl_tokenizer **tok);
+/* ids are malloc()ed, the caller frees. parse_special: text such as <|eos|> becomes its id. Text
+ * that is not UTF-8 is kept byte by byte. */
+int sl_tokenizer_encode(const struct sl_tokenizer *tok, const char *text, size_t len,
+                        bool parse_special, int32_t **ids, size_t *n);
+/* Bytes of one token; special tokens give their name. NULL for an id that has none. */
+const char *sl_tokenizer_piece(const struct sl_tokenizer *tok, int32_t id, size_t *len);
+bool sl_tokenizer_is_special(const struct sl_tokenizer *tok, int32_t id);
+/* Id that starts a text, or -1 where the family has none. */
+int32_t sl_tokenizer_bos(const struct sl_tokenizer *tok);
+/* True for the ids that end a generation (generation_config.json, else the family's own). */
+bool sl_tokenizer_is_eog(const struct sl_tokenizer *tok, int32_t id);
+size_t sl_tokenizer_size(const struct sl_tokenizer *tok);
+
+/* ---- sampler -------------------------------------------------------------------------------- */
+
+struct sl_sampler;
+
+struct sl_sampler_params {
+    float temp;               /* <= 0: greedy */
+    uint32_t top_k;           /* 0: all */
+    float top_p;              /* >= 1: all */
+    float repeat_penalty;     /* 1: none */
+    uint64_t seed;
+};
+int sl_sampler_open(struct sl_sampler **out, const struct sl_sampler_params *params, size_t n_vocab);
+void sl_sampler_close(struct sl_sampler **sampler);
+void sl_sampler_accept(struct sl_sampler *sampler, int32_t id); /* prompt and output, for the penalty */
+/* logits[n_vocab] are read only. Never fails: a NaN logit is never chosen while another exists. */
+int32_t sl_sampler_sample(struct sl_sampler *sampler, const float *logits);
+
+/* ---- conversion ----------------------------------------------------------------------------- */
+
+struct sl_convert_params {
+    const char *in_dir, *out_dir;
+    const char *format, *format_dense; /* as in sl_model_params */
+    bool force;                        /* start over although out_dir holds another conversion */
+    unsigned n_threads;
+    sl_progress_fn progress;
+    void *progress_user;
+};
+struct sl_convert_report {
+    uint64_t bytes_in, bytes_out, n_group, n_group_raised; /* groups too small for the window */
+    uint32_t n_layer_resumed;          /* layers found complete from an earlier run */
+};
+int sl_convert(const struct sl_convert_params *params, struct sl_convert_report *out);
+
+/* ---- devices -------------------------------------------------------------------------------- */
+
+struct sl_device_desc {
+    char name[32];            /* what --device takes */
+    char detail[128];
+    bool usable;
+};
+/* Fills at most cap entries, returns how many exist. */
+size_t sl_devices(struct sl_device_desc *out, size_t cap);
+
+#endif
