@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+# `make run` and `make test` are all a newcomer needs; `make help` lists the rest.
+# BUILD=dir builds elsewhere, CC=clang changes the compiler, SAN=asan|ubsan instruments everything.
+
+SHELL  := /bin/sh
+BUILD  ?= build
+CC     := gcc
+DEVICE ?=
+ARGS   ?=
+LIBS   := jansson libpcre2-8 libutf8proc libxxhash
+
+WARN   := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion -Wstrict-prototypes \
+          -Wmissing-prototypes -Wundef -Wvla -Wcast-align -Werror
+SAN    ?=
+SANFLAGS := $(if $(filter asan,$(SAN)),-fsanitize=address -fno-omit-frame-pointer) \
+            $(if $(filter ubsan,$(SAN)),-fsanitize=undefined -fno-sanitize-recover=all)
+STD    := -std=c11 -D_GNU_SOURCE -g -ffp-contract=off $(WARN) $(SANFLAGS) -MMD -MP
+CFLAGS ?= -O2
+HOSTINC := -Ihost/include -Ihost -Iabi
+HOSTCC := $(CC) $(STD) $(CFLAGS) $(HOSTINC)
+# The definition of each operation and every plain reference are built without vectorisation: see
+# docs/decisions on the compiler that misreads signed bytes.
+PLAIN  := -fno-tree-vectorize -fno-tree-slp-vectorize
+LDLIBS  = $(shell pkg-config --libs $(LIBS)) -lpthread -lm
+
+LIB_SRC   := $(wildcard host/base/*.c host/store/*.c host/engine/*.c host/accel/*.c)
+CLI_SRC   := $(wildcard host/cli/*.c)
+HLS_SRC   := $(wildcard hls/*.c)
+TEST_SRC  := $(wildcard tests/*.c)
+LIB_OBJ   := $(LIB_SRC:%.c=$(BUILD)/%.o)
+CLI_OBJ   := $(CLI_SRC:%.c=$(BUILD)/%.o)
+TEST_OBJ  := $(TEST_SRC:%.c=$(BUILD)/%.o)
+# One copy of the core per number of weight ports: P is a constant of the hardware.
+CSIM_PORTS := 1 4 28
+HLS_OBJ   := $(foreach p,$(CSIM_PORTS),$(HLS_SRC:hls/%.c=$(BUILD)/hls/p$(p)/%.o))
+
+.PHONY: all
+all: $(BUILD)/sluice ## Build the program
+
+$(BUILD)/sluice: $(CLI_OBJ) $(LIB_OBJ) $(HLS_OBJ)
+	$(CC) $(SANFLAGS) -o $@ $^ $(LDLIBS)
+
+$(BUILD)/unit_tests: $(TEST_OBJ) $(LIB_OBJ) $(HLS_OBJ)
+	$(CC) $(SANFLAGS) -o $@ $^ -lcunit $(LDLIBS)
+
+$(BUILD)/host/%.o: host/%.c
+	@mkdir -p $(@D)
+	$(HOSTCC) -c -o $@ $<
+
+$(BUILD)/tests/%.o: tests/%.c
+	@mkdir -p $(@D)
+	$(HOSTCC) $(PLAIN) -Itests -Ihls -c -o $@ $<
+
+define HLS_RULE
+$(BUILD)/hls/p$(1)/%.o: hls/%.c
+	@mkdir -p $$(@D)
+	$(CC) $(STD) -O2 $(PLAIN) -Wno-unknown-pragmas -Iabi -Ihls -DSL_P=$(1) -c -o $$@ $$<
+endef
+$(foreach p,$(CSIM_PORTS),$(eval $(call HLS_RULE,$(p))))
+
+.PHONY: run
+run: setup $(BUILD)/sluice ## Generate text with the demonstration model (DEVICE=..., ARGS="...")
+	$(BUILD)/sluice run -m models/demo-hunyuan $(if $(DEVICE),--device $(DEVICE)) \
+	    $(if $(ARGS),$(ARGS),-p "In the beginning" -n 64)
+
+.PHONY: setup
+setup: ## Install what is missing (Debian packages)
+	@tools/setup.sh
+
+.PHONY: test
+test: setup ## Everything CI runs; ends with "N passed, M failed"
+	@$(MAKE) --no-print-directory $(BUILD)/unit_tests $(BUILD)/sluice
+	$(BUILD)/unit_tests
+
+.PHONY: clean
+clean: ## Remove build products
+	rm -rf $(BUILD)
+
+.PHONY: help
+help: ## This list
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' Makefile
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
