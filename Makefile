@@ -72,6 +72,21 @@ test: setup ## Everything CI runs; ends with "N passed, M failed"
 	@$(MAKE) --no-print-directory $(BUILD)/unit_tests $(BUILD)/sluice
 	$(BUILD)/unit_tests
 
+.PHONY: gen check-gen
+gen: $(BUILD)/abigen ## Renew the files generated from abi/*.def
+	$(BUILD)/abigen version abi > abi/gen/sl_abi_version.h
+	$(BUILD)/abigen sv abi > abi/gen/sl_abi_pkg.sv
+	$(BUILD)/abigen md abi > docs/registers.md
+
+check-gen: $(BUILD)/abigen ## Fail when generated files differ from abi/*.def
+	@for f in version:abi/gen/sl_abi_version.h sv:abi/gen/sl_abi_pkg.sv md:docs/registers.md; do \
+	    $(BUILD)/abigen $${f%%:*} abi | cmp - $${f#*:} || { echo "error: $${f#*:} is stale; hint: make gen"; exit 1; }; \
+	done
+
+$(BUILD)/abigen: tools/abigen.c $(wildcard abi/*.def)
+	@mkdir -p $(@D)
+	$(CC) $(STD) -Iabi -o $@ $<
+
 .PHONY: clean
 clean: ## Remove build products
 	rm -rf $(BUILD)
