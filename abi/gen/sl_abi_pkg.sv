@@ -2,7 +2,7 @@
 // Generated from abi/*.def by tools/abigen.c; `make gen` renews it, `make check-gen` compares it.
 package sl_abi_pkg;
 
-  localparam logic [31:0] SL_ABI_VERSION = 32'h718fc29e;
+  localparam logic [31:0] SL_ABI_VERSION = 32'h018a22d6;
 
   localparam int SL_BEAT_BYTES = 64;
   localparam int SL_BLOCK = 32;
@@ -10,7 +10,7 @@ package sl_abi_pkg;
   localparam int SL_MAX_TOKENS = 64;
   localparam int SL_MAX_K = 32768;
   localparam int SL_MAX_ROWS = 262144;
-  localparam int SL_MAX_EXPERT = 256;
+  localparam int SL_MAX_N_EXPERT = 256;
   localparam int SL_MAX_TOPK = 8;
   localparam int SL_MAX_HEAD_DIM = 256;
   localparam int SL_MAX_KV_ROWS = 256;
@@ -41,11 +41,11 @@ package sl_abi_pkg;
   localparam int SL_FORMAT_NF4 = 2;
   localparam int SL_FORMAT_INT4 = 3;
   localparam int SL_FORMAT_MXFP4 = 4;
-  localparam int SL_ROUTER_SOFTMAX = 0;
-  localparam int SL_ROUTER_SIGMOID = 1;
-  localparam int SL_ROUTER_ATTENTION = 2;
-  localparam int SL_KV_INT8 = 0;
-  localparam int SL_KV_INT4 = 1;
+  localparam int SL_MODE_SOFTMAX = 0;
+  localparam int SL_MODE_SIGMOID = 1;
+  localparam int SL_MODE_ATTENTION = 2;
+  localparam int SL_KVREC_INT8 = 0;
+  localparam int SL_KVREC_INT4 = 1;
   localparam int SL_KIND_PLAIN = 0;
   localparam int SL_KIND_EXPERT = 1;
   localparam int SL_KIND_ROUTER = 2;
