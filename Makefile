@@ -16,7 +16,7 @@ SANFLAGS := $(if $(filter asan,$(SAN)),-fsanitize=address -fno-omit-frame-pointe
             $(if $(filter ubsan,$(SAN)),-fsanitize=undefined -fno-sanitize-recover=all)
 STD    := -std=c11 -D_GNU_SOURCE -g -ffp-contract=off $(WARN) $(SANFLAGS) -MMD -MP
 CFLAGS ?= -O2
-HOSTINC := -Ihost/include -Ihost -Iabi
+HOSTINC := -Ihost/include -Ihost -Iabi -Ihls
 HOSTCC := $(CC) $(STD) $(CFLAGS) $(HOSTINC)
 # The definition of each operation and every plain reference are built without vectorisation: see
 # docs/decisions on the compiler that misreads signed bytes.
