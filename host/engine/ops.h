@@ -34,6 +34,18 @@ struct sl_route {
 
 enum sl_kv_format { SL_KV_F32, SL_KV_INT8, SL_KV_INT4 };
 
+/* Bytes of one packed head vector: codes (int8: head_dim, int4: head_dim / 2, channel 2i in the low nibble), then the
+ * bf16 scales (int8: one, int4: one per group of 32), little endian, then for int4 one zero point byte per group. */
+static inline uint32_t sl_kv_vec_bytes(enum sl_kv_format format, uint32_t head_dim)
+{
+    uint32_t n_group = (head_dim + 31) / 32;
+    switch (format) {
+    case SL_KV_INT8: return head_dim + 2;
+    case SL_KV_INT4: return head_dim / 2 + 3 * n_group;
+    default: return 4 * head_dim;
+    }
+}
+
 struct sl_ops_stats {
     uint64_t n_launch, n_retry;
     uint64_t n_linear, n_moe, n_router, n_kv_pack; /* calls of each operation */

@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Residency of all slabs, plain matrices and KV packing. The MoE layer is in fabric_moe.c. */
+#include "accel/fabric.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "accel/activation.h"
+#include "accel/fabric_state.h"
+#include "base/err.h"
+#include "store/slab.h"
+
+enum { MAX_CALLS = 8, FLOATS_PER_BEAT = SL_BEAT_BYTES / 4, KV_ZERO_POINT_BYTE = 32 };
+
+/* ---- placement and upload ------------------------------------------------------------------- */
+
+typedef int (*slab_fn)(struct sl_fabric *f, struct sl_resident *slot, struct sl_slab_ref ref, void *user);
+
+/* Every slab of the model in the order in which it is placed. */
+static int for_each_slab(struct sl_fabric *f, slab_fn fn, void *user)
+{
+    const struct sl_config *c = f->config;
+    int err = fn(f, &f->head, sl_store_matrix(f->store, SL_MATRIX_LM_HEAD, 0), user);
+    for (uint32_t l = 0; l < c->n_layer; l++) {
+        struct sl_fabric_layer *layer = &f->layer[l];
+        bool owner = sl_config_kv_owner(c, l) == l;
+        for (int m = SL_MATRIX_Q; !err && m <= SL_MATRIX_O; m++)
+            if (owner || (m != SL_MATRIX_K && m != SL_MATRIX_V))
+                err = fn(f, &layer->matrix[m], sl_store_matrix(f->store, (enum sl_matrix)m, l), user);
+        err = err ? err : fn(f, &layer->router, sl_store_router(f->store, l), user);
+        if (!err && c->d_ff_shared)
+            err = fn(f, &layer->shared, sl_store_shared(f->store, l), user);
+        for (uint32_t e = 0; !err && e < c->n_expert; e++)
+            err = fn(f, &layer->expert[e], sl_store_expert(f->store, l, e), user);
+        if (err)
+            return err;
+    }
+    return err;
+}
+
+static int place_slab(struct sl_fabric *f, struct sl_resident *slot, struct sl_slab_ref ref, void *user)
+{
+    uint64_t *top = user;
+    enum { ARENA_MAX_BEATS = (1ull << 32) / SL_BEAT_BYTES };
+    slot->header = ref.header;
+    slot->w_off = (uint32_t)*top;
+    *top += sl_slab_port_beats(ref.header, f->dev->n_port);
+    if (*top + SL_SLACK_BEATS > ARENA_MAX_BEATS)
+        return sl_fail(SL_ERR_NOMEM, "choose a smaller format or a device with more weight ports",
+                       "the model does not fit the weight arenas of device %s (4 GB a port)", f->dev->name);
+    return 0;
+}
+
+static int upload_slab(struct sl_fabric *f, struct sl_resident *slot, struct sl_slab_ref ref, void *user)
+{
+    uint8_t *image = user;
+    uint32_t n = (uint32_t)sl_slab_port_beats(ref.header, f->dev->n_port);
+    for (unsigned p = 0; p < f->dev->n_port; p++) {
+        sl_slab_port_image(ref.header, p, f->dev->n_port, image);
+        int err = sl_device_write(f->dev, (int)p, slot->w_off, image, n);
+        if (err)
+            return err;
+    }
+    return 0;
+}
+
+static int largest_slab(struct sl_fabric *f, struct sl_resident *slot, struct sl_slab_ref ref, void *user)
+{
+    uint64_t *max = user, n = sl_slab_port_beats(ref.header, f->dev->n_port);
+    (void)slot;
+    *max = n > *max ? n : *max;
+    return 0;
+}
+
+static int upload_all(struct sl_fabric *f)
+{
+    uint64_t max = 1;
+    int err = for_each_slab(f, largest_slab, &max);
+    uint8_t *image = err ? NULL : sl_alloc_aligned(SL_BEAT_BYTES, max * SL_BEAT_BYTES);
+    if (!image)
+        return err ? err : SL_ERR_NOMEM;
+    err = for_each_slab(f, upload_slab, image);
+    free(image);
+    return err;
+}
+
+/* ---- control arena -------------------------------------------------------------------------- */
+
+static uint32_t slot_table_beats(const struct sl_config *c)
+{
+    return (4 * c->n_expert + SL_BEAT_BYTES - 1) / SL_BEAT_BYTES;
+}
+
+/* Heap of the largest LINEAR launch: 64 tokens through all matrices of one call. */
+static uint64_t linear_heap_beats(const struct sl_fabric *f)
+{
+    uint64_t rows = 0, k = f->head.header->k;
+    for (int m = SL_MATRIX_Q; m <= SL_MATRIX_O; m++) {
+        rows += f->layer[0].matrix[m].header->rows + FLOATS_PER_BEAT;
+        k = f->layer[0].matrix[m].header->k > k ? f->layer[0].matrix[m].header->k : k;
+    }
+    uint64_t head = f->head.header->rows + FLOATS_PER_BEAT;
+    rows = rows > head ? rows : head;
+    return SL_MAX_TOKENS * (sl_act8_beats((uint32_t)k) + rows / FLOATS_PER_BEAT + 1);
+}
+
+/* Heap of the largest KV launch. */
+static uint64_t kv_heap_beats(const struct sl_config *c)
+{
+    return (uint64_t)SL_MAX_KV_ROWS * (sl_act_head_beats(c->head_dim) + c->head_dim / SL_BEAT_BYTES + 2);
+}
+
+static uint64_t max_u64(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+static int write_slot_tables(struct sl_fabric *f)
+{
+    const struct sl_config *c = f->config;
+    uint32_t n = slot_table_beats(c), *table = sl_alloc(n, SL_BEAT_BYTES);
+    int err = table ? 0 : SL_ERR_NOMEM;
+    for (uint32_t l = 0; !err && l < c->n_layer; l++) {
+        for (uint32_t e = 0; e < c->n_expert; e++)
+            table[e] = f->layer[l].expert[e].w_off;
+        f->layer[l].slot_off = l * n;
+        err = sl_device_write(f->dev, SL_ARENA_CTL, l * n, table, n);
+    }
+    free(table);
+    return err;
+}
+
+static int open_arenas(struct sl_fabric *f, uint64_t w_beats)
+{
+    uint32_t fixed = f->config->n_layer * slot_table_beats(f->config);
+    uint32_t max_job = sl_moe_max_job(f->config);
+    uint64_t heap = max_u64(linear_heap_beats(f), sl_moe_heap_beats(f->config, f->store));
+    heap = max_u64(heap, kv_heap_beats(f->config));
+    int err = sl_device_alloc(f->dev, (uint32_t)(fixed + 2 * max_job + heap), (uint32_t)w_beats + SL_SLACK_BEATS);
+    err = err ? err : write_slot_tables(f);
+    return err ? err : sl_joblist_open(&f->jobs, f->dev, fixed, max_job);
+}
+
+/* ---- activations ---------------------------------------------------------------------------- */
+
+struct put_work {
+    const float *x;
+    uint32_t width, k;
+    size_t stride;
+    uint8_t *dst;
+    int (*pack)(const float *, uint32_t, uint32_t, uint8_t *);
+    int *err;       /* [n] */
+};
+
+static void put_one(void *user, size_t i, unsigned thread)
+{
+    struct put_work *w = user;
+    (void)thread;
+    w->err[i] = w->pack(w->x + i * w->width, w->width, w->k, w->dst + i * w->stride);
+}
+
+static int put_x(struct sl_fabric *f, struct put_work *w, size_t n, uint32_t beats, uint32_t *off)
+{
+    int item_err[SL_FABRIC_CHUNK];
+    int err = sl_joblist_alloc(&f->jobs, n * beats, off);
+    if (err)
+        return err;
+    w->stride = (size_t)beats * SL_BEAT_BYTES;
+    w->dst = sl_joblist_at(&f->jobs, *off);
+    w->err = item_err;
+    sl_pool_run(f->pool, put_one, w, n);
+    for (size_t i = 0; i < n; i++)
+        if (item_err[i]) /* again here: the reason belongs to the caller's thread */
+            return w->pack(w->x + i * w->width, w->width, w->k, w->dst + i * w->stride);
+    return 0;
+}
+
+int sl_fabric_put_x8(struct sl_fabric *f, const float *x, size_t n, uint32_t width, uint32_t k, uint32_t *off)
+{
+    struct put_work w = {.x = x, .width = width, .k = k, .pack = sl_act8_pack};
+    return put_x(f, &w, n, sl_act8_beats(k), off);
+}
+
+int sl_fabric_put_x16(struct sl_fabric *f, const float *x, size_t n, uint32_t width, uint32_t k, uint32_t *off)
+{
+    struct put_work w = {.x = x, .width = width, .k = k, .pack = sl_act16_pack};
+    return put_x(f, &w, n, sl_act16_beats(k), off);
+}
+
+/* ---- plain matrices ------------------------------------------------------------------------- */
+
+static const struct sl_resident *resident_of(const struct sl_fabric *f, const struct sl_linear_call *call)
+{
+    return call->matrix == SL_MATRIX_LM_HEAD ? &f->head : &f->layer[call->layer].matrix[call->matrix];
+}
+
+static uint32_t row_beats(const struct sl_slab *header)
+{
+    return (header->rows + FLOATS_PER_BEAT - 1) / FLOATS_PER_BEAT;
+}
+
+static int add_plain_job(struct sl_fabric *f, const struct sl_resident *m, uint32_t x_off, size_t n, uint32_t *y_off)
+{
+    int err = sl_joblist_alloc(&f->jobs, n * row_beats(m->header), y_off);
+    struct sl_job *job = err ? NULL : sl_joblist_add(&f->jobs);
+    if (!job)
+        return SL_ERR_NOMEM;
+    job->op = SL_OP_PLAIN;
+    job->format = m->header->format;
+    job->w_off = m->w_off;
+    job->x_off = x_off;
+    job->x_stride = (uint16_t)sl_act8_beats(m->header->k);
+    job->y_off = *y_off;
+    job->y_stride = (uint16_t)row_beats(m->header);
+    job->n_tokens = (uint16_t)n;
+    job->k = (uint16_t)m->header->k;
+    job->rows = m->header->rows;
+    return 0;
+}
+
+/* One launch for at most SL_MAX_TOKENS tokens; call->y points at the first of them. */
+static int linear_launch(struct sl_fabric *f, const struct sl_linear_call *calls, size_t n_call, const float *x, size_t n)
+{
+    const struct sl_slab *first = resident_of(f, calls)->header;
+    uint32_t width = calls->matrix == SL_MATRIX_O ? f->config->d_attn : f->config->d_model;
+    uint32_t x_off, y_off[MAX_CALLS];
+    sl_joblist_begin(&f->jobs);
+    int err = sl_fabric_put_x8(f, x, n, width, first->k, &x_off);
+    sl_joblist_outputs(&f->jobs);
+    for (size_t i = 0; !err && i < n_call; i++)
+        err = add_plain_job(f, resident_of(f, &calls[i]), x_off, n, &y_off[i]);
+    err = err ? err : sl_joblist_launch(&f->jobs);
+    for (size_t i = 0; !err && i < n_call; i++) {
+        const struct sl_slab *header = resident_of(f, &calls[i])->header;
+        for (size_t t = 0; t < n; t++)
+            memcpy(calls[i].y + t * calls[i].y_stride,
+                   sl_joblist_at(&f->jobs, y_off[i] + (uint32_t)t * row_beats(header)), header->rows * sizeof(float));
+    }
+    return err;
+}
+
+static int fabric_linear(void *ctx, const struct sl_linear_call *calls, size_t n_call, const float *x, size_t n_tok)
+{
+    struct sl_fabric *f = ctx;
+    struct sl_linear_call part[MAX_CALLS];
+    uint32_t width = calls->matrix == SL_MATRIX_O ? f->config->d_attn : f->config->d_model;
+    if (n_call > MAX_CALLS)
+        return sl_fail(SL_ERR_USAGE, NULL, "%zu matrices in one call", n_call);
+    memcpy(part, calls, n_call * sizeof *part);
+    f->stats.n_linear += n_call;
+    for (size_t t = 0; t < n_tok; t += SL_MAX_TOKENS) {
+        size_t n = n_tok - t < SL_MAX_TOKENS ? n_tok - t : SL_MAX_TOKENS;
+        int err = linear_launch(f, part, n_call, x + t * width, n);
+        if (err)
+            return err;
+        for (size_t i = 0; i < n_call; i++)
+            part[i].y += n * part[i].y_stride;
+    }
+    return 0;
+}
+
+/* ---- KV ------------------------------------------------------------------------------------- */
+
+/* The core's record (code beats, then a beat of scales and zero points) to the cache's dense form. */
+static void compact_record(enum sl_kv_format format, uint32_t head_dim, const uint8_t *record, uint8_t *out)
+{
+    uint32_t n_code = format == SL_KV_INT8 ? head_dim : head_dim / 2;
+    uint32_t n_group = format == SL_KV_INT8 ? 1 : (head_dim + SL_BLOCK - 1) / SL_BLOCK;
+    const uint8_t *scales = record + (n_code + SL_BEAT_BYTES - 1) / SL_BEAT_BYTES * SL_BEAT_BYTES;
+    memcpy(out, record, n_code);
+    memcpy(out + n_code, scales, 2 * n_group);
+    if (format == SL_KV_INT4)
+        memcpy(out + n_code + 2 * n_group, scales + KV_ZERO_POINT_BYTE, n_group);
+}
+
+/* One launch for at most SL_MAX_KV_ROWS vectors. */
+static int kv_launch(struct sl_fabric *f, enum sl_kv_format format, uint32_t head_dim, const float *vec, size_t n, uint8_t *out)
+{
+    uint32_t n_code = format == SL_KV_INT8 ? head_dim : head_dim / 2;
+    uint32_t x_beats = sl_act_head_beats(head_dim), x_off, y_off;
+    uint32_t y_beats = (n_code + SL_BEAT_BYTES - 1) / SL_BEAT_BYTES + 1;
+    sl_joblist_begin(&f->jobs);
+    int err = sl_joblist_alloc(&f->jobs, n * x_beats, &x_off);
+    for (size_t i = 0; !err && i < n; i++)
+        err = sl_act_head_pack(vec + i * head_dim, head_dim, sl_joblist_at(&f->jobs, x_off + (uint32_t)i * x_beats));
+    sl_joblist_outputs(&f->jobs);
+    err = err ? err : sl_joblist_alloc(&f->jobs, n * y_beats, &y_off);
+    struct sl_job *job = err ? NULL : sl_joblist_add(&f->jobs);
+    if (!job)
+        return err ? err : SL_ERR_NOMEM;
+    job->op = SL_OP_KV_PACK;
+    job->format = format == SL_KV_INT8 ? SL_KVREC_INT8 : SL_KVREC_INT4;
+    job->x_off = x_off;
+    job->x_stride = (uint16_t)x_beats;
+    job->y_off = y_off;
+    job->y_stride = (uint16_t)y_beats;
+    job->n_tokens = 1;
+    job->k = (uint16_t)head_dim;
+    job->rows = (uint32_t)n;
+    err = sl_joblist_launch(&f->jobs);
+    for (size_t i = 0; !err && i < n; i++)
+        compact_record(format, head_dim, sl_joblist_at(&f->jobs, y_off + (uint32_t)i * y_beats),
+                       out + i * sl_kv_vec_bytes(format, head_dim));
+    return err;
+}
+
+static int fabric_kv_pack(void *ctx, enum sl_kv_format format, uint32_t head_dim, const float *vec, size_t n_vec, uint8_t *out)
+{
+    struct sl_fabric *f = ctx;
+    f->stats.n_kv_pack += n_vec;
+    for (size_t i = 0; i < n_vec; i += SL_MAX_KV_ROWS) {
+        size_t n = n_vec - i < SL_MAX_KV_ROWS ? n_vec - i : SL_MAX_KV_ROWS;
+        int err = kv_launch(f, format, head_dim, vec + i * head_dim, n, out + i * sl_kv_vec_bytes(format, head_dim));
+        if (err)
+            return err;
+    }
+    return 0;
+}
+
+/* ---- open and close ------------------------------------------------------------------------- */
+
+static void fabric_get_stats(const void *ctx, struct sl_ops_stats *out)
+{
+    const struct sl_fabric *f = ctx;
+    *out = f->stats;
+    out->n_launch = f->jobs.n_launch;
+}
+
+static void fabric_close(void *ctx)
+{
+    struct sl_fabric *f = ctx;
+    sl_moe_close(f);
+    sl_joblist_close(&f->jobs);
+    sl_device_close(&f->dev);
+    free(f->experts);
+    free(f->layer);
+    free(f);
+}
+
+static int fabric_load(struct sl_fabric *f, const char *device)
+{
+    const struct sl_config *c = f->config;
+    uint64_t w_beats = 0;
+    f->layer = sl_alloc(c->n_layer, sizeof *f->layer);
+    f->experts = sl_alloc((size_t)c->n_layer * c->n_expert, sizeof *f->experts);
+    if (!f->layer || !f->experts)
+        return SL_ERR_NOMEM;
+    for (uint32_t l = 0; l < c->n_layer; l++)
+        f->layer[l].expert = f->experts + (size_t)l * c->n_expert;
+    int err = sl_device_open(&f->dev, device);
+    err = err ? err : for_each_slab(f, place_slab, &w_beats);
+    err = err ? err : open_arenas(f, w_beats);
+    err = err ? err : upload_all(f);
+    return err ? err : sl_moe_open(f);
+}
+
+int sl_fabric_open(struct sl_ops *out, const struct sl_config *config, const struct sl_store *store,
+                   const char *device, struct sl_pool *pool)
+{
+    struct sl_fabric *f = sl_alloc(1, sizeof *f);
+    if (!f)
+        return SL_ERR_NOMEM;
+    f->config = config;
+    f->store = store;
+    f->pool = pool;
+    int err = fabric_load(f, device);
+    if (err) {
+        fabric_close(f);
+        return err;
+    }
+    *out = (struct sl_ops){.impl = f->dev->name, .ctx = f, .linear = fabric_linear, .moe = sl_fabric_moe,
+                           .kv_pack = fabric_kv_pack, .get_stats = fabric_get_stats, .close = fabric_close};
+    return 0;
+}
