@@ -72,6 +72,17 @@ test: setup ## Everything CI runs; ends with "N passed, M failed"
 	@$(MAKE) --no-print-directory $(BUILD)/unit_tests $(BUILD)/sluice
 	$(BUILD)/unit_tests
 
+.PHONY: check
+check: check-gen check-headers check-opencl ## Quick gate: generated files, dependencies, style, headers, OpenCL front end
+	@tools/check_deps.sh
+	@tools/check_style.sh
+
+# Each header compiles alone, under both compilers.
+.PHONY: check-headers
+check-headers:
+	@for h in host/include/*.h host/*/*.h abi/*.h; do for cc in gcc clang; do \
+	    $$cc $(filter-out -MMD -MP,$(STD)) -Wno-unused-function $(HOSTINC) -fsyntax-only -x c $$h || exit 1; done; done
+
 .PHONY: gen check-gen
 gen: $(BUILD)/abigen ## Renew the files generated from abi/*.def
 	$(BUILD)/abigen version abi > abi/gen/sl_abi_version.h

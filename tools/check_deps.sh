@@ -1,0 +1,26 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# The direction of dependencies (CONTRIBUTING.md), read from the #include lines and from names.
+set -eu
+bad=0
+forbid() { # message, pattern, files...
+    message=$1 pattern=$2
+    shift 2
+    [ $# -gt 0 ] && [ -e "$1" ] || return 0
+    if grep -nE "$pattern" "$@" /dev/null; then
+        echo "error: $message" >&2
+        bad=1
+    fi
+}
+forbid "the command line sees sluice.h and its own headers only" \
+    '^#include "(base|engine|store|accel|sl_abi|sl_core)' host/cli/*.[ch]
+forbid "the engine never names a job, a record or a register" \
+    'struct sl_(job|record|caps)\b|SL_(OP|AT|STATUS|ARG)_|"accel/(device|joblist|csim)' host/engine/*.[ch]
+forbid "the store knows slabs, not jobs" 'struct sl_(job|record)\b|SL_(OP|STATUS)_|"accel/' host/store/*.[ch]
+forbid "base depends on nothing but sluice.h" '^#include "(engine|store|accel|cli|sl_abi)' host/base/*.[ch]
+forbid "hls/ includes the contract and itself only" \
+    '^#include "(base|engine|store|accel|cli|sluice|tests|\.\.)' hls/*.[ch]
+forbid "nothing depends on tests" '^#include "(tests/|test_|core_rig|ref/)' host/*/*.[ch] hls/*.[ch] tools/*.c
+forbid "the independent reference shares only the contract" \
+    '^#include "(base|engine|store|accel|cli|expert_ffn|router_topk|kv_pack|hls_port|primitives)' tests/ref/*.[ch]
+exit $bad
