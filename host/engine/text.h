@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Unicode work of the tokenizer: valid stretches of UTF-8, normalisation form C, and the split into
+ * pieces that are merged on their own. Linear in the text's length whatever its content. */
+#ifndef SL_ENGINE_TEXT_H
+#define SL_ENGINE_TEXT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Bytes at the start of text[len] that are valid UTF-8 (no surrogates, no overlong forms). */
+size_t sl_utf8_valid(const uint8_t *text, size_t len);
+/* Bytes at the start of text[len] up to the first valid character. */
+size_t sl_utf8_invalid(const uint8_t *text, size_t len);
+
+/* *out[*n] = text with every valid stretch in NFC and all other bytes as they are; malloc()ed, the caller
+ * frees. SL_ERR_NOMEM. */
+int sl_text_normalize(const uint8_t *text, size_t len, uint8_t **out, size_t *n);
+
+/* The compiled split pattern and the state of one match at a time. */
+struct sl_splitter;
+int sl_splitter_open(struct sl_splitter **out);
+void sl_splitter_close(struct sl_splitter **splitter);
+/* Length of the piece that starts at text[at]; text[len] is valid UTF-8 and at < len. Every character
+ * belongs to a piece. SL_ERR_RANGE, SL_ERR_NOMEM. */
+int sl_splitter_next(struct sl_splitter *s, const uint8_t *text, size_t len, size_t at, size_t *piece);
+
+#endif
