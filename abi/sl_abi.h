@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The contract as C: constants, structures and field positions, expanded from the .def files. Read by the
- * host and by hls/, as C11 and as OpenCL C 1.2 (where hls_port.h provides the integer types first).
+ * The contract as C: constants, structures and field positions, expanded from the .def files. Read
+ * by the host and by hls/, as C11 and as OpenCL C 1.2 (where hls_port.h provides the integer types
+ * first).
  */
 #ifndef SL_ABI_H
 #define SL_ABI_H
@@ -27,8 +28,8 @@ enum sl_abi_code {
 #undef CODE
 };
 
-/* SL_AT_<STRUCT>_<FIELD>: byte offset in the 64-byte structure, for code that sees memory as beats. The width of
- * a field is that of its type. */
+/* SL_AT_<STRUCT>_<FIELD>: byte offset in the 64-byte structure, for code that sees memory as beats.
+ * The width of a field is that of its type. */
 enum sl_abi_offset {
 #define FIELD(object, type, name, offset, doc) SL_AT_##object##_##name = offset,
 #include "desc.def"
@@ -87,7 +88,7 @@ struct sl_route_entry {
 #define SL_STRUCT_slab sl_slab
 #define SL_STRUCT_caps sl_caps
 #define SL_STRUCT_route sl_route_entry
-#define FIELD(object, type, name, offset, doc) \
+#define FIELD(object, type, name, offset, doc)                                                     \
     _Static_assert(offsetof(struct SL_STRUCT_##object, name) == (offset), #object "." #name);
 #include "desc.def"
 #undef FIELD

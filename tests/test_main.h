@@ -7,10 +7,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Each tests/test_<subject>.c defines `const struct sl_suite suite_<subject>`; test_main.c lists them and
- * `make check` compares that list with the files. */
+/* Each tests/test_<subject>.c defines `const struct sl_suite suite_<subject>`; test_main.c lists
+ * them and `make check` compares that list with the files. */
 struct sl_case {
-    const char *name;   /* a sentence: safetensors_rejects_overlapping_tensors */
+    const char *name; /* a sentence: safetensors_rejects_overlapping_tensors */
     void (*run)(void);
 };
 struct sl_suite {
@@ -29,7 +29,8 @@ double sl_rng_normal(struct sl_rng *rng);
 
 /* Directory of the repository's golden files (tests/golden, or SL_GOLDEN). */
 const char *sl_golden_dir(void);
-/* A fresh empty directory below $TMPDIR; removed by test_main at exit. The string is static per call slot: copy it. */
+/* A fresh empty directory below $TMPDIR; removed by test_main at exit. The string is static per
+ * call slot: copy it. */
 int sl_temp_dir(char *out, size_t cap);
 
 #endif

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * abigen version|sv|md ABI_DIR: prints abi/gen/sl_abi_version.h, abi/gen/sl_abi_pkg.sv or docs/registers.md
- * from the .def files. The compiler is the parser: the files are included, and only hashed as text.
+ * abigen version|sv|md ABI_DIR: prints abi/gen/sl_abi_version.h, abi/gen/sl_abi_pkg.sv or
+ * docs/registers.md from the .def files. The compiler is the parser: the files are included, and
+ * only hashed as text.
  */
 #include <inttypes.h>
 #include <stdint.h>
@@ -70,7 +71,8 @@ static int hash_file(const char *dir, const char *name, uint32_t *hash)
 
 static int abi_hash(const char *dir, uint32_t *hash)
 {
-    static const char *const names[] = {"params.def", "codes.def", "desc.def", "regs.def", "tables.def"};
+    static const char *const names[] = {"params.def", "codes.def", "desc.def", "regs.def",
+                                        "tables.def"};
     *hash = 2166136261u;
     for (size_t i = 0; i < COUNT(names); i++)
         if (hash_file(dir, names[i], hash))
@@ -94,7 +96,8 @@ static int check_tiling(const char *object)
         if (strcmp(fields[i].group, object))
             continue;
         if (fields[i].value != at) {
-            fprintf(stderr, "abigen: %s.%s at %ld, expected %ld\n", object, fields[i].name, fields[i].value, at);
+            fprintf(stderr, "abigen: %s.%s at %ld, expected %ld\n", object, fields[i].name,
+                    fields[i].value, at);
             return -1;
         }
         at += type_bits(fields[i].type) / 8;
@@ -126,7 +129,8 @@ static void print_sv_lower(const char *text)
 static void print_sv(uint32_t version)
 {
     puts("// SPDX-License-Identifier: Apache-2.0\n"
-         "// Generated from abi/*.def by tools/abigen.c; `make gen` renews it, `make check-gen` compares it.\n"
+         "// Generated from abi/*.def by tools/abigen.c; `make gen` renews it, `make check-gen` "
+         "compares it.\n"
          "package sl_abi_pkg;\n");
     printf("  localparam logic [31:0] SL_ABI_VERSION = 32'h%08" PRIx32 ";\n\n", version);
     for (size_t i = 0; i < COUNT(params); i++)
@@ -158,9 +162,11 @@ static void print_sv(uint32_t version)
         if (regs[i].value == ARG_POINTER)
             printf("  localparam int SL_ARG_%s = 'h10;\n", regs[i].name);
         else if (regs[i].value == ARG_PORT_LIST)
-            puts("  function automatic int sl_arg_w(input int p);\n    sl_arg_w = 'h1C + 12 * p;\n  endfunction");
+            puts("  function automatic int sl_arg_w(input int p);\n    sl_arg_w = 'h1C + 12 * p;\n "
+                 " endfunction");
         else if (regs[i].value == ARG_WORD)
-            printf("  localparam int SL_ARG_WORD_%s = %d;  // at sl_arg_w(P) + this\n", regs[i].name, 8 * words++);
+            printf("  localparam int SL_ARG_WORD_%s = %d;  // at sl_arg_w(P) + this\n",
+                   regs[i].name, 8 * words++);
     puts("\nendpackage");
 }
 
@@ -170,13 +176,15 @@ static void print_md_fields(void)
         printf("\n## %s\n\n| offset | type | field | meaning |\n|---|---|---|---|\n", objects[o]);
         for (size_t i = 0; i < COUNT(fields); i++)
             if (!strcmp(fields[i].group, objects[o]))
-                printf("| %ld | %s | `%s` | %s |\n", fields[i].value, fields[i].type, fields[i].name, fields[i].doc);
+                printf("| %ld | %s | `%s` | %s |\n", fields[i].value, fields[i].type,
+                       fields[i].name, fields[i].doc);
     }
 }
 
 static void print_md_registers(void)
 {
-    puts("\n## Registers of sl_core (AXI4-Lite, ap_ctrl_hs)\n\n| offset | name | meaning |\n|---|---|---|");
+    puts("\n## Registers of sl_core (AXI4-Lite, ap_ctrl_hs)\n\n| offset | name | meaning "
+         "|\n|---|---|---|");
     for (size_t i = 0; i < COUNT(regs); i++)
         if (regs[i].value == CONTROL_WORD)
             printf("| %s | %s | %s |\n", regs[i].name, regs[i].group, regs[i].doc);
@@ -192,14 +200,16 @@ static void print_md_registers(void)
 
 static void print_md(uint32_t version)
 {
-    puts("# Registers, jobs, records, codes\n\nGenerated from `abi/*.def` by `tools/abigen.c`; `make gen` renews it. Meaning of the arithmetic: "
+    puts("# Registers, jobs, records, codes\n\nGenerated from `abi/*.def` by `tools/abigen.c`; "
+         "`make gen` renews it. Meaning of the arithmetic: "
          "[numerics.md](numerics.md).\n");
     printf("ABI version: `0x%08" PRIx32 "` (hash of the definition files)\n", version);
     print_md_registers();
     print_md_fields();
     puts("\n## Codes\n\n| code | value | meaning |\n|---|---|---|");
     for (size_t i = 0; i < COUNT(codes); i++)
-        printf("| `%s_%s` | %ld | %s |\n", codes[i].group, codes[i].name, codes[i].value, codes[i].doc);
+        printf("| `%s_%s` | %ld | %s |\n", codes[i].group, codes[i].name, codes[i].value,
+               codes[i].doc);
     puts("\n## Limits\n\n| name | value | meaning |\n|---|---|---|");
     for (size_t i = 0; i < COUNT(params); i++)
         printf("| `%s` | %ld | %s |\n", params[i].name, params[i].value, params[i].doc);
@@ -221,8 +231,10 @@ int main(int argc, char **argv)
         if (check_tiling(objects[i]))
             return 1;
     if (!strcmp(argv[1], "version"))
-        printf("/* SPDX-License-Identifier: Apache-2.0 */\n/* Generated by tools/abigen.c: a hash of the .def files. */\n"
-               "#define SL_ABI_VERSION 0x%08" PRIx32 "u\n", version);
+        printf("/* SPDX-License-Identifier: Apache-2.0 */\n/* Generated by tools/abigen.c: a hash "
+               "of the .def files. */\n"
+               "#define SL_ABI_VERSION 0x%08" PRIx32 "u\n",
+               version);
     else if (!strcmp(argv[1], "sv"))
         print_sv(version);
     else if (!strcmp(argv[1], "md"))

@@ -10,7 +10,7 @@ enum { NO_EXPONENT = INT16_MIN };
 
 /* What differs between the 8-bit and the 16-bit form. */
 struct act_form {
-    int frac_bits;  /* floor(log2 absmax) - frac_bits is the block's exponent */
+    int frac_bits; /* floor(log2 absmax) - frac_bits is the block's exponent */
     int xe_max, q_max;
     unsigned bytes; /* of one code */
 };
@@ -61,7 +61,8 @@ static int round_scaled(float x, double scale)
     return (int)((double)x * scale + magic - magic);
 }
 
-static void store_block(const struct act_form *form, const float *x, uint32_t n, int e, uint8_t *dst)
+static void store_block(const struct act_form *form, const float *x, uint32_t n, int e,
+                        uint8_t *dst)
 {
     double scale = ldexp(1.0, -e);
     for (uint32_t i = 0; i < n; i++) {
@@ -76,7 +77,8 @@ static void store_block(const struct act_form *form, const float *x, uint32_t n,
     }
 }
 
-static int act_pack(const struct act_form *form, const float *x, uint32_t n, uint32_t k, uint8_t *dst)
+static int act_pack(const struct act_form *form, const float *x, uint32_t n, uint32_t k,
+                    uint8_t *dst)
 {
     int16_t block_e[SL_MAX_K / SL_BLOCK];
     uint32_t n_block = ceil_div(n, SL_BLOCK);

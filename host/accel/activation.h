@@ -10,8 +10,8 @@ uint32_t sl_act8_beats(uint32_t k);
 uint32_t sl_act16_beats(uint32_t k);
 uint32_t sl_act_head_beats(uint32_t head_dim);
 
-/* x[n] into dst, which holds the beats above for k >= n columns; columns from n on are zero. Every byte of dst
- * is written. SL_ERR_RANGE when x holds a NaN or an infinity. */
+/* x[n] into dst, which holds the beats above for k >= n columns; columns from n on are zero. Every
+ * byte of dst is written. SL_ERR_RANGE when x holds a NaN or an infinity. */
 int sl_act8_pack(const float *x, uint32_t n, uint32_t k, uint8_t *dst);
 int sl_act16_pack(const float *x, uint32_t n, uint32_t k, uint8_t *dst);
 int sl_act_head_pack(const float *x, uint32_t head_dim, uint8_t *dst);

@@ -19,7 +19,7 @@ enum { N_CORE = sizeof cores / sizeof cores[0] };
 struct csim {
     struct sl_device base;
     const struct csim_core *core;
-    uint8_t *w[SL_MAX_PORTS];   /* owned, w_beats each */
+    uint8_t *w[SL_MAX_PORTS]; /* owned, w_beats each */
 };
 
 static uint8_t *arena_of(struct sl_device *dev, int arena)
@@ -47,20 +47,25 @@ static int csim_alloc(struct sl_device *dev, uint32_t ctl_beats, uint32_t w_beat
     return 0;
 }
 
-static int csim_write(struct sl_device *dev, int arena, uint32_t off, const void *src, uint32_t n_beats)
+static int csim_write(struct sl_device *dev, int arena, uint32_t off, const void *src,
+                      uint32_t n_beats)
 {
-    memcpy(arena_of(dev, arena) + (size_t)off * SL_BEAT_BYTES, src, (size_t)n_beats * SL_BEAT_BYTES);
+    memcpy(arena_of(dev, arena) + (size_t)off * SL_BEAT_BYTES, src,
+           (size_t)n_beats * SL_BEAT_BYTES);
     return 0;
 }
 
 static int csim_read(struct sl_device *dev, int arena, uint32_t off, void *dst, uint32_t n_beats)
 {
-    memcpy(dst, arena_of(dev, arena) + (size_t)off * SL_BEAT_BYTES, (size_t)n_beats * SL_BEAT_BYTES);
+    memcpy(dst, arena_of(dev, arena) + (size_t)off * SL_BEAT_BYTES,
+           (size_t)n_beats * SL_BEAT_BYTES);
     return 0;
 }
 
-/* Runs in the caller: every loop of the core is bounded by the job's checked shape, nothing is waited for. */
-static int csim_launch(struct sl_device *dev, uint32_t job_off, uint32_t n_job, unsigned deadline_ms)
+/* Runs in the caller: every loop of the core is bounded by the job's checked shape, nothing is
+ * waited for. */
+static int csim_launch(struct sl_device *dev, uint32_t job_off, uint32_t n_job,
+                       unsigned deadline_ms)
 {
     struct csim *sim = (struct csim *)dev;
     const void *w[SL_MAX_PORTS];
@@ -80,7 +85,8 @@ static void csim_close(struct sl_device *dev)
     free(sim);
 }
 
-static const struct sl_device_ops csim_ops = {csim_alloc, csim_write, csim_read, csim_launch, csim_close};
+static const struct sl_device_ops csim_ops = {csim_alloc, csim_write, csim_read, csim_launch,
+                                              csim_close};
 
 int sl_csim_open(struct sl_device **out, const char *arg)
 {
@@ -92,7 +98,8 @@ int sl_csim_open(struct sl_device **out, const char *arg)
             core = &cores[i];
     }
     if (!core)
-        return sl_fail(SL_ERR_USAGE, "`sluice devices` lists them", "csim has no build with '%s' ports", arg);
+        return sl_fail(SL_ERR_USAGE, "`sluice devices` lists them",
+                       "csim has no build with '%s' ports", arg);
     struct csim *sim = sl_alloc(1, sizeof *sim);
     if (!sim)
         return SL_ERR_NOMEM;

@@ -38,7 +38,7 @@ int sl_device_open(struct sl_device **out, const char *name)
 {
     const char *full = name ? name : "csim";
     const struct backend *backend = find_backend(full);
-    if (!backend || strlen(full) >= sizeof (*out)->name)
+    if (!backend || strlen(full) >= sizeof(*out)->name)
         return sl_fail(SL_ERR_USAGE, "`sluice devices` lists them", "unknown device '%s'", full);
     const char *arg = strchr(full, ':');
     struct sl_device *dev = NULL;
@@ -90,7 +90,8 @@ static int check_range(const struct sl_device *dev, int arena, uint32_t off, uin
     return 0;
 }
 
-int sl_device_write(struct sl_device *dev, int arena, uint32_t off, const void *src, uint32_t n_beats)
+int sl_device_write(struct sl_device *dev, int arena, uint32_t off, const void *src,
+                    uint32_t n_beats)
 {
     int err = check_range(dev, arena, off, n_beats);
     return err ? err : dev->ops->write(dev, arena, off, src, n_beats);
@@ -118,7 +119,7 @@ int sl_device_query(struct sl_device *dev, struct sl_caps *out)
     err = err ? err : sl_device_read(dev, SL_ARENA_CTL, 1, &record, 1);
     err = err ? err : sl_device_read(dev, SL_ARENA_CTL, 2, out, 1);
     if (!err && (record.cookie != job.cookie || record.status != SL_STATUS_OK))
-        return sl_fail(SL_ERR_DEVICE, "reload the device", "device %s does not answer a query (status %u)",
-                       dev->name, record.status);
+        return sl_fail(SL_ERR_DEVICE, "reload the device",
+                       "device %s does not answer a query (status %u)", dev->name, record.status);
     return err;
 }

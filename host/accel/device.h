@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A device that runs the core: one control/activation arena and P weight arenas, written and read by the host,
- * and launches that walk a list of jobs. Backends fill the table; fabric.c is the only caller besides tests.
+ * A device that runs the core: one control/activation arena and P weight arenas, written and read
+ * by the host, and launches that walk a list of jobs. Backends fill the table; fabric.c is the only
+ * caller besides tests.
  */
 #ifndef SL_ACCEL_DEVICE_H
 #define SL_ACCEL_DEVICE_H
@@ -19,7 +20,8 @@ struct sl_device_ops {
     /* Copies whole beats. Ranges were checked against the arena's size. Blocking. */
     int (*write)(struct sl_device *dev, int arena, uint32_t off, const void *src, uint32_t n_beats);
     int (*read)(struct sl_device *dev, int arena, uint32_t off, void *dst, uint32_t n_beats);
-    /* Runs the job list at job_off; returns when all records are written or after deadline_ms with SL_ERR_TIMEOUT. */
+    /* Runs the job list at job_off; returns when all records are written or after deadline_ms with
+     * SL_ERR_TIMEOUT. */
     int (*launch)(struct sl_device *dev, uint32_t job_off, uint32_t n_job, unsigned deadline_ms);
     void (*close)(struct sl_device *dev);
 };
@@ -27,19 +29,21 @@ struct sl_device_ops {
 /* Base of every backend's own struct. */
 struct sl_device {
     const struct sl_device_ops *ops;
-    char name[32];              /* as given to --device: "csim" "csim:4" */
-    unsigned n_port;            /* P */
+    char name[32];   /* as given to --device: "csim" "csim:4" */
+    unsigned n_port; /* P */
     uint32_t ctl_beats, w_beats;
-    uint8_t *ctl_host;          /* the ctl arena where the host can address it directly (csim), else NULL */
+    uint8_t *ctl_host; /* the ctl arena where the host can address it directly (csim), else NULL */
 };
 
-/* name: "csim", "csim:P" (P one of the built configurations). NULL: the default device. SL_ERR_USAGE lists what exists. The device answers a
- * QUERY before it is returned: another ABI version is SL_ERR_ABI. */
+/* name: "csim", "csim:P" (P one of the built configurations). NULL: the default device.
+ * SL_ERR_USAGE lists what exists. The device answers a QUERY before it is returned: another ABI
+ * version is SL_ERR_ABI. */
 int sl_device_open(struct sl_device **out, const char *name);
 void sl_device_close(struct sl_device **dev);
 int sl_device_alloc(struct sl_device *dev, uint32_t ctl_beats, uint32_t w_beats);
 /* Range-checked transfers. */
-int sl_device_write(struct sl_device *dev, int arena, uint32_t off, const void *src, uint32_t n_beats);
+int sl_device_write(struct sl_device *dev, int arena, uint32_t off, const void *src,
+                    uint32_t n_beats);
 int sl_device_read(struct sl_device *dev, int arena, uint32_t off, void *dst, uint32_t n_beats);
 int sl_device_launch(struct sl_device *dev, uint32_t job_off, uint32_t n_job, unsigned deadline_ms);
 int sl_device_query(struct sl_device *dev, struct sl_caps *out);

@@ -14,7 +14,8 @@ enum { MAX_CALLS = 8, FLOATS_PER_BEAT = SL_BEAT_BYTES / 4, KV_ZERO_POINT_BYTE = 
 
 /* ---- placement and upload ------------------------------------------------------------------- */
 
-typedef int (*slab_fn)(struct sl_fabric *f, struct sl_resident *slot, struct sl_slab_ref ref, void *user);
+typedef int (*slab_fn)(struct sl_fabric *f, struct sl_resident *slot, struct sl_slab_ref ref,
+                       void *user);
 
 /* Every slab of the model in the order in which it is placed. */
 static int for_each_slab(struct sl_fabric *f, slab_fn fn, void *user)
@@ -26,7 +27,8 @@ static int for_each_slab(struct sl_fabric *f, slab_fn fn, void *user)
         bool owner = sl_config_kv_owner(c, l) == l;
         for (int m = SL_MATRIX_Q; !err && m <= SL_MATRIX_O; m++)
             if (owner || (m != SL_MATRIX_K && m != SL_MATRIX_V))
-                err = fn(f, &layer->matrix[m], sl_store_matrix(f->store, (enum sl_matrix)m, l), user);
+                err =
+                    fn(f, &layer->matrix[m], sl_store_matrix(f->store, (enum sl_matrix)m, l), user);
         err = err ? err : fn(f, &layer->router, sl_store_router(f->store, l), user);
         if (!err && c->d_ff_shared)
             err = fn(f, &layer->shared, sl_store_shared(f->store, l), user);
@@ -38,7 +40,8 @@ static int for_each_slab(struct sl_fabric *f, slab_fn fn, void *user)
     return err;
 }
 
-static int place_slab(struct sl_fabric *f, struct sl_resident *slot, struct sl_slab_ref ref, void *user)
+static int place_slab(struct sl_fabric *f, struct sl_resident *slot, struct sl_slab_ref ref,
+                      void *user)
 {
     uint64_t *top = user;
     enum { ARENA_MAX_BEATS = (1ull << 32) / SL_BEAT_BYTES };
@@ -47,11 +50,13 @@ static int place_slab(struct sl_fabric *f, struct sl_resident *slot, struct sl_s
     *top += sl_slab_port_beats(ref.header, f->dev->n_port);
     if (*top + SL_SLACK_BEATS > ARENA_MAX_BEATS)
         return sl_fail(SL_ERR_NOMEM, "choose a smaller format or a device with more weight ports",
-                       "the model does not fit the weight arenas of device %s (4 GB a port)", f->dev->name);
+                       "the model does not fit the weight arenas of device %s (4 GB a port)",
+                       f->dev->name);
     return 0;
 }
 
-static int upload_slab(struct sl_fabric *f, struct sl_resident *slot, struct sl_slab_ref ref, void *user)
+static int upload_slab(struct sl_fabric *f, struct sl_resident *slot, struct sl_slab_ref ref,
+                       void *user)
 {
     uint8_t *image = user;
     uint32_t n = (uint32_t)sl_slab_port_beats(ref.header, f->dev->n_port);
@@ -64,7 +69,8 @@ static int upload_slab(struct sl_fabric *f, struct sl_resident *slot, struct sl_
     return 0;
 }
 
-static int largest_slab(struct sl_fabric *f, struct sl_resident *slot, struct sl_slab_ref ref, void *user)
+static int largest_slab(struct sl_fabric *f, struct sl_resident *slot, struct sl_slab_ref ref,
+                        void *user)
 {
     uint64_t *max = user, n = sl_slab_port_beats(ref.header, f->dev->n_port);
     (void)slot;
@@ -107,7 +113,8 @@ static uint64_t linear_heap_beats(const struct sl_fabric *f)
 /* Heap of the largest KV launch. */
 static uint64_t kv_heap_beats(const struct sl_config *c)
 {
-    return (uint64_t)SL_MAX_KV_ROWS * (sl_act_head_beats(c->head_dim) + c->head_dim / SL_BEAT_BYTES + 2);
+    return (uint64_t)SL_MAX_KV_ROWS *
+           (sl_act_head_beats(c->head_dim) + c->head_dim / SL_BEAT_BYTES + 2);
 }
 
 static uint64_t max_u64(uint64_t a, uint64_t b)
@@ -136,7 +143,8 @@ static int open_arenas(struct sl_fabric *f, uint64_t w_beats)
     uint32_t max_job = sl_moe_max_job(f->config);
     uint64_t heap = max_u64(linear_heap_beats(f), sl_moe_heap_beats(f->config, f->store));
     heap = max_u64(heap, kv_heap_beats(f->config));
-    int err = sl_device_alloc(f->dev, (uint32_t)(fixed + 2 * max_job + heap), (uint32_t)w_beats + SL_SLACK_BEATS);
+    int err = sl_device_alloc(f->dev, (uint32_t)(fixed + 2 * max_job + heap),
+                              (uint32_t)w_beats + SL_SLACK_BEATS);
     err = err ? err : write_slot_tables(f);
     return err ? err : sl_joblist_open(&f->jobs, f->dev, fixed, max_job);
 }
@@ -149,7 +157,7 @@ struct put_work {
     size_t stride;
     uint8_t *dst;
     int (*pack)(const float *, uint32_t, uint32_t, uint8_t *);
-    int *err;       /* [n] */
+    int *err; /* [n] */
 };
 
 static void put_one(void *user, size_t i, unsigned thread)
@@ -175,13 +183,15 @@ static int put_x(struct sl_fabric *f, struct put_work *w, size_t n, uint32_t bea
     return 0;
 }
 
-int sl_fabric_put_x8(struct sl_fabric *f, const float *x, size_t n, uint32_t width, uint32_t k, uint32_t *off)
+int sl_fabric_put_x8(struct sl_fabric *f, const float *x, size_t n, uint32_t width, uint32_t k,
+                     uint32_t *off)
 {
     struct put_work w = {.x = x, .width = width, .k = k, .pack = sl_act8_pack};
     return put_x(f, &w, n, sl_act8_beats(k), off);
 }
 
-int sl_fabric_put_x16(struct sl_fabric *f, const float *x, size_t n, uint32_t width, uint32_t k, uint32_t *off)
+int sl_fabric_put_x16(struct sl_fabric *f, const float *x, size_t n, uint32_t width, uint32_t k,
+                      uint32_t *off)
 {
     struct put_work w = {.x = x, .width = width, .k = k, .pack = sl_act16_pack};
     return put_x(f, &w, n, sl_act16_beats(k), off);
@@ -189,9 +199,11 @@ int sl_fabric_put_x16(struct sl_fabric *f, const float *x, size_t n, uint32_t wi
 
 /* ---- plain matrices ------------------------------------------------------------------------- */
 
-static const struct sl_resident *resident_of(const struct sl_fabric *f, const struct sl_linear_call *call)
+static const struct sl_resident *resident_of(const struct sl_fabric *f,
+                                             const struct sl_linear_call *call)
 {
-    return call->matrix == SL_MATRIX_LM_HEAD ? &f->head : &f->layer[call->layer].matrix[call->matrix];
+    return call->matrix == SL_MATRIX_LM_HEAD ? &f->head
+                                             : &f->layer[call->layer].matrix[call->matrix];
 }
 
 static uint32_t row_beats(const struct sl_slab *header)
@@ -199,7 +211,8 @@ static uint32_t row_beats(const struct sl_slab *header)
     return (header->rows + FLOATS_PER_BEAT - 1) / FLOATS_PER_BEAT;
 }
 
-static int add_plain_job(struct sl_fabric *f, const struct sl_resident *m, uint32_t x_off, size_t n, uint32_t *y_off)
+static int add_plain_job(struct sl_fabric *f, const struct sl_resident *m, uint32_t x_off, size_t n,
+                         uint32_t *y_off)
 {
     int err = sl_joblist_alloc(&f->jobs, n * row_beats(m->header), y_off);
     struct sl_job *job = err ? NULL : sl_joblist_add(&f->jobs);
@@ -219,7 +232,8 @@ static int add_plain_job(struct sl_fabric *f, const struct sl_resident *m, uint3
 }
 
 /* One launch for at most SL_MAX_TOKENS tokens; call->y points at the first of them. */
-static int linear_launch(struct sl_fabric *f, const struct sl_linear_call *calls, size_t n_call, const float *x, size_t n)
+static int linear_launch(struct sl_fabric *f, const struct sl_linear_call *calls, size_t n_call,
+                         const float *x, size_t n)
 {
     const struct sl_slab *first = resident_of(f, calls)->header;
     uint32_t width = calls->matrix == SL_MATRIX_O ? f->config->d_attn : f->config->d_model;
@@ -234,12 +248,14 @@ static int linear_launch(struct sl_fabric *f, const struct sl_linear_call *calls
         const struct sl_slab *header = resident_of(f, &calls[i])->header;
         for (size_t t = 0; t < n; t++)
             memcpy(calls[i].y + t * calls[i].y_stride,
-                   sl_joblist_at(&f->jobs, y_off[i] + (uint32_t)t * row_beats(header)), header->rows * sizeof(float));
+                   sl_joblist_at(&f->jobs, y_off[i] + (uint32_t)t * row_beats(header)),
+                   header->rows * sizeof(float));
     }
     return err;
 }
 
-static int fabric_linear(void *ctx, const struct sl_linear_call *calls, size_t n_call, const float *x, size_t n_tok)
+static int fabric_linear(void *ctx, const struct sl_linear_call *calls, size_t n_call,
+                         const float *x, size_t n_tok)
 {
     struct sl_fabric *f = ctx;
     struct sl_linear_call part[MAX_CALLS];
@@ -261,8 +277,10 @@ static int fabric_linear(void *ctx, const struct sl_linear_call *calls, size_t n
 
 /* ---- KV ------------------------------------------------------------------------------------- */
 
-/* The core's record (code beats, then a beat of scales and zero points) to the cache's dense form. */
-static void compact_record(enum sl_kv_format format, uint32_t head_dim, const uint8_t *record, uint8_t *out)
+/* The core's record (code beats, then a beat of scales and zero points) to the cache's dense form.
+ */
+static void compact_record(enum sl_kv_format format, uint32_t head_dim, const uint8_t *record,
+                           uint8_t *out)
 {
     uint32_t n_code = format == SL_KV_INT8 ? head_dim : head_dim / 2;
     uint32_t n_group = format == SL_KV_INT8 ? 1 : (head_dim + SL_BLOCK - 1) / SL_BLOCK;
@@ -274,7 +292,8 @@ static void compact_record(enum sl_kv_format format, uint32_t head_dim, const ui
 }
 
 /* One launch for at most SL_MAX_KV_ROWS vectors. */
-static int kv_launch(struct sl_fabric *f, enum sl_kv_format format, uint32_t head_dim, const float *vec, size_t n, uint8_t *out)
+static int kv_launch(struct sl_fabric *f, enum sl_kv_format format, uint32_t head_dim,
+                     const float *vec, size_t n, uint8_t *out)
 {
     uint32_t n_code = format == SL_KV_INT8 ? head_dim : head_dim / 2;
     uint32_t x_beats = sl_act_head_beats(head_dim), x_off, y_off;
@@ -282,7 +301,8 @@ static int kv_launch(struct sl_fabric *f, enum sl_kv_format format, uint32_t hea
     sl_joblist_begin(&f->jobs);
     int err = sl_joblist_alloc(&f->jobs, n * x_beats, &x_off);
     for (size_t i = 0; !err && i < n; i++)
-        err = sl_act_head_pack(vec + i * head_dim, head_dim, sl_joblist_at(&f->jobs, x_off + (uint32_t)i * x_beats));
+        err = sl_act_head_pack(vec + i * head_dim, head_dim,
+                               sl_joblist_at(&f->jobs, x_off + (uint32_t)i * x_beats));
     sl_joblist_outputs(&f->jobs);
     err = err ? err : sl_joblist_alloc(&f->jobs, n * y_beats, &y_off);
     struct sl_job *job = err ? NULL : sl_joblist_add(&f->jobs);
@@ -304,13 +324,15 @@ static int kv_launch(struct sl_fabric *f, enum sl_kv_format format, uint32_t hea
     return err;
 }
 
-static int fabric_kv_pack(void *ctx, enum sl_kv_format format, uint32_t head_dim, const float *vec, size_t n_vec, uint8_t *out)
+static int fabric_kv_pack(void *ctx, enum sl_kv_format format, uint32_t head_dim, const float *vec,
+                          size_t n_vec, uint8_t *out)
 {
     struct sl_fabric *f = ctx;
     f->stats.n_kv_pack += n_vec;
     for (size_t i = 0; i < n_vec; i += SL_MAX_KV_ROWS) {
         size_t n = n_vec - i < SL_MAX_KV_ROWS ? n_vec - i : SL_MAX_KV_ROWS;
-        int err = kv_launch(f, format, head_dim, vec + i * head_dim, n, out + i * sl_kv_vec_bytes(format, head_dim));
+        int err = kv_launch(f, format, head_dim, vec + i * head_dim, n,
+                            out + i * sl_kv_vec_bytes(format, head_dim));
         if (err)
             return err;
     }
@@ -368,7 +390,12 @@ int sl_fabric_open(struct sl_ops *out, const struct sl_config *config, const str
         fabric_close(f);
         return err;
     }
-    *out = (struct sl_ops){.impl = f->dev->name, .ctx = f, .linear = fabric_linear, .moe = sl_fabric_moe,
-                           .kv_pack = fabric_kv_pack, .get_stats = fabric_get_stats, .close = fabric_close};
+    *out = (struct sl_ops){.impl = f->dev->name,
+                           .ctx = f,
+                           .linear = fabric_linear,
+                           .moe = sl_fabric_moe,
+                           .kv_pack = fabric_kv_pack,
+                           .get_stats = fabric_get_stats,
+                           .close = fabric_close};
     return 0;
 }

@@ -2,10 +2,11 @@
 /*
  * One MoE layer: router, shared expert, chosen experts, combination.
  *
- * Decode is one launch: ROUTER, the shared EXPERT, and top_k INDIRECT EXPERTs that take their choice from the router's
- * record. Prefill is two: routers and shared expert, then every chosen expert with the list of its tokens.
- * A token whose h leaves the window of u_h is computed again alone, with a lower u_h: its result then depends on
- * nothing but itself, however tokens were grouped.
+ * Decode is one launch: ROUTER, the shared EXPERT, and top_k INDIRECT EXPERTs that take their
+ * choice from the router's record. Prefill is two: routers and shared expert, then every chosen
+ * expert with the list of its tokens. A token whose h leaves the window of u_h is computed again
+ * alone, with a lower u_h: its result then depends on nothing but itself, however tokens were
+ * grouped.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -19,7 +20,7 @@ enum { NO_CHOICE = 255, LIST_PER_BEAT = SL_BEAT_BYTES / 4, FLOATS_PER_BEAT = SL_
 
 /* One token through one expert. */
 struct moe_item {
-    uint32_t token, row;    /* row of result[] */
+    uint32_t token, row; /* row of result[] */
 };
 
 /* Items of one EXPERT job: items[first .. first + n). */
@@ -30,10 +31,11 @@ struct moe_task {
 };
 
 struct sl_moe_work {
-    struct moe_item *item, *next_item;  /* [SL_FABRIC_CHUNK * (top_k + 1)] */
-    struct moe_task *task, *next_task;  /* as many */
-    float *result;                      /* [SL_FABRIC_CHUNK * (top_k + 1)][d_model]; row = token * (top_k + 1) + choice, shared last */
-    struct sl_route *route;             /* [SL_FABRIC_CHUNK] */
+    struct moe_item *item, *next_item; /* [SL_FABRIC_CHUNK * (top_k + 1)] */
+    struct moe_task *task, *next_task; /* as many */
+    float *result; /* [SL_FABRIC_CHUNK * (top_k + 1)][d_model]; row = token * (top_k + 1) + choice,
+                      shared last */
+    struct sl_route *route; /* [SL_FABRIC_CHUNK] */
     uint32_t n_item, n_task;
 };
 
@@ -95,7 +97,8 @@ uint32_t sl_moe_max_job(const struct sl_config *config)
 
 static uint32_t route_beats(const struct sl_config *c, uint32_t n_tok)
 {
-    return n_tok + ceil_div(4ull * c->n_expert, SL_BEAT_BYTES) + ceil_div(4ull * n_tok * c->n_expert_used, SL_BEAT_BYTES);
+    return n_tok + ceil_div(4ull * c->n_expert, SL_BEAT_BYTES) +
+           ceil_div(4ull * n_tok * c->n_expert_used, SL_BEAT_BYTES);
 }
 
 static uint32_t y_beats(const struct sl_slab *expert)
@@ -168,7 +171,8 @@ static int add_shared_job(struct moe_pass *p, uint32_t t, uint32_t n)
     const struct sl_resident *shared = &p->layer->shared;
     struct sl_moe_work *w = p->work;
     struct moe_task *task = &w->task[w->n_task++];
-    *task = (struct moe_task){.expert = shared, .first = w->n_item, .n = n, .job = p->f->jobs.n_job};
+    *task =
+        (struct moe_task){.expert = shared, .first = w->n_item, .n = n, .job = p->f->jobs.n_job};
     for (uint32_t i = 0; i < n; i++)
         w->item[w->n_item++] = (struct moe_item){t + i, (t + i) * p->n_row + p->n_row - 1};
     int err = sl_joblist_alloc(&p->f->jobs, (uint64_t)n * y_beats(shared->header), &task->y_off);
@@ -232,8 +236,8 @@ static int add_list_job(struct moe_pass *p, struct moe_task *task, uint32_t list
 
 /* ---- launches ------------------------------------------------------------------------------- */
 
-/* Takes finished outputs into result[]; what saturated goes to the next round: a group is taken apart, a
- * single token gets a lower u_h (docs/numerics.md 3.2). */
+/* Takes finished outputs into result[]; what saturated goes to the next round: a group is taken
+ * apart, a single token gets a lower u_h (docs/numerics.md 3.2). */
 static int collect(struct moe_pass *p)
 {
     struct sl_moe_work *w = p->work;
@@ -243,16 +247,16 @@ static int collect(struct moe_pass *p)
         const struct sl_record *record = sl_joblist_record(&p->f->jobs, task->job);
         if (!task->expert) {
             if (record->expert >= p->f->config->n_expert)
-                return sl_fail(SL_ERR_DEVICE, NULL, "device %s chose expert %u of %u", p->f->dev->name,
-                               record->expert, p->f->config->n_expert);
+                return sl_fail(SL_ERR_DEVICE, NULL, "device %s chose expert %u of %u",
+                               p->f->dev->name, record->expert, p->f->config->n_expert);
             task->expert = &p->layer->expert[record->expert];
         }
         uint32_t stride = y_beats(task->expert->header);
         for (uint32_t j = 0; j < task->n; j++) {
             struct moe_item item = w->item[task->first + j];
             if (!record->saturations) {
-                memcpy(w->result + (size_t)item.row * d, sl_joblist_at(&p->f->jobs, task->y_off + j * stride),
-                       d * sizeof *w->result);
+                memcpy(w->result + (size_t)item.row * d,
+                       sl_joblist_at(&p->f->jobs, task->y_off + j * stride), d * sizeof *w->result);
                 continue;
             }
             unsigned drop = task->drop + (task->n == 1 ? SL_U_H_STEP : 0);
@@ -298,7 +302,8 @@ static int run_list_tasks(struct moe_pass *p)
 
 /* ---- routes --------------------------------------------------------------------------------- */
 
-static void read_route(const struct sl_config *c, const struct sl_route_entry *entry, struct sl_route *out)
+static void read_route(const struct sl_config *c, const struct sl_route_entry *entry,
+                       struct sl_route *out)
 {
     const uint16_t *expert = &entry->expert0;
     const uint32_t *weight = &entry->weight0;
@@ -317,8 +322,8 @@ static int read_routes(struct moe_pass *p, const uint32_t *route_off)
         read_route(c, entry, &p->work->route[t]);
         for (uint32_t i = 0; i < c->n_expert_used; i++)
             if (p->work->route[t].expert[i] >= c->n_expert)
-                return sl_fail(SL_ERR_DEVICE, NULL, "device %s chose expert %u of %u", p->f->dev->name,
-                               p->work->route[t].expert[i], c->n_expert);
+                return sl_fail(SL_ERR_DEVICE, NULL, "device %s chose expert %u of %u",
+                               p->f->dev->name, p->work->route[t].expert[i], c->n_expert);
     }
     return 0;
 }
@@ -329,17 +334,19 @@ static void append_list(struct moe_pass *p, uint32_t route_off, uint32_t r, uint
     const struct sl_config *c = p->f->config;
     uint32_t n = chunk_of(p->n_tok, r * SL_MAX_TOKENS);
     const uint16_t *range = sl_joblist_at(&p->f->jobs, route_off + n);
-    const uint32_t *list = sl_joblist_at(&p->f->jobs, route_off + n + ceil_div(4ull * c->n_expert, SL_BEAT_BYTES));
+    const uint32_t *list =
+        sl_joblist_at(&p->f->jobs, route_off + n + ceil_div(4ull * c->n_expert, SL_BEAT_BYTES));
     struct sl_moe_work *w = p->work;
     for (uint32_t i = 0; i < range[2 * e + 1]; i++) {
         uint32_t entry = list[range[2 * e] + i];
         uint32_t token = r * SL_MAX_TOKENS + (entry & ((1u << SL_LIST_TOKEN_BITS) - 1));
-        w->item[w->n_item++] = (struct moe_item){token, token * p->n_row + (entry >> SL_LIST_TOKEN_BITS)};
+        w->item[w->n_item++] =
+            (struct moe_item){token, token * p->n_row + (entry >> SL_LIST_TOKEN_BITS)};
     }
 }
 
-/* Adds the tasks of the chosen experts, at most 64 tokens each. Reads the router records, which the next launch
- * overwrites. */
+/* Adds the tasks of the chosen experts, at most 64 tokens each. Reads the router records, which the
+ * next launch overwrites. */
 static void add_expert_tasks(struct moe_pass *p, const uint32_t *route_off)
 {
     struct sl_moe_work *w = p->work;
@@ -369,7 +376,8 @@ static void combine(struct moe_pass *p, uint32_t t, float *y)
     for (uint32_t n = 0; n < c->n_expert_used; n++) {
         uint32_t best = NO_CHOICE;
         for (uint32_t i = 0; i < c->n_expert_used; i++)
-            if (route->expert[i] > last && (best == NO_CHOICE || route->expert[i] < route->expert[best]))
+            if (route->expert[i] > last &&
+                (best == NO_CHOICE || route->expert[i] < route->expert[best]))
                 best = i;
         last = route->expert[best];
         const float *row = rows + (size_t)best * c->d_model;
@@ -402,7 +410,8 @@ static int run_pass(struct moe_pass *p)
     return err;
 }
 
-int sl_fabric_moe(void *ctx, uint32_t layer, const float *x, size_t n_tok, float *y, struct sl_route *route)
+int sl_fabric_moe(void *ctx, uint32_t layer, const float *x, size_t n_tok, float *y,
+                  struct sl_route *route)
 {
     struct sl_fabric *f = ctx;
     size_t d = f->config->d_model;
@@ -410,7 +419,11 @@ int sl_fabric_moe(void *ctx, uint32_t layer, const float *x, size_t n_tok, float
     for (size_t t = 0; t < n_tok; t += SL_FABRIC_CHUNK) {
         size_t n = n_tok - t < SL_FABRIC_CHUNK ? n_tok - t : SL_FABRIC_CHUNK;
         const struct sl_fabric_layer *l = &f->layer[layer];
-        struct moe_pass pass = {.f = f, .layer = l, .work = f->moe, .x = x + t * d, .n_tok = (uint32_t)n,
+        struct moe_pass pass = {.f = f,
+                                .layer = l,
+                                .work = f->moe,
+                                .x = x + t * d,
+                                .n_tok = (uint32_t)n,
                                 .x8_stride = sl_act8_beats(l->router.header->k),
                                 .n_row = f->config->n_expert_used + 1};
         int err = run_pass(&pass);

@@ -14,14 +14,14 @@ enum {
 
 /* A slab in the weight arenas. */
 struct sl_resident {
-    const struct sl_slab *header;   /* borrowed from the store; NULL: the layer has no such matrix */
+    const struct sl_slab *header; /* borrowed from the store; NULL: the layer has no such matrix */
     uint32_t w_off;
 };
 
 struct sl_fabric_layer {
     struct sl_resident matrix[SL_MATRIX_O + 1], router, shared;
-    struct sl_resident *expert;     /* [n_expert] */
-    uint32_t slot_off;              /* this layer's slot table in the control arena */
+    struct sl_resident *expert; /* [n_expert] */
+    uint32_t slot_off;          /* this layer's slot table in the control arena */
 };
 
 struct sl_fabric {
@@ -30,16 +30,18 @@ struct sl_fabric {
     struct sl_pool *pool;
     struct sl_device *dev;
     struct sl_joblist jobs;
-    struct sl_fabric_layer *layer;  /* [n_layer] */
-    struct sl_resident *experts;    /* [n_layer][n_expert], behind layer[].expert */
+    struct sl_fabric_layer *layer; /* [n_layer] */
+    struct sl_resident *experts;   /* [n_layer][n_expert], behind layer[].expert */
     struct sl_resident head;
     struct sl_moe_work *moe;
     struct sl_ops_stats stats;
 };
 
 /* fp32 rows x[n][width] as activations of k columns at *off, one per token. */
-int sl_fabric_put_x8(struct sl_fabric *f, const float *x, size_t n, uint32_t width, uint32_t k, uint32_t *off);
-int sl_fabric_put_x16(struct sl_fabric *f, const float *x, size_t n, uint32_t width, uint32_t k, uint32_t *off);
+int sl_fabric_put_x8(struct sl_fabric *f, const float *x, size_t n, uint32_t width, uint32_t k,
+                     uint32_t *off);
+int sl_fabric_put_x16(struct sl_fabric *f, const float *x, size_t n, uint32_t width, uint32_t k,
+                      uint32_t *off);
 
 int sl_moe_open(struct sl_fabric *f);
 void sl_moe_close(struct sl_fabric *f);
@@ -47,6 +49,7 @@ void sl_moe_close(struct sl_fabric *f);
 uint64_t sl_moe_heap_beats(const struct sl_config *config, const struct sl_store *store);
 uint32_t sl_moe_max_job(const struct sl_config *config);
 /* engine/ops.h: moe. */
-int sl_fabric_moe(void *ctx, uint32_t layer, const float *x, size_t n_tok, float *y, struct sl_route *route);
+int sl_fabric_moe(void *ctx, uint32_t layer, const float *x, size_t n_tok, float *y,
+                  struct sl_route *route);
 
 #endif

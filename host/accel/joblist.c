@@ -6,12 +6,15 @@
 
 #include "base/err.h"
 
-/* A launch that takes longer than this is lost: the largest job on a slow simulation stays far below. */
+/* A launch that takes longer than this is lost: the largest job on a slow simulation stays far
+ * below. */
 enum { LAUNCH_DEADLINE_MS = 600000 };
 
-int sl_joblist_open(struct sl_joblist *list, struct sl_device *dev, uint32_t fixed_beats, uint32_t max_job)
+int sl_joblist_open(struct sl_joblist *list, struct sl_device *dev, uint32_t fixed_beats,
+                    uint32_t max_job)
 {
-    *list = (struct sl_joblist){.dev = dev, .ctl = dev->ctl_host, .jobs_off = fixed_beats, .max_job = max_job};
+    *list = (struct sl_joblist){
+        .dev = dev, .ctl = dev->ctl_host, .jobs_off = fixed_beats, .max_job = max_job};
     list->heap_off = fixed_beats + 2 * max_job;
     if (!list->ctl) {
         list->copied = true;
@@ -39,7 +42,8 @@ void sl_joblist_begin(struct sl_joblist *list)
 int sl_joblist_alloc(struct sl_joblist *list, uint64_t n_beats, uint32_t *off)
 {
     if (list->heap_top + n_beats > list->dev->ctl_beats)
-        return sl_fail(SL_ERR_NOMEM, NULL, "a launch needs %llu beats more than the control arena of %u has",
+        return sl_fail(SL_ERR_NOMEM, NULL,
+                       "a launch needs %llu beats more than the control arena of %u has",
                        (unsigned long long)(list->heap_top + n_beats - list->dev->ctl_beats),
                        list->dev->ctl_beats);
     *off = list->heap_top;
@@ -81,8 +85,9 @@ static const char *status_name(unsigned status)
 #define CODE_FLAG(name)
 #define CODE_SLAB(name)
 #define CODE_CORE(name)
-#define CODE_STATUS(name) case SL_STATUS_##name: return #name;
-#include "codes.def"
+#define CODE_STATUS(name)                                                                          \
+    case SL_STATUS_##name: return #name;                                                           \
+        #include "codes.def"
     default: return "an unknown status";
     }
 }
@@ -92,14 +97,14 @@ static int check_record(const struct sl_joblist *list, uint32_t i)
     const struct sl_job *job = sl_joblist_at(list, list->jobs_off + i);
     const struct sl_record *record = sl_joblist_record(list, i);
     if (record->cookie != job->cookie || record->abi_version != SL_ABI_VERSION)
-        return sl_fail(SL_ERR_DEVICE, "reload the device", "device %s returned a foreign record for job %u",
-                       list->dev->name, i);
+        return sl_fail(SL_ERR_DEVICE, "reload the device",
+                       "device %s returned a foreign record for job %u", list->dev->name, i);
     if (record->status == SL_STATUS_TIMEOUT)
-        return sl_fail(SL_ERR_TIMEOUT, "reload the device", "device %s: memory did not answer job %u",
-                       list->dev->name, i);
+        return sl_fail(SL_ERR_TIMEOUT, "reload the device",
+                       "device %s: memory did not answer job %u", list->dev->name, i);
     if (record->status != SL_STATUS_OK)
-        return sl_fail(SL_ERR_DEVICE, NULL, "device %s: job %u (operation %u) ended as %s", list->dev->name, i,
-                       job->op, status_name(record->status));
+        return sl_fail(SL_ERR_DEVICE, NULL, "device %s: job %u (operation %u) ended as %s",
+                       list->dev->name, i, job->op, status_name(record->status));
     return 0;
 }
 
@@ -108,19 +113,23 @@ int sl_joblist_launch(struct sl_joblist *list)
     struct sl_device *dev = list->dev;
     int err = 0;
     if (list->copied) {
-        err = sl_device_write(dev, SL_ARENA_CTL, list->heap_off, sl_joblist_at(list, list->heap_off),
-                              list->out_off - list->heap_off);
-        err = err ? err : sl_device_write(dev, SL_ARENA_CTL, list->jobs_off, sl_joblist_at(list, list->jobs_off),
-                                          list->n_job);
+        err = sl_device_write(dev, SL_ARENA_CTL, list->heap_off,
+                              sl_joblist_at(list, list->heap_off), list->out_off - list->heap_off);
+        err = err ? err
+                  : sl_device_write(dev, SL_ARENA_CTL, list->jobs_off,
+                                    sl_joblist_at(list, list->jobs_off), list->n_job);
     }
-    memset(sl_joblist_at(list, list->jobs_off + list->n_job), 0, (size_t)list->n_job * SL_BEAT_BYTES);
+    memset(sl_joblist_at(list, list->jobs_off + list->n_job), 0,
+           (size_t)list->n_job * SL_BEAT_BYTES);
     err = err ? err : sl_device_launch(dev, list->jobs_off, list->n_job, LAUNCH_DEADLINE_MS);
     list->n_launch++;
     if (list->copied && !err) {
         err = sl_device_read(dev, SL_ARENA_CTL, list->jobs_off + list->n_job,
                              sl_joblist_at(list, list->jobs_off + list->n_job), list->n_job);
-        err = err ? err : sl_device_read(dev, SL_ARENA_CTL, list->out_off, sl_joblist_at(list, list->out_off),
-                                         list->heap_top - list->out_off);
+        err = err ? err
+                  : sl_device_read(dev, SL_ARENA_CTL, list->out_off,
+                                   sl_joblist_at(list, list->out_off),
+                                   list->heap_top - list->out_off);
     }
     for (uint32_t i = 0; !err && i < list->n_job; i++)
         err = check_record(list, i);

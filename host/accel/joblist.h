@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The control arena as the host fills it: a bump allocator over one launch's inputs and outputs, the job list,
- * and the launch itself. Where the device's arena is host memory it is used in place, otherwise through a copy.
+ * The control arena as the host fills it: a bump allocator over one launch's inputs and outputs,
+ * the job list, and the launch itself. Where the device's arena is host memory it is used in place,
+ * otherwise through a copy.
  */
 #ifndef SL_ACCEL_JOBLIST_H
 #define SL_ACCEL_JOBLIST_H
@@ -15,25 +16,27 @@ struct sl_joblist {
     uint32_t jobs_off, max_job; /* job list and records: 2 * max_job beats */
     uint32_t heap_off;          /* begin of the bump area */
     uint32_t heap_top;
-    uint32_t out_off;           /* outputs of the current launch begin here; inputs lie before */
+    uint32_t out_off; /* outputs of the current launch begin here; inputs lie before */
     uint32_t n_job;
     uint64_t n_launch;
 };
 
-/* fixed_beats in front of the heap belong to the caller (slot tables). The device's arenas exist already. */
-int sl_joblist_open(struct sl_joblist *list, struct sl_device *dev, uint32_t fixed_beats, uint32_t max_job);
+/* fixed_beats in front of the heap belong to the caller (slot tables). The device's arenas exist
+ * already. */
+int sl_joblist_open(struct sl_joblist *list, struct sl_device *dev, uint32_t fixed_beats,
+                    uint32_t max_job);
 void sl_joblist_close(struct sl_joblist *list);
 
 /* Forgets jobs and heap. */
 void sl_joblist_begin(struct sl_joblist *list);
-/* n_beats of the heap: beat offset in *off; inputs first, then, after sl_joblist_outputs, outputs. SL_ERR_NOMEM when the
- * arena is too small: sl_fabric sizes it for its largest launch. */
+/* n_beats of the heap: beat offset in *off; inputs first, then, after sl_joblist_outputs, outputs.
+ * SL_ERR_NOMEM when the arena is too small: sl_fabric sizes it for its largest launch. */
 int sl_joblist_alloc(struct sl_joblist *list, uint64_t n_beats, uint32_t *off);
 void sl_joblist_outputs(struct sl_joblist *list);
 /* The next job, zeroed, its cookie set; NULL when the list is full. */
 struct sl_job *sl_joblist_add(struct sl_joblist *list);
-/* Sends the inputs, runs, fetches records and outputs, and checks every record: cookie, contract, status. Any status but OK is
- * SL_ERR_DEVICE and names the job. */
+/* Sends the inputs, runs, fetches records and outputs, and checks every record: cookie, contract,
+ * status. Any status but OK is SL_ERR_DEVICE and names the job. */
 int sl_joblist_launch(struct sl_joblist *list);
 const struct sl_record *sl_joblist_record(const struct sl_joblist *list, uint32_t job);
 

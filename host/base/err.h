@@ -10,7 +10,7 @@ int sl_fail(enum sl_err code, const char *hint, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
 /* malloc/calloc that record SL_ERR_NOMEM; NULL on failure and on n * size overflow. */
-void *sl_alloc(size_t n, size_t size);  /* zeroed */
+void *sl_alloc(size_t n, size_t size);             /* zeroed */
 void *sl_alloc_aligned(size_t align, size_t size); /* 64-byte multiples; not zeroed; free() */
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Thread pool: parallel loops over independent items. Workers spin briefly, then sleep on a futex, so
- * that another busy process does not make the pool collapse. No allocation after open. */
+/* Thread pool: parallel loops over independent items. Workers spin briefly, then sleep on a futex,
+ * so that another busy process does not make the pool collapse. No allocation after open. */
 #ifndef SL_BASE_POOL_H
 #define SL_BASE_POOL_H
 
@@ -8,13 +8,14 @@
 
 struct sl_pool;
 
-/* n_threads counts the caller's own thread; 0: one per online CPU; 1: everything runs in the caller. */
+/* n_threads counts the caller's own thread; 0: one per online CPU; 1: everything runs in the
+ * caller. */
 int sl_pool_open(struct sl_pool **out, unsigned n_threads);
 void sl_pool_close(struct sl_pool **pool);
 unsigned sl_pool_threads(const struct sl_pool *pool);
 
-/* Runs fn(user, i, thread) for every i in [0, n), thread in [0, threads). Returns when all are done.
- * Items must not depend on each other: which thread runs which item is not defined. */
+/* Runs fn(user, i, thread) for every i in [0, n), thread in [0, threads). Returns when all are
+ * done. Items must not depend on each other: which thread runs which item is not defined. */
 typedef void (*sl_pool_fn)(void *user, size_t i, unsigned thread);
 void sl_pool_run(struct sl_pool *pool, sl_pool_fn fn, void *user, size_t n);
 

@@ -12,8 +12,11 @@
 #include "engine/config.h"
 
 enum sl_matrix {
-    SL_MATRIX_Q, SL_MATRIX_K, SL_MATRIX_V, SL_MATRIX_O, /* of a layer */
-    SL_MATRIX_LM_HEAD                                   /* layer is ignored */
+    SL_MATRIX_Q,
+    SL_MATRIX_K,
+    SL_MATRIX_V,
+    SL_MATRIX_O,      /* of a layer */
+    SL_MATRIX_LM_HEAD /* layer is ignored */
 };
 
 /* y[n_tok][rows] = W x; y_stride in floats. Bias is the engine's business. */
@@ -34,8 +37,9 @@ struct sl_route {
 
 enum sl_kv_format { SL_KV_F32, SL_KV_INT8, SL_KV_INT4 };
 
-/* Bytes of one packed head vector: codes (int8: head_dim, int4: head_dim / 2, channel 2i in the low nibble), then the
- * bf16 scales (int8: one, int4: one per group of 32), little endian, then for int4 one zero point byte per group. */
+/* Bytes of one packed head vector: codes (int8: head_dim, int4: head_dim / 2, channel 2i in the low
+ * nibble), then the bf16 scales (int8: one, int4: one per group of 32), little endian, then for
+ * int4 one zero point byte per group. */
 static inline uint32_t sl_kv_vec_bytes(enum sl_kv_format format, uint32_t head_dim)
 {
     uint32_t n_group = (head_dim + 31) / 32;
@@ -52,14 +56,14 @@ struct sl_ops_stats {
 };
 
 struct sl_ops {
-    const char *impl;   /* what computes: "exact" "csim" ... */
+    const char *impl; /* what computes: "exact" "csim" ... */
     void *ctx;
     /* Several matrices over the same x[n_tok][k] (x_stride = k): one launch on a fabric. */
     int (*linear)(void *ctx, const struct sl_linear_call *calls, size_t n_call, const float *x,
                   size_t n_tok);
-    /* y[n_tok][d_model] = combined output of shared and chosen experts for x[n_tok][d_model] (already
-     * normed), in the order of docs/numerics.md; the residual is added by the engine. route[n_tok]
-     * receives the choices; may be NULL. */
+    /* y[n_tok][d_model] = combined output of shared and chosen experts for x[n_tok][d_model]
+     * (already normed), in the order of docs/numerics.md; the residual is added by the engine.
+     * route[n_tok] receives the choices; may be NULL. */
     int (*moe)(void *ctx, uint32_t layer, const float *x, size_t n_tok, float *y,
                struct sl_route *route);
     /* Packs n_vec head vectors of head_dim into the cache's records of `format` (int8 or int4),

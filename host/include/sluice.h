@@ -19,16 +19,16 @@
 enum sl_err {
     SL_OK = 0,
     SL_ERR_NOMEM = -1,
-    SL_ERR_IO = -2,          /* the operating system refused: open, read, write, full disk */
-    SL_ERR_FORMAT = -3,      /* a file is not what it says it is */
-    SL_ERR_SHAPE = -4,       /* a tensor or a parameter does not fit the model */
-    SL_ERR_ABI = -5,         /* host and core were built from different contracts */
-    SL_ERR_DEVICE = -6,      /* the device answered with an error */
-    SL_ERR_TIMEOUT = -7,     /* the device did not answer before the deadline */
-    SL_ERR_RANGE = -8,       /* a number is not finite or not representable */
-    SL_ERR_USAGE = -9,       /* the caller asked for something that does not exist */
-    SL_ERR_UNSUPPORTED = -10,/* a known thing that this build or model cannot do */
-    SL_ERR_INTERRUPTED = -11 /* the progress callback asked to stop */
+    SL_ERR_IO = -2,           /* the operating system refused: open, read, write, full disk */
+    SL_ERR_FORMAT = -3,       /* a file is not what it says it is */
+    SL_ERR_SHAPE = -4,        /* a tensor or a parameter does not fit the model */
+    SL_ERR_ABI = -5,          /* host and core were built from different contracts */
+    SL_ERR_DEVICE = -6,       /* the device answered with an error */
+    SL_ERR_TIMEOUT = -7,      /* the device did not answer before the deadline */
+    SL_ERR_RANGE = -8,        /* a number is not finite or not representable */
+    SL_ERR_USAGE = -9,        /* the caller asked for something that does not exist */
+    SL_ERR_UNSUPPORTED = -10, /* a known thing that this build or model cannot do */
+    SL_ERR_INTERRUPTED = -11  /* the progress callback asked to stop */
 };
 
 /* The thread's last failure as one line, "what: why", without a newline. Never NULL. */
@@ -47,9 +47,10 @@ typedef bool (*sl_progress_fn)(void *user, const char *what, uint64_t done, uint
 struct sl_model;
 
 struct sl_model_params {
-    const char *path;         /* checkpoint directory (config.json + safetensors) or converted store */
-    bool exact;               /* plain fp32 on the CPU; needs a checkpoint, not a store */
-    const char *format;       /* experts: "nf4" "int4" "mxfp4" "q8" "fp8"; NULL: "q8". Ignored for a store */
+    const char *path; /* checkpoint directory (config.json + safetensors) or converted store */
+    bool exact;       /* plain fp32 on the CPU; needs a checkpoint, not a store */
+    const char
+        *format; /* experts: "nf4" "int4" "mxfp4" "q8" "fp8"; NULL: "q8". Ignored for a store */
     const char *format_dense; /* Q/K/V/O and LM head; NULL: "q8". Ignored for a store */
     const char *device;       /* "csim" ...; NULL: the default device. Ignored when exact */
     unsigned n_threads;       /* 0: one per online CPU */
@@ -62,12 +63,12 @@ void sl_model_close(struct sl_model **model);
 
 /* Facts for `info` and for the session's caller. Strings live as long as the model. */
 struct sl_model_info {
-    const char *architecture; /* "hunyuan-large" "hunyuan-a13b" "yuan2-m32" */
+    const char *architecture;                   /* "hunyuan-large" "hunyuan-a13b" "yuan2-m32" */
     const char *format, *format_dense, *device; /* "exact" paths: "-" */
     uint32_t n_layer, d_model, n_head, n_kv_head, head_dim, d_ff, n_expert, n_expert_used;
     uint32_t n_shared_expert, n_vocab, n_ctx_train, cla_factor;
     uint64_t n_param, n_param_active;
-    uint64_t weight_bytes;             /* as stored */
+    uint64_t weight_bytes; /* as stored */
     /* KV cache, bytes for one token over all layers; LFA state is per sequence. */
     uint64_t kv_bytes_mha_bf16, kv_bytes_bf16, kv_bytes_int8, kv_bytes_int4, lfa_state_bytes;
 };
@@ -84,7 +85,7 @@ struct sl_session_params {
     uint32_t n_batch;         /* prefill chunk in tokens; 0: 256. No bit depends on it */
     const char *cache_type_k; /* "f32" "int8" "int4"; NULL: "int8", exact models: "f32" */
     const char *cache_type_v;
-    bool kv_on_fabric;        /* pack K and V on the device at decode too */
+    bool kv_on_fabric; /* pack K and V on the device at decode too */
 };
 
 int sl_session_open(struct sl_session **out, struct sl_model *model,
@@ -99,8 +100,8 @@ int sl_session_eval(struct sl_session *session, const int32_t *ids, size_t n, bo
                     float *logits);
 
 struct sl_op_stat {
-    const char *op;           /* "router" "expert_ffn" "linear" "kv_pack" "attention" ... */
-    const char *impl;         /* what ran it: "csim" "cpu" "exact" */
+    const char *op;   /* "router" "expert_ffn" "linear" "kv_pack" "attention" ... */
+    const char *impl; /* what ran it: "csim" "cpu" "exact" */
     uint64_t calls;
 };
 struct sl_session_stats {
@@ -135,15 +136,17 @@ size_t sl_tokenizer_size(const struct sl_tokenizer *tok);
 struct sl_sampler;
 
 struct sl_sampler_params {
-    float temp;               /* <= 0: greedy */
-    uint32_t top_k;           /* 0: all */
-    float top_p;              /* >= 1: all */
-    float repeat_penalty;     /* 1: none */
+    float temp;           /* <= 0: greedy */
+    uint32_t top_k;       /* 0: all */
+    float top_p;          /* >= 1: all */
+    float repeat_penalty; /* 1: none */
     uint64_t seed;
 };
-int sl_sampler_open(struct sl_sampler **out, const struct sl_sampler_params *params, size_t n_vocab);
+int sl_sampler_open(struct sl_sampler **out, const struct sl_sampler_params *params,
+                    size_t n_vocab);
 void sl_sampler_close(struct sl_sampler **sampler);
-void sl_sampler_accept(struct sl_sampler *sampler, int32_t id); /* prompt and output, for the penalty */
+void sl_sampler_accept(struct sl_sampler *sampler,
+                       int32_t id); /* prompt and output, for the penalty */
 /* logits[n_vocab] are read only. Never fails: a NaN logit is never chosen while another exists. */
 int32_t sl_sampler_sample(struct sl_sampler *sampler, const float *logits);
 
@@ -159,14 +162,14 @@ struct sl_convert_params {
 };
 struct sl_convert_report {
     uint64_t bytes_in, bytes_out, n_group, n_group_raised; /* groups too small for the window */
-    uint32_t n_layer_resumed;          /* layers found complete from an earlier run */
+    uint32_t n_layer_resumed; /* layers found complete from an earlier run */
 };
 int sl_convert(const struct sl_convert_params *params, struct sl_convert_report *out);
 
 /* ---- devices -------------------------------------------------------------------------------- */
 
 struct sl_device_desc {
-    char name[32];            /* what --device takes */
+    char name[32]; /* what --device takes */
     char detail[128];
     bool usable;
 };

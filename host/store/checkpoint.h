@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A Hugging Face checkpoint directory: model.safetensors, or shards with model.safetensors.index.json,
- * mapped read-only. Tensor data may be unaligned (safetensors does not promise alignment). */
+/* A Hugging Face checkpoint directory: model.safetensors, or shards with
+ * model.safetensors.index.json, mapped read-only. Tensor data may be unaligned (safetensors does
+ * not promise alignment). */
 #ifndef SL_STORE_CHECKPOINT_H
 #define SL_STORE_CHECKPOINT_H
 
@@ -10,13 +11,13 @@
 enum { SL_TENSOR_MAX_DIM = 8 };
 
 struct sl_tensor {
-    const char *name;                  /* borrowed from the checkpoint */
+    const char *name; /* borrowed from the checkpoint */
     enum sl_dtype dtype;
     unsigned n_dim;
-    uint64_t dim[SL_TENSOR_MAX_DIM];   /* row-major, outermost first */
+    uint64_t dim[SL_TENSOR_MAX_DIM]; /* row-major, outermost first */
     uint64_t n_elem, n_bytes;
-    const uint8_t *data;               /* borrowed, inside the mapping; unaligned */
-    float scale;                       /* FP8 release: value = code * scale (weight_scale); else 1 */
+    const uint8_t *data; /* borrowed, inside the mapping; unaligned */
+    float scale;         /* FP8 release: value = code * scale (weight_scale); else 1 */
 };
 
 struct sl_checkpoint;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A quantised model: slabs (docs/numerics.md 2.5) for every matrix that the fabric multiplies with, plus the
- * tensors that stay as they were. Either a converted directory, mapped, or quantised in memory from a checkpoint.
+ * A quantised model: slabs (docs/numerics.md 2.5) for every matrix that the fabric multiplies with,
+ * plus the tensors that stay as they were. Either a converted directory, mapped, or quantised in
+ * memory from a checkpoint.
  */
 #ifndef SL_STORE_STORE_H
 #define SL_STORE_STORE_H
@@ -13,22 +14,25 @@
 
 struct sl_store;
 
-/* One slab in natural order: header beat, units, SL_SLACK_BEATS readable beats behind n_beats. 64-byte aligned. */
+/* One slab in natural order: header beat, units, SL_SLACK_BEATS readable beats behind n_beats.
+ * 64-byte aligned. */
 struct sl_slab_ref {
-    const struct sl_slab *header;   /* borrowed; the slab's first beat */
-    uint64_t n_beats;               /* header and units */
+    const struct sl_slab *header; /* borrowed; the slab's first beat */
+    uint64_t n_beats;             /* header and units */
 };
 
 struct sl_quant_params {
-    int format, format_dense;       /* SL_FORMAT_* */
+    int format, format_dense; /* SL_FORMAT_* */
     sl_progress_fn progress;
     void *progress_user;
-    struct sl_pool *pool;           /* borrowed; rows are quantised in parallel, with the same bytes */
+    struct sl_pool *pool; /* borrowed; rows are quantised in parallel, with the same bytes */
 };
 
-/* dir/manifest.json and its slab files. Checksums are verified by sl_store_verify, sizes and headers here. */
+/* dir/manifest.json and its slab files. Checksums are verified by sl_store_verify, sizes and
+ * headers here. */
 int sl_store_open(struct sl_store **out, const char *dir);
-/* In memory. The checkpoint is borrowed for the store's life (unquantised tensors are read from it). */
+/* In memory. The checkpoint is borrowed for the store's life (unquantised tensors are read from
+ * it). */
 int sl_store_quantise(struct sl_store **out, struct sl_checkpoint *ckpt,
                       const struct sl_config *config, const struct sl_quant_params *params);
 void sl_store_close(struct sl_store **store);
@@ -38,13 +42,15 @@ bool sl_store_is_store(const char *dir);
 const struct sl_config *sl_store_config(const struct sl_store *store);
 /* Unquantised tensors under their checkpoint names. */
 const struct sl_checkpoint *sl_store_tensors(const struct sl_store *store);
-const char *sl_store_format(const struct sl_store *store);        /* "nf4" ... */
+const char *sl_store_format(const struct sl_store *store); /* "nf4" ... */
 const char *sl_store_format_dense(const struct sl_store *store);
 uint64_t sl_store_bytes(const struct sl_store *store);
 
-/* Slabs. Every one exists after a successful open; matrix K and V only in layers that own them, the shared
- * expert only where the config has one. Shared MLPs of several shared experts are one slab of d_ff_shared. */
-struct sl_slab_ref sl_store_matrix(const struct sl_store *store, enum sl_matrix matrix, uint32_t layer);
+/* Slabs. Every one exists after a successful open; matrix K and V only in layers that own them, the
+ * shared expert only where the config has one. Shared MLPs of several shared experts are one slab
+ * of d_ff_shared. */
+struct sl_slab_ref sl_store_matrix(const struct sl_store *store, enum sl_matrix matrix,
+                                   uint32_t layer);
 struct sl_slab_ref sl_store_router(const struct sl_store *store, uint32_t layer);
 struct sl_slab_ref sl_store_shared(const struct sl_store *store, uint32_t layer);
 struct sl_slab_ref sl_store_expert(const struct sl_store *store, uint32_t layer, uint32_t expert);
