@@ -59,8 +59,9 @@ endef
 $(foreach p,$(CSIM_PORTS),$(eval $(call HLS_RULE,$(p))))
 
 .PHONY: run
-run: setup $(BUILD)/sluice ## Generate text with the demonstration model (DEVICE=..., ARGS="...")
-	$(BUILD)/sluice run -m models/demo-hunyuan $(if $(DEVICE),--device $(DEVICE)) \
+run: setup ## Generate text with the demonstration model (DEVICE=..., ARGS="...")
+	@$(MAKE) --no-print-directory -s -j"$$(nproc)" $(BUILD)/sluice
+	@$(BUILD)/sluice run -m models/demo-hunyuan $(if $(DEVICE),--device $(DEVICE)) \
 	    $(if $(ARGS),$(ARGS),-p "In the beginning" -n 64)
 
 .PHONY: setup
@@ -69,8 +70,7 @@ setup: ## Install what is missing (Debian packages)
 
 .PHONY: test
 test: setup ## Everything CI runs; ends with "N passed, M failed"
-	@$(MAKE) --no-print-directory $(BUILD)/unit_tests $(BUILD)/sluice
-	$(BUILD)/unit_tests
+	@tools/run_tests.sh $(BUILD)
 
 .PHONY: check
 check: check-gen check-headers check-opencl ## Quick gate: generated files, dependencies, style, headers, OpenCL front end

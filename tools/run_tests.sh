@@ -1,0 +1,58 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# All stages of `make test`: each prints its own tests, the last line adds them up. A stage that ends without its count, or
+# with a failing exit code, is one failure more. Usage: run_tests.sh BUILD_DIR [STAGE...]
+set -u
+build=$1
+shift
+stages=${*:-check unit cli clang sanitized}
+passed=0 failed=0 skipped=0
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+jobs=$(nproc)
+
+stage() { # name, command...
+    name=$1
+    shift
+    printf '== %s\n' "$name"
+    start=$(date +%s)
+    "$@" >"$log" 2>&1
+    code=$?
+    cat "$log"
+    line=$(grep -E '^[0-9]+ passed, [0-9]+ failed$' "$log" | tail -n 1)
+    p=${line%% passed*}
+    f=${line#*, }
+    f=${f%% failed*}
+    s=$(grep -c '^SKIPPED' "$log")
+    if [ -z "$line" ]; then
+        p=$([ $code -eq 0 ] && echo 1 || echo 0)
+        f=$((1 - p))
+    elif [ $code -ne 0 ] && [ "$f" -eq 0 ]; then
+        f=1
+    fi
+    passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+    printf '== %s: %s passed, %s failed, %s s\n' "$name" "$p" "$f" $(($(date +%s) - start))
+}
+
+quiet_make() {
+    make --no-print-directory -s -j"$jobs" "$@"
+}
+
+unit() { # build dir, make variables...
+    dir=$1
+    shift
+    quiet_make BUILD="$dir" "$@" "$dir/unit_tests" "$dir/sluice" && SLUICE="$dir/sluice" "$dir/unit_tests"
+}
+
+for s in $stages; do
+    case $s in
+    check) stage check quiet_make BUILD="$build" check ;;
+    unit) stage unit unit "$build" ;;
+    cli) stage "command line" env SLUICE="$build/sluice" tests/test_cli.sh ;;
+    clang) stage "clang, all warnings" quiet_make BUILD="$build/clang" CC=clang "$build/clang/unit_tests" "$build/clang/sluice" ;;
+    sanitized) stage "address and undefined-behaviour sanitizers" unit "$build/sanitized" SAN="asan ubsan" ;;
+    esac
+done
+[ "$skipped" -eq 0 ] || echo "$skipped skipped (see SKIPPED above)"
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]
