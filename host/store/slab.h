@@ -17,6 +17,12 @@ static inline bool sl_format_is_4bit(int format)
     return format == SL_FORMAT_NF4 || format == SL_FORMAT_INT4 || format == SL_FORMAT_MXFP4;
 }
 
+/* A byte of codes whose value is 0: what pads rows to K64 and fills the row missing from an odd count. */
+static inline uint8_t sl_zero_byte(int format)
+{
+    return format == SL_FORMAT_NF4 ? 0x77 : 0;
+}
+
 /* Scale beats in front of a row (4-bit: a pair of rows). */
 static inline uint64_t sl_scale_beats(int format, uint64_t k)
 {
