@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "input.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "console.h"
+
+/* ---- texts and ids */
+
+static int fail_read(const char *path)
+{
+    return sl_cli_error(SL_ERR_IO, "check the path and its permissions", "%s: %s", path,
+                        strerror(errno));
+}
+
+static int read_stream(FILE *f, const char *path, char **text, size_t *len)
+{
+    size_t n = 0, cap = 1 << 16, got;
+    char *buf = malloc(cap + 1);
+    while (buf && (got = fread(buf + n, 1, cap - n, f)) > 0) {
+        n += got;
+        if (n == cap) {
+            char *grown = realloc(buf, 2 * cap + 1);
+            if (!grown)
+                free(buf);
+            buf = grown;
+            cap *= 2;
+        }
+    }
+    if (!buf)
+        return sl_cli_error(SL_ERR_NOMEM, "give a shorter text", "%s: out of memory", path);
+    if (ferror(f)) {
+        free(buf);
+        return fail_read(path);
+    }
+    buf[n] = 0;
+    *text = buf;
+    *len = n;
+    return SL_EXIT_OK;
+}
+
+int sl_input_read(const char *path, char **text, size_t *len)
+{
+    if (!strcmp(path, "-"))
+        return read_stream(stdin, "standard input", text, len);
+    FILE *f = fopen(path, "rbe");
+    if (!f)
+        return fail_read(path);
+    int code = read_stream(f, path, text, len);
+    fclose(f);
+    return code;
+}
+
+static int fail_ids(const char *name, size_t line, const char *why)
+{
+    return sl_cli_error(SL_ERR_FORMAT,
+                        "the file holds token ids separated by white space or commas", "%s:%zu: %s",
+                        name, line, why);
+}
+
+/* An id ends at a separator; at most 10 digits, so that it cannot overflow. */
+static bool parse_id(const char **at, const char *end, int32_t *id)
+{
+    int64_t v = 0;
+    const char *p = *at;
+    for (; p < end && *p >= '0' && *p <= '9' && p - *at < 10; p++)
+        v = v * 10 + (*p - '0');
+    bool ends = p == end || strchr(" \t\r\n\v\f,", *p);
+    if (p == *at || !ends || (p < end && !*p) || v > INT32_MAX)
+        return false;
+    *id = (int32_t)v;
+    *at = p;
+    return true;
+}
+
+int sl_input_parse_ids(const char *name, const char *text, size_t len, int32_t **ids, size_t *n)
+{
+    size_t line = 1, count = 0;
+    int32_t *v = calloc(len / 2 + 1, sizeof *v); /* an id and its separator have two bytes */
+    if (!v)
+        return sl_cli_error(SL_ERR_NOMEM, NULL, "%s: out of memory", name);
+    for (const char *p = text, *end = text + len; p < end;) {
+        line += *p == '\n';
+        if (*p && strchr(" \t\r\n\v\f,", *p)) {
+            p++;
+        } else if (!parse_id(&p, end, &v[count++])) {
+            free(v);
+            return fail_ids(name, line, "not a token id");
+        }
+    }
+    *ids = v;
+    *n = count;
+    return SL_EXIT_OK;
+}
+
+static int load_tokens(struct sl_input *in, const struct sl_options *o)
+{
+    char *text;
+    size_t len;
+    int code = sl_input_read(o->tokens, &text, &len);
+    if (code)
+        return code;
+    code = sl_input_parse_ids(o->tokens, text, len, &in->ids, &in->n);
+    free(text);
+    return code;
+}
+
+static int load_text(struct sl_input *in, const struct sl_options *o)
+{
+    if (!o->prompt)
+        return sl_input_read(o->file ? o->file : "-", &in->text, &in->len);
+    in->len = strlen(o->prompt);
+    in->text = strdup(o->prompt);
+    return in->text ? SL_EXIT_OK : sl_cli_error(SL_ERR_NOMEM, NULL, "out of memory");
+}
+
+/* Puts the model's first token in front. */
+static int prepend_bos(struct sl_input *in)
+{
+    int32_t bos = sl_tokenizer_bos(in->tok);
+    if (bos < 0)
+        return SL_EXIT_OK;
+    int32_t *v = malloc((in->n + 1) * sizeof *v);
+    if (!v)
+        return sl_cli_error(SL_ERR_NOMEM, NULL, "out of memory: %zu token ids", in->n + 1);
+    memcpy(v + 1, in->ids, in->n * sizeof *v);
+    v[0] = bos;
+    free(in->ids);
+    in->ids = v;
+    in->n++;
+    in->bos = true;
+    return SL_EXIT_OK;
+}
+
+int sl_input_load(struct sl_input *in, const struct sl_options *o, bool bos)
+{
+    *in = (struct sl_input){0};
+    int err = sl_tokenizer_open(&in->tok, o->model);
+    if (o->tokens)
+        return load_tokens(in, o); /* without a vocabulary too */
+    if (err)
+        return sl_cli_library_error(err);
+    int code = load_text(in, o);
+    if (code)
+        return code;
+    err = sl_tokenizer_encode(in->tok, in->text, in->len, !o->no_special, &in->ids, &in->n);
+    if (err)
+        return sl_cli_library_error(err);
+    return bos && !o->no_bos ? prepend_bos(in) : SL_EXIT_OK;
+}
+
+int sl_input_check(const struct sl_input *in, uint32_t n_vocab)
+{
+    if (in->n == 0)
+        return sl_cli_error(SL_ERR_USAGE, "give a text with --prompt or --file",
+                            "no tokens: the text is empty");
+    for (size_t i = 0; i < in->n; i++)
+        if (in->ids[i] < 0 || (uint32_t)in->ids[i] >= n_vocab)
+            return sl_cli_error(SL_ERR_SHAPE, "take vocabulary and weights from the same model",
+                                "token %zu: id %d is not below the vocabulary size %u", i + 1,
+                                in->ids[i], n_vocab);
+    return SL_EXIT_OK;
+}
+
+void sl_input_free(struct sl_input *in)
+{
+    sl_tokenizer_close(&in->tok);
+    free(in->text);
+    free(in->ids);
+    *in = (struct sl_input){0};
+}
+
+/* ---- model and session */
+
+int sl_input_open_model(struct sl_model **out, const struct sl_options *o)
+{
+    struct sl_progress progress = sl_progress_open();
+    struct sl_model_params params = {
+        .path = o->model,
+        .exact = o->exact,
+        .format = o->format,
+        .format_dense = o->format_dense,
+        .device = o->device,
+        .n_threads = (unsigned)o->threads,
+        .progress = sl_progress_tick,
+        .progress_user = &progress,
+    };
+    int err = sl_model_open(out, &params);
+    sl_progress_close(&progress);
+    return err ? sl_cli_library_error(err) : SL_EXIT_OK;
+}
+
+int sl_input_open_session(struct sl_session **out, struct sl_model *model,
+                          const struct sl_options *o, uint32_t n_ctx)
+{
+    struct sl_session_params params = {
+        .n_ctx = n_ctx,
+        .n_batch = (uint32_t)o->batch_size,
+        .cache_type_k = o->cache_type_k,
+        .cache_type_v = o->cache_type_v,
+        .kv_on_fabric = o->kv_on_fabric,
+    };
+    int err = sl_session_open(out, model, &params);
+    return err ? sl_cli_library_error(err) : SL_EXIT_OK;
+}
+
+/* ---- sampling settings */
+
+static int load_generation_config(const char *dir, json_t **out)
+{
+    char path[4096];
+    json_error_t why;
+    *out = NULL;
+    if ((size_t)snprintf(path, sizeof path, "%s/generation_config.json", dir) >= sizeof path ||
+        access(path, F_OK))
+        return SL_EXIT_OK;
+    *out = json_load_file(path, JSON_REJECT_DUPLICATES, &why);
+    if (json_is_object(*out))
+        return SL_EXIT_OK;
+    bool parsed = *out != NULL;
+    json_decref(*out);
+    return sl_cli_error(SL_ERR_FORMAT, "copy the file again", "%s:%d: %s", path,
+                        parsed ? 1 : why.line, parsed ? "not a JSON object" : why.text);
+}
+
+/* A number of the file within [min, max]; absent or null leaves *out. */
+static int read_number(json_t *config, const char *key, double min, double max, double *out)
+{
+    json_t *value = json_object_get(config, key);
+    if (!value || json_is_null(value))
+        return SL_EXIT_OK;
+    double v = json_is_number(value) ? json_number_value(value) : NAN;
+    if (!(v >= min && v <= max))
+        return sl_cli_error(SL_ERR_FORMAT, "copy the file again or give the setting as an option",
+                            "generation_config.json: %s is not a number from %g to %g", key, min,
+                            max);
+    *out = v;
+    return SL_EXIT_OK;
+}
+
+/* -1 asks for a random seed that stays within what an option can repeat. */
+static uint64_t choose_seed(int64_t seed)
+{
+    uint32_t random = 0;
+    if (seed >= 0)
+        return (uint64_t)seed;
+    if (getrandom(&random, sizeof random, 0) != sizeof random)
+        random = (uint32_t)(sl_seconds() * 1e6);
+    return random;
+}
+
+int sl_input_sampling(struct sl_sampler_params *out, const struct sl_options *o)
+{
+    json_t *config;
+    double temp = 1, top_k = 0, top_p = 1, penalty = 1;
+    int code = load_generation_config(o->model, &config);
+    bool sample = json_is_true(json_object_get(config, "do_sample"));
+    if (!code)
+        code = read_number(config, "temperature", 0, 100, &temp);
+    if (!code)
+        code = read_number(config, "top_k", 0, INT32_MAX, &top_k);
+    if (!code)
+        code = read_number(config, "top_p", 0, 1, &top_p);
+    if (!code)
+        code = read_number(config, "repetition_penalty", 1e-3, 100, &penalty);
+    json_decref(config);
+    if (code)
+        return code;
+    *out = (struct sl_sampler_params){
+        .temp = (float)(isnan(o->temp) ? (sample ? temp : 0) : o->temp),
+        .top_k = (uint32_t)(o->top_k < 0 ? (int64_t)top_k : o->top_k),
+        .top_p = (float)(isnan(o->top_p) ? top_p : o->top_p),
+        .repeat_penalty = (float)(isnan(o->repeat_penalty) ? penalty : o->repeat_penalty),
+        .seed = choose_seed(o->seed),
+    };
+    return SL_EXIT_OK;
+}

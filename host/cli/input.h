@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a verb works on: text from --prompt or --file, ids from --tokens, the model's own sampling
+ * settings. Failures are printed; the functions return exit codes. */
+#ifndef SL_CLI_INPUT_H
+#define SL_CLI_INPUT_H
+
+#include "options.h"
+#include "sluice.h"
+
+/* Zeroed is empty; sl_input_free. */
+struct sl_input {
+    struct sl_tokenizer *tok; /* NULL when the ids were given and the model has no vocabulary */
+    char *text;               /* NULL when ids were given */
+    size_t len;
+    int32_t *ids;
+    size_t n;
+    bool bos; /* ids[0] was put in front of the text */
+};
+
+/* The whole of a file, "-" for standard input; malloc()ed and NUL-terminated. */
+int sl_input_read(const char *path, char **text, size_t *len);
+/* Ids separated by white space or commas; each at least 0. name is for messages. */
+int sl_input_parse_ids(const char *name, const char *text, size_t len, int32_t **ids, size_t *n);
+/* Reads the text or the ids that the options name (without any of them: standard input) and makes
+ * ids; bos: in front of a text unless --no-bos. */
+int sl_input_load(struct sl_input *in, const struct sl_options *o, bool bos);
+/* Every id is one of n_vocab, and there is at least one. */
+int sl_input_check(const struct sl_input *in, uint32_t n_vocab);
+void sl_input_free(struct sl_input *in);
+
+/* Opens the model that the options name, with a progress bar. */
+int sl_input_open_model(struct sl_model **out, const struct sl_options *o);
+int sl_input_open_session(struct sl_session **out, struct sl_model *model,
+                          const struct sl_options *o, uint32_t n_ctx);
+
+/* Sampling settings: generation_config.json of the model's directory (do_sample false or absent:
+ * greedy), overridden by the options. */
+int sl_input_sampling(struct sl_sampler_params *out, const struct sl_options *o);
+
+#endif

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+
+#include "console.h"
+#include "verbs.h"
+
+/* info, devices and version: what needs no weights. */
+
+static double percent(uint64_t part, uint64_t whole)
+{
+    return whole ? 100.0 * (double)part / (double)whole : 0;
+}
+
+static void row_count(const char *label, uint64_t v)
+{
+    if (v)
+        printf("%-24s %llu\n", label, (unsigned long long)v);
+}
+
+static void row_large(const char *label, uint64_t v, const char *unit)
+{
+    double g = (double)v / 1e9;
+    if (v)
+        printf("%-24s %llu%s (%.*f G)\n", label, (unsigned long long)v, unit, g < 1 ? 5 : 2, g);
+}
+
+static void row_kv(const char *label, uint64_t bytes, uint64_t mha)
+{
+    printf("%-24s %llu (%.2f %%)\n", label, (unsigned long long)bytes, percent(bytes, mha));
+}
+
+static void print_table(const struct sl_model_info *m)
+{
+    printf("%-24s %s\n", "architecture", m->architecture);
+    row_large("parameters", m->n_param, "");
+    row_large("active parameters", m->n_param_active, "");
+    row_large("weights", m->weight_bytes, " bytes");
+    row_count("layers", m->n_layer);
+    row_count("d_model", m->d_model);
+    row_count("heads", m->n_head);
+    row_count("kv heads", m->n_kv_head);
+    row_count("head_dim", m->head_dim);
+    row_count("d_ff of an expert", m->d_ff);
+    row_count("experts", m->n_expert);
+    row_count("experts used", m->n_expert_used);
+    row_count("shared experts", m->n_shared_expert);
+    row_count("layers sharing K and V", m->cla_factor);
+    row_count("vocabulary", m->n_vocab);
+    row_count("trained context", m->n_ctx_train);
+    printf("KV cache, bytes for one token over all layers\n");
+    row_kv("  MHA bf16", m->kv_bytes_mha_bf16, m->kv_bytes_mha_bf16);
+    row_kv("  bf16", m->kv_bytes_bf16, m->kv_bytes_mha_bf16);
+    row_kv("  int8", m->kv_bytes_int8, m->kv_bytes_mha_bf16);
+    row_kv("  int4", m->kv_bytes_int4, m->kv_bytes_mha_bf16);
+    row_count("LFA state, bytes", m->lfa_state_bytes);
+}
+
+static void set_count(json_t *o, const char *key, uint64_t v)
+{
+    json_object_set_new(o, key, json_integer((json_int_t)v));
+}
+
+static json_t *info_object(const struct sl_model_info *m)
+{
+    json_t *o = json_object();
+    json_object_set_new(o, "architecture", json_string(m->architecture));
+    json_object_set_new(o, "format", m->format ? json_string(m->format) : json_null());
+    json_object_set_new(o, "format_dense",
+                        m->format_dense ? json_string(m->format_dense) : json_null());
+    set_count(o, "n_param", m->n_param);
+    set_count(o, "n_param_active", m->n_param_active);
+    set_count(o, "weight_bytes", m->weight_bytes);
+    set_count(o, "n_layer", m->n_layer);
+    set_count(o, "d_model", m->d_model);
+    set_count(o, "n_head", m->n_head);
+    set_count(o, "n_kv_head", m->n_kv_head);
+    set_count(o, "head_dim", m->head_dim);
+    set_count(o, "d_ff", m->d_ff);
+    set_count(o, "n_expert", m->n_expert);
+    set_count(o, "n_expert_used", m->n_expert_used);
+    set_count(o, "n_shared_expert", m->n_shared_expert);
+    set_count(o, "cla_factor", m->cla_factor);
+    set_count(o, "n_vocab", m->n_vocab);
+    set_count(o, "n_ctx_train", m->n_ctx_train);
+    set_count(o, "kv_bytes_mha_bf16", m->kv_bytes_mha_bf16);
+    set_count(o, "kv_bytes_bf16", m->kv_bytes_bf16);
+    set_count(o, "kv_bytes_int8", m->kv_bytes_int8);
+    set_count(o, "kv_bytes_int4", m->kv_bytes_int4);
+    json_object_set_new(o, "kv_percent_of_mha",
+                        json_real(percent(m->kv_bytes_bf16, m->kv_bytes_mha_bf16)));
+    set_count(o, "lfa_state_bytes", m->lfa_state_bytes);
+    return o;
+}
+
+int sl_verb_info(const struct sl_options *o)
+{
+    struct sl_model_info info = {0};
+    int err = sl_config_info(o->n_arg ? o->arg[0] : o->model, &info);
+    if (err)
+        return sl_cli_library_error(err);
+    if (o->json)
+        return sl_json_print(info_object(&info));
+    print_table(&info);
+    return sl_stdout_finish();
+}
+
+enum { MAX_DEVICE = 64 };
+
+int sl_verb_devices(const struct sl_options *o)
+{
+    struct sl_device_desc device[MAX_DEVICE];
+    size_t n = sl_devices(device, MAX_DEVICE);
+    n = n < MAX_DEVICE ? n : MAX_DEVICE;
+    if (!o->json) {
+        for (size_t i = 0; i < n; i++)
+            printf("%-16s %-9s %s\n", device[i].name, device[i].usable ? "usable" : "unusable",
+                   device[i].detail);
+        return sl_stdout_finish();
+    }
+    json_t *list = json_array();
+    for (size_t i = 0; i < n; i++)
+        json_array_append_new(list, json_pack("{s:s, s:b, s:s}", "name", device[i].name, "usable",
+                                              (int)device[i].usable, "detail", device[i].detail));
+    return sl_json_print(json_pack("{s:o}", "devices", list));
+}
+
+int sl_verb_version(const struct sl_options *o)
+{
+    (void)o;
+    puts("sluice " SL_VERSION);
+    return sl_stdout_finish();
+}
