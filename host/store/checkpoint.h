@@ -24,6 +24,8 @@ struct sl_checkpoint;
 
 /* SL_ERR_IO, SL_ERR_FORMAT (hostile or damaged files: every offset, size and key is checked). */
 int sl_checkpoint_open(struct sl_checkpoint **out, const char *dir);
+/* The same for a single safetensors file (a converted model's tensors). */
+int sl_checkpoint_open_file(struct sl_checkpoint **out, const char *path);
 void sl_checkpoint_close(struct sl_checkpoint **ckpt);
 
 /* NULL when there is no such tensor (not a failure: callers decide). Thread-safe. */

@@ -1,0 +1,353 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store/store.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+#include "base/err.h"
+#include "store/kept.h"
+#include "store/manifest.h"
+#include "store/outfile.h"
+#include "store/slab.h"
+
+struct sl_store {
+    struct sl_manifest m;           /* layout, and the hash of every slab */
+    uint8_t **part;                 /* [n_part] mapped or allocated */
+    bool mapped;
+    struct sl_checkpoint *own;      /* directory: its tensors; in memory: NULL */
+    const struct sl_checkpoint *tensors;
+    struct sl_kept kept;
+    uint64_t bytes;
+};
+
+static const char *const format_names[] = {
+    [SL_FORMAT_FP8] = "fp8", [SL_FORMAT_Q8] = "q8", [SL_FORMAT_NF4] = "nf4",
+    [SL_FORMAT_INT4] = "int4", [SL_FORMAT_MXFP4] = "mxfp4",
+};
+enum { N_FORMAT = sizeof format_names / sizeof format_names[0] };
+
+int sl_format_parse(int *out, const char *name)
+{
+    for (int i = 0; i < N_FORMAT; i++) {
+        if (!strcmp(name, format_names[i])) {
+            *out = i;
+            return 0;
+        }
+    }
+    return sl_fail(SL_ERR_USAGE, "formats: nf4 int4 mxfp4 q8 fp8", "unknown format \"%.40s\"", name);
+}
+
+const char *sl_format_name(int format)
+{
+    return format >= 0 && format < N_FORMAT ? format_names[format] : "?";
+}
+
+/* ---- common --------------------------------------------------------------------------------- */
+
+void sl_store_close(struct sl_store **store)
+{
+    struct sl_store *s = *store;
+    if (!s)
+        return;
+    for (uint32_t p = 0; s->part && p < s->m.layout.n_part; p++) {
+        if (s->mapped && s->part[p])
+            munmap(s->part[p], s->m.layout.part_bytes[p]);
+        else
+            free(s->part[p]);
+    }
+    free(s->part);
+    sl_kept_close(&s->kept);
+    sl_checkpoint_close(&s->own);
+    sl_manifest_close(&s->m);
+    free(s);
+    *store = NULL;
+}
+
+/* What both forms have once layout and tensors are known. */
+static int finish_open(struct sl_store *s)
+{
+    int err = sl_kept_open(&s->kept, s->tensors, &s->m.layout.config);
+    if (err)
+        return err;
+    s->bytes = s->kept.bytes;
+    for (size_t i = 0; i < s->m.layout.n_item; i++)
+        s->bytes += s->m.layout.item[i].n_beats * SL_BEAT_BYTES;
+    return 0;
+}
+
+static struct sl_slab_ref get_slab(const struct sl_store *s, enum sl_slab_role role, uint32_t layer,
+                                   uint32_t expert)
+{
+    const struct sl_layout *l = &s->m.layout;
+    const struct sl_slab_item *item = sl_layout_find(l, role, layer, expert);
+    if (!item)
+        return (struct sl_slab_ref){0};
+    uint32_t part = role == SL_SLAB_ROLE_LM_HEAD ? l->config.n_layer : layer;
+    /* Slabs are SL_SLAB_ALIGN-aligned inside of an aligned part. */
+    const void *p = s->part[part] + item->offset;
+    return (struct sl_slab_ref){.header = p, .n_beats = item->n_beats};
+}
+
+struct sl_slab_ref sl_store_matrix(const struct sl_store *store, enum sl_matrix matrix, uint32_t layer)
+{
+    return get_slab(store, (enum sl_slab_role)matrix, layer, 0);
+}
+
+struct sl_slab_ref sl_store_router(const struct sl_store *store, uint32_t layer)
+{
+    return get_slab(store, SL_SLAB_ROLE_ROUTER, layer, 0);
+}
+
+struct sl_slab_ref sl_store_shared(const struct sl_store *store, uint32_t layer)
+{
+    return get_slab(store, SL_SLAB_ROLE_SHARED, layer, 0);
+}
+
+struct sl_slab_ref sl_store_expert(const struct sl_store *store, uint32_t layer, uint32_t expert)
+{
+    return get_slab(store, SL_SLAB_ROLE_EXPERT, layer, expert);
+}
+
+const struct sl_config *sl_store_config(const struct sl_store *store)
+{
+    return &store->m.layout.config;
+}
+
+const struct sl_checkpoint *sl_store_tensors(const struct sl_store *store)
+{
+    return store->tensors;
+}
+
+const char *sl_store_format(const struct sl_store *store)
+{
+    return sl_format_name(store->m.layout.format);
+}
+
+const char *sl_store_format_dense(const struct sl_store *store)
+{
+    return sl_format_name(store->m.layout.format_dense);
+}
+
+uint64_t sl_store_bytes(const struct sl_store *store)
+{
+    return store->bytes;
+}
+
+/* ---- directory ------------------------------------------------------------------------------ */
+
+bool sl_store_is_store(const char *dir)
+{
+    char path[PATH_MAX];
+    struct stat st;
+    return !sl_path_join(path, dir, SL_MANIFEST_NAME) && !stat(path, &st) && S_ISREG(st.st_mode);
+}
+
+/* The size of a file must be what the manifest says, before anything is read from it. */
+static int check_size(int fd, const char *path, uint64_t want)
+{
+    struct stat st;
+    if (fstat(fd, &st) || !S_ISREG(st.st_mode))
+        return sl_fail(SL_ERR_IO, NULL, "%s: not a regular file", path);
+    if ((uint64_t)st.st_size != want)
+        return sl_fail(SL_ERR_FORMAT, "the file is damaged; convert the model again",
+                       "%s: %lld bytes, the manifest says %llu", path, (long long)st.st_size,
+                       (unsigned long long)want);
+    return 0;
+}
+
+static int open_checked(const char *path, uint64_t want, int *out)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return sl_fail(SL_ERR_IO, "the directory is incomplete; convert the model again", "%s: %s", path,
+                       strerror(errno));
+    int err = check_size(fd, path, want);
+    if (err)
+        close(fd);
+    else
+        *out = fd;
+    return err;
+}
+
+static int map_part(struct sl_store *s, const char *dir, uint32_t part)
+{
+    const struct sl_layout *l = &s->m.layout;
+    char name[SL_PART_NAME_MAX], path[PATH_MAX];
+    sl_part_file_name(l, part, name);
+    int fd = -1, err = sl_path_join(path, dir, name);
+    if (!err)
+        err = open_checked(path, l->part_bytes[part], &fd);
+    if (err)
+        return err;
+    void *p = mmap(NULL, l->part_bytes[part], PROT_READ, MAP_SHARED, fd, 0);
+    int e = errno;
+    close(fd);
+    if (p == MAP_FAILED)
+        return sl_fail(SL_ERR_IO, NULL, "%s: cannot be mapped: %s", path, strerror(e));
+    s->part[part] = p;
+    for (size_t i = l->part_first[part]; i < l->part_first[part + 1] && !err; i++) {
+        const void *header = s->part[part] + l->item[i].offset;
+        err = sl_slab_item_check(&l->item[i], header);
+    }
+    return err;
+}
+
+static int open_tensors(struct sl_store *s, const char *dir)
+{
+    char path[PATH_MAX];
+    int fd = -1, err = sl_path_join(path, dir, SL_TENSORS_NAME);
+    if (!err)
+        err = open_checked(path, s->m.tensors_bytes, &fd);
+    if (err)
+        return err;
+    close(fd);
+    err = sl_checkpoint_open_file(&s->own, path);
+    s->tensors = s->own;
+    return err;
+}
+
+int sl_store_open(struct sl_store **out, const char *dir)
+{
+    struct sl_store *s = sl_alloc(1, sizeof *s);
+    if (!s)
+        return SL_ERR_NOMEM;
+    s->mapped = true;
+    int err = sl_manifest_load(&s->m, dir);
+    if (!err) {
+        s->part = sl_alloc(s->m.layout.n_part, sizeof *s->part);
+        err = s->part ? 0 : SL_ERR_NOMEM;
+    }
+    for (uint32_t p = 0; !err && p < s->m.layout.n_part; p++)
+        err = map_part(s, dir, p);
+    if (!err)
+        err = open_tensors(s, dir);
+    if (!err)
+        err = finish_open(s);
+    if (err)
+        sl_store_close(&s);
+    else
+        *out = s;
+    return err;
+}
+
+/* ---- in memory ------------------------------------------------------------------------------ */
+
+struct quantise {
+    struct sl_store *s;
+    const struct sl_checkpoint *ckpt;
+    const struct sl_quant_params *params;
+    struct sl_pack_run run;
+    uint64_t done;              /* bytes of finished slabs */
+};
+
+static int quantise_slab(struct quantise *q, uint32_t part, size_t i)
+{
+    struct sl_layout *l = &q->s->m.layout;
+    const struct sl_slab_item *item = &l->item[i];
+    char name[SL_SLAB_NAME_MAX];
+    sl_slab_item_name(item, name);
+    if (q->params->progress && !q->params->progress(q->params->progress_user, name, q->done, l->total_bytes))
+        return sl_fail(SL_ERR_INTERRUPTED, NULL, "quantisation stopped at %s", name);
+    struct sl_pack_plan plan;
+    int err = sl_layout_plan(l, item, q->ckpt, &q->run, &plan);
+    if (err)
+        return err;
+    uint8_t *dst = q->s->part[part] + item->offset;
+    err = sl_pack_slab(&plan, dst, &q->run);
+    if (err)
+        return err;
+    sl_pack_release(&plan);
+    q->s->m.hash[i] = XXH3_64bits(dst, item->n_beats * SL_BEAT_BYTES);
+    q->done += item->n_beats * SL_BEAT_BYTES;
+    return 0;
+}
+
+static int quantise_part(struct quantise *q, uint32_t part)
+{
+    struct sl_layout *l = &q->s->m.layout;
+    q->s->part[part] = sl_alloc_aligned(SL_SLAB_ALIGN, l->part_bytes[part]);
+    if (!q->s->part[part])
+        return SL_ERR_NOMEM;
+    uint64_t at = 0; /* gaps between slabs are zero, as in files */
+    int err = 0;
+    for (size_t i = l->part_first[part]; i < l->part_first[part + 1] && !err; i++) {
+        memset(q->s->part[part] + at, 0, l->item[i].offset - at);
+        at = l->item[i].offset + l->item[i].n_beats * SL_BEAT_BYTES;
+        err = quantise_slab(q, part, i);
+    }
+    memset(q->s->part[part] + at, 0, l->part_bytes[part] - at);
+    return err;
+}
+
+int sl_store_quantise(struct sl_store **out, struct sl_checkpoint *ckpt, const struct sl_config *config,
+                      const struct sl_quant_params *params)
+{
+    struct sl_store *s = sl_alloc(1, sizeof *s);
+    if (!s)
+        return SL_ERR_NOMEM;
+    s->tensors = ckpt;
+    struct quantise q = {.s = s, .ckpt = ckpt, .params = params, .run = {.pool = params->pool}};
+    int err = sl_layout_open(&s->m.layout, config, params->format, params->format_dense);
+    if (!err)
+        err = finish_open(s);
+    if (!err) {
+        s->part = sl_alloc(s->m.layout.n_part, sizeof *s->part);
+        s->m.hash = sl_alloc(s->m.layout.n_item, sizeof *s->m.hash);
+        err = s->part && s->m.hash ? 0 : SL_ERR_NOMEM;
+    }
+    for (uint32_t p = 0; !err && p < s->m.layout.n_part; p++)
+        err = quantise_part(&q, p);
+    s->m.n_group = q.run.n_group;
+    s->m.n_group_raised = q.run.n_group_raised;
+    s->m.tensors_hash = err ? 0 : sl_kept_hash(&s->kept);
+    if (err)
+        sl_store_close(&s);
+    else
+        *out = s;
+    return err;
+}
+
+/* ---- checksums ------------------------------------------------------------------------------ */
+
+struct verify_job {
+    const struct sl_store *s;
+    uint8_t *bad;               /* [n_item] */
+};
+
+static void verify_item(void *user, size_t i, unsigned thread)
+{
+    (void)thread;
+    const struct verify_job *job = user;
+    const struct sl_slab_item *item = &job->s->m.layout.item[i];
+    struct sl_slab_ref slab = get_slab(job->s, item->role, item->layer, item->expert);
+    job->bad[i] = XXH3_64bits(slab.header, slab.n_beats * SL_BEAT_BYTES) != job->s->m.hash[i];
+}
+
+int sl_store_verify(const struct sl_store *store, struct sl_pool *pool)
+{
+    size_t n = store->m.layout.n_item;
+    struct verify_job job = {.s = store, .bad = sl_alloc(n, 1)};
+    if (!job.bad)
+        return SL_ERR_NOMEM;
+    struct sl_pack_run run = {.pool = pool};
+    sl_pack_for(&run, verify_item, &job, n);
+    int err = 0;
+    for (size_t i = 0; i < n && !err; i++) {
+        char name[SL_SLAB_NAME_MAX];
+        sl_slab_item_name(&store->m.layout.item[i], name);
+        if (job.bad[i])
+            err = sl_fail(SL_ERR_FORMAT, "the file is damaged; convert the model again",
+                          "slab %s: its checksum differs from the manifest's", name);
+    }
+    free(job.bad);
+    if (!err && sl_kept_hash(&store->kept) != store->m.tensors_hash)
+        err = sl_fail(SL_ERR_FORMAT, "the file is damaged; convert the model again",
+                      "%s: its checksum differs from the manifest's", SL_TENSORS_NAME);
+    return err;
+}
