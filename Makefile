@@ -26,7 +26,7 @@ LDLIBS  = $(shell pkg-config --libs $(LIBS)) -lpthread -lm
 LIB_SRC   := $(wildcard host/base/*.c host/store/*.c host/engine/*.c host/accel/*.c)
 CLI_SRC   := $(wildcard host/cli/*.c)
 HLS_SRC   := $(wildcard hls/*.c)
-TEST_SRC  := $(wildcard tests/*.c)
+TEST_SRC  := $(wildcard tests/*.c) $(wildcard tests/ref/*.c)
 LIB_OBJ   := $(LIB_SRC:%.c=$(BUILD)/%.o)
 CLI_OBJ   := $(CLI_SRC:%.c=$(BUILD)/%.o)
 TEST_OBJ  := $(TEST_SRC:%.c=$(BUILD)/%.o)

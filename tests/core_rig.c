@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core_rig.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { DEADLINE_MS = 600000 };
+
+const char *const rig_devices[] = {"csim", "csim:4", "csim:28", NULL};
+
+/* Fast bytes that no implementation can know. */
+static void noise(uint8_t *dst, size_t bytes, uint64_t seed)
+{
+    struct sl_rng rng = {seed * 2 + 1};
+    for (size_t i = 0; i + 8 <= bytes; i += 8)
+        ref_put64(dst + i, sl_rng_next(&rng));
+}
+
+static uint8_t *alloc_beats(uint64_t n)
+{
+    return aligned_alloc(SL_BEAT_BYTES, n * SL_BEAT_BYTES);
+}
+
+/* What only the implementation can say: its kind and its token columns. */
+static int learn_kind(struct core_rig *rig)
+{
+    struct sl_caps caps;
+    int err = sl_device_query(rig->dev, &caps);
+    rig->ref.kind = caps.core;
+    rig->ref.n_column = caps.n_column;
+    return err;
+}
+
+int rig_open(struct core_rig *rig, const char *device, uint32_t ctl_beats, uint32_t w_beats)
+{
+    memset(rig, 0, sizeof *rig);
+    int err = sl_device_open(&rig->dev, device);
+    err = err ? err : sl_device_alloc(rig->dev, ctl_beats + RIG_GUARD, w_beats);
+    err = err ? err : learn_kind(rig);
+    if (err)
+        return err;
+    rig->dev->ctl_beats = ctl_beats; /* the core's limit; the guard stays ours */
+    rig->ref.ctl_limit = ctl_beats;
+    rig->ref.ctl = alloc_beats((uint64_t)ctl_beats + RIG_GUARD);
+    rig->got = alloc_beats((uint64_t)ctl_beats + RIG_GUARD);
+    struct ref_weights *w = &rig->ref.weights;
+    w->n_port = rig->dev->n_port;
+    w->w_limit = w_beats;
+    for (unsigned p = 0; p < w->n_port; p++) {
+        w->w[p] = alloc_beats(w_beats);
+        if (!w->w[p])
+            return SL_ERR_NOMEM;
+        noise(w->w[p], (size_t)w_beats * SL_BEAT_BYTES, 77 + p);
+    }
+    return rig->ref.ctl && rig->got ? 0 : SL_ERR_NOMEM;
+}
+
+void rig_close(struct core_rig *rig)
+{
+    sl_device_close(&rig->dev);
+    free(rig->ref.ctl);
+    free(rig->got);
+    for (unsigned p = 0; p < SL_MAX_PORTS; p++)
+        free(rig->ref.weights.w[p]);
+    memset(rig, 0, sizeof *rig);
+}
+
+void rig_reset(struct core_rig *rig, uint64_t seed, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(rig->what, sizeof rig->what, fmt, args);
+    va_end(args);
+    rig->seed = seed;
+    rig->rng.state = (seed + 1) * 0x9E3779B97F4A7C15u | 1;
+    rig->ctl_top = rig->w_top = rig->n_job = 0;
+    noise(rig->ref.ctl, (rig->ref.ctl_limit + RIG_GUARD) * SL_BEAT_BYTES, seed);
+}
+
+static void too_small(const struct core_rig *rig, const char *arena, uint64_t beats)
+{
+    fprintf(stderr, "%s: %s arena is too small, %llu beats needed\n", rig->what, arena, (unsigned long long)beats);
+    abort();
+}
+
+uint32_t rig_ctl(struct core_rig *rig, uint64_t beats)
+{
+    uint64_t at = rig->ctl_top + 1u;
+    if (at + beats > rig->ref.ctl_limit)
+        too_small(rig, "control", at + beats);
+    rig->ctl_top = (uint32_t)(at + beats);
+    return (uint32_t)at;
+}
+
+uint8_t *rig_at(struct core_rig *rig, uint32_t beat)
+{
+    return ref_ctl(&rig->ref, beat);
+}
+
+/* Checks before anything is written: a slab's size is known from its regions. */
+static uint32_t take_w(struct core_rig *rig, uint64_t beats)
+{
+    uint32_t at = rig->w_top;
+    beats += SL_SLACK_BEATS;
+    if (at + beats > rig->ref.weights.w_limit)
+        too_small(rig, "weight", at + beats);
+    rig->w_top = (uint32_t)(at + beats);
+    return at;
+}
+
+uint32_t rig_put_expert(struct core_rig *rig, const struct gen_expert *ex)
+{
+    struct ref_region region[2];
+    const struct sl_slab *head = &ex->head;
+    uint32_t at = take_w(rig, ref_expert_regions(head->format, head->k, head->rows, rig->dev->n_port, region));
+    ref_put_expert(&rig->ref.weights, at, head, ex->m);
+    return at;
+}
+
+uint32_t rig_put_plain(struct core_rig *rig, const struct sl_slab *head, const struct ref_matrix *m)
+{
+    struct ref_region region;
+    uint32_t at = take_w(rig, ref_plain_region(head->format, head->k, head->rows, rig->dev->n_port, &region));
+    ref_put_plain(&rig->ref.weights, at, head, m);
+    return at;
+}
+
+uint32_t rig_put_router(struct core_rig *rig, const struct sl_slab *head, const struct ref_router *r)
+{
+    struct ref_region region;
+    uint64_t bias = r->bias ? ref_ceil_div(4 * (uint64_t)r->n_expert, 64) : 0;
+    uint32_t at = take_w(rig, ref_router_region(r->k, r->rows, bias, rig->dev->n_port, &region));
+    ref_put_router(&rig->ref.weights, at, head, r);
+    return at;
+}
+
+struct sl_job *rig_job(struct core_rig *rig, int op)
+{
+    if (rig->n_job == RIG_MAX_JOBS)
+        too_small(rig, "job", RIG_MAX_JOBS);
+    struct sl_job *job = &rig->job[rig->n_job++];
+    *job = (struct sl_job){.op = (uint8_t)op, .n_tokens = 1, .cookie = (uint32_t)sl_rng_next(&rig->rng)};
+    return job;
+}
+
+static uint64_t vectors(const struct sl_job *job)
+{
+    bool kv = job->op == SL_OP_KV_PACK || job->op == SL_OP_KV_UNPACK;
+    return kv ? (uint64_t)job->n_tokens * job->rows : job->n_tokens;
+}
+
+void rig_place(struct core_rig *rig, struct sl_job *job, uint32_t gap)
+{
+    uint64_t n = vectors(job), n_y = job->op == SL_OP_ROUTER ? 1 : n;
+    job->x_stride = (uint16_t)(ref_x_beats(job) + gap);
+    job->y_stride = job->op == SL_OP_ROUTER ? 0 : (uint16_t)(ref_y_beats(job) + gap);
+    job->x_off = rig_ctl(rig, n * job->x_stride);
+    job->y_off = rig_ctl(rig, job->op == SL_OP_ROUTER ? ref_y_beats(job) : n_y * job->y_stride);
+}
+
+void rig_fill_x(struct core_rig *rig, const struct sl_job *job, enum gen gen, uint32_t rows, int base_max)
+{
+    for (uint32_t t = 0; t < rows; t++) {
+        uint8_t *item = rig_at(rig, job->x_off + t * job->x_stride);
+        if (job->op == SL_OP_ROUTER)
+            gen_x16(&rig->rng, gen, job->k, base_max, item);
+        else
+            gen_x8(&rig->rng, gen, job->k, base_max, item);
+    }
+}
+
+/* Says where in the launch a beat lies. */
+static void describe(const struct core_rig *rig, uint64_t beat, char *out, size_t cap)
+{
+    uint64_t records = (uint64_t)rig->job_off + rig->n_job;
+    if (beat >= rig->ref.ctl_limit) {
+        snprintf(out, cap, "guard beat %llu", (unsigned long long)(beat - rig->ref.ctl_limit));
+        return;
+    }
+    if (beat >= records && beat < records + rig->n_job) {
+        snprintf(out, cap, "record %llu", (unsigned long long)(beat - records));
+        return;
+    }
+    snprintf(out, cap, "outside of every output");
+    for (uint32_t i = 0; i < rig->n_job; i++) {
+        const struct sl_job *job = &rig->job[i];
+        uint64_t item = ref_y_beats(job), n = vectors(job), at = beat - job->y_off;
+        uint64_t stride = job->y_stride ? job->y_stride : item;
+        if (beat >= job->y_off && at / stride < n && at % stride < item)
+            snprintf(out, cap, "job %u op %u y item %llu beat %llu", i, job->op, (unsigned long long)(at / stride),
+                     (unsigned long long)(at % stride));
+    }
+}
+
+static void report(const struct core_rig *rig, uint64_t word)
+{
+    char where[96];
+    uint64_t beat = word * 4 / SL_BEAT_BYTES;
+    describe(rig, beat, where, sizeof where);
+    printf("\n  %s: device %s seed %llu: %s (ctl beat %llu, word %llu): expected %08x got %08x\n", rig->what,
+           rig->dev->name, (unsigned long long)rig->seed, where, (unsigned long long)beat,
+           (unsigned long long)(word % 16), ref_get32(rig->ref.ctl + 4 * word), ref_get32(rig->got + 4 * word));
+    for (uint32_t i = 0; i < rig->n_job; i++) {
+        const struct sl_job *job = &rig->job[i];
+        struct sl_record want = rig_record(rig, i), got;
+        memcpy(&got, rig->got + ((size_t)rig->job_off + rig->n_job + i) * SL_BEAT_BYTES, sizeof got);
+        if (rig->outcome.started)
+            printf("    job %u: op %u format %u flags %u k %u rows %u n_tokens %u slice %u+%u: status %u, got %u\n", i,
+                   job->op, job->format, job->flags, job->k, job->rows, job->n_tokens, job->slice_first,
+                   job->slice_count, want.status, got.status);
+    }
+}
+
+/* Another backend reports time; what it says cannot be foretold. */
+static void forget_time(const struct core_rig *rig, uint32_t n_job)
+{
+    if (!strncmp(rig->dev->name, "csim", 4) || !rig->outcome.started)
+        return;
+    for (uint32_t i = 0; i < n_job; i++) {
+        uint8_t *rec = rig->got + ((size_t)rig->job_off + n_job + i) * SL_BEAT_BYTES;
+        ref_put64(rec + SL_AT_record_cycles, 0);
+        ref_put32(rec + SL_AT_record_stall_read, 0);
+        ref_put32(rec + SL_AT_record_stall_ctl, 0);
+        ref_put32(rec + SL_AT_record_stall_core, 0);
+    }
+}
+
+static bool compare(const struct core_rig *rig)
+{
+    uint64_t words = (rig->ref.ctl_limit + RIG_GUARD) * SL_BEAT_BYTES / 4;
+    uint64_t from = rig->outcome.undefined ? rig->ref.ctl_limit * SL_BEAT_BYTES / 4 : 0;
+    if (!memcmp(rig->ref.ctl + 4 * from, rig->got + 4 * from, 4 * (words - from)))
+        return true;
+    for (uint64_t i = from; i < words; i++)
+        if (ref_get32(rig->ref.ctl + 4 * i) != ref_get32(rig->got + 4 * i)) {
+            report(rig, i);
+            break;
+        }
+    return false;
+}
+
+bool rig_run_at(struct core_rig *rig, uint32_t job_off, uint32_t n_job, bool upload_weights)
+{
+    struct sl_device *dev = rig->dev;
+    const uint32_t all = (uint32_t)rig->ref.ctl_limit + RIG_GUARD;
+    int err = dev->ops->write(dev, SL_ARENA_CTL, 0, rig->ref.ctl, all);
+    for (unsigned p = 0; p < dev->n_port && upload_weights && rig->w_top; p++)
+        err = err ? err : dev->ops->write(dev, (int)p, 0, rig->ref.weights.w[p], rig->w_top);
+    err = err ? err : dev->ops->launch(dev, job_off, n_job, DEADLINE_MS);
+    err = err ? err : dev->ops->read(dev, SL_ARENA_CTL, 0, rig->got, all);
+    if (err) {
+        printf("\n  %s: device %s: %s\n", rig->what, dev->name, sl_error_message());
+        return false;
+    }
+    rig->job_off = job_off;
+    rig->outcome = ref_launch(&rig->ref, job_off, n_job);
+    forget_time(rig, n_job);
+    return compare(rig);
+}
+
+bool rig_run(struct core_rig *rig)
+{
+    uint64_t beats = ref_launch_beats(rig->job, rig->n_job, rig->dev->n_port);
+    uint32_t off = rig_ctl(rig, beats);
+    memcpy(rig_at(rig, off), rig->job, rig->n_job * sizeof rig->job[0]);
+    return rig_run_at(rig, off, rig->n_job, true);
+}
+
+struct sl_record rig_record(const struct core_rig *rig, uint32_t i)
+{
+    struct sl_record rec;
+    memcpy(&rec, rig->ref.ctl + ((size_t)rig->job_off + rig->n_job + i) * SL_BEAT_BYTES, sizeof rec);
+    return rec;
+}
+
+bool rig_long(void)
+{
+    const char *env = getenv("SL_LONG");
+    return env && env[0] == '1';
+}
