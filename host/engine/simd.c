@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "engine/simd.h"
+
+const struct sl_simd *sl_simd_at(enum sl_simd_level level)
+{
+    switch (level) {
+    case SL_SIMD_GENERIC: return sl_simd_generic();
+#ifdef __x86_64__
+    case SL_SIMD_AVX2:
+        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? sl_simd_avx2()
+                                                                               : NULL;
+    case SL_SIMD_AVX512: return __builtin_cpu_supports("avx512f") ? sl_simd_avx512() : NULL;
+#endif
+    default: return NULL;
+    }
+}
+
+const struct sl_simd *sl_simd_best(void)
+{
+    for (int level = SL_N_SIMD_LEVEL - 1; level > SL_SIMD_GENERIC; level--) {
+        const struct sl_simd *simd = sl_simd_at((enum sl_simd_level)level);
+        if (simd)
+            return simd;
+    }
+    return sl_simd_generic();
+}

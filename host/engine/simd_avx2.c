@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* AVX2 with FMA: two registers are the 16 partial sums. */
+#include "engine/simd.h"
+
+#ifdef __x86_64__
+#include <immintrin.h>
+#include <string.h>
+
+#define SL_SIMD_SET avx2
+#define SL_SIMD_TARGET __attribute__((target("avx2,fma")))
+#include "engine/mathf.h"
+
+typedef struct {
+    __m256 lo, hi;
+} v16;
+
+#define V16 SL_SIMD_TARGET static inline __attribute__((always_inline))
+
+V16 v16 v16_set1(float x)
+{
+    return (v16){_mm256_set1_ps(x), _mm256_set1_ps(x)};
+}
+
+V16 v16 v16_load(const float *p)
+{
+    return (v16){_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)};
+}
+
+V16 void v16_store(float *p, v16 a)
+{
+    _mm256_storeu_ps(p, a.lo);
+    _mm256_storeu_ps(p + 8, a.hi);
+}
+
+V16 v16 v16_load_s8(const int8_t *p)
+{
+    __m128i b;
+    memcpy(&b, p, sizeof b);
+    return (v16){_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(b)),
+                 _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_srli_si128(b, 8)))};
+}
+
+V16 v16 v16_load_u4(const uint8_t *p, int z)
+{
+    int64_t bits;
+    memcpy(&bits, p, sizeof bits);
+    __m128i w = _mm_cvtepu8_epi16(_mm_cvtsi64_si128(bits));
+    __m128i b = _mm_and_si128(_mm_or_si128(w, _mm_slli_epi16(w, 4)), _mm_set1_epi8(15));
+    __m256i zero = _mm256_set1_epi32(z);
+    __m256i lo = _mm256_sub_epi32(_mm256_cvtepu8_epi32(b), zero);
+    __m256i hi = _mm256_sub_epi32(_mm256_cvtepu8_epi32(_mm_srli_si128(b, 8)), zero);
+    return (v16){_mm256_cvtepi32_ps(lo), _mm256_cvtepi32_ps(hi)};
+}
+
+V16 v16 v16_add(v16 a, v16 b)
+{
+    return (v16){_mm256_add_ps(a.lo, b.lo), _mm256_add_ps(a.hi, b.hi)};
+}
+
+V16 v16 v16_sub(v16 a, v16 b)
+{
+    return (v16){_mm256_sub_ps(a.lo, b.lo), _mm256_sub_ps(a.hi, b.hi)};
+}
+
+V16 v16 v16_mul(v16 a, v16 b)
+{
+    return (v16){_mm256_mul_ps(a.lo, b.lo), _mm256_mul_ps(a.hi, b.hi)};
+}
+
+V16 v16 v16_div(v16 a, v16 b)
+{
+    return (v16){_mm256_div_ps(a.lo, b.lo), _mm256_div_ps(a.hi, b.hi)};
+}
+
+/* a > b ? a : b, so a NaN in a is passed over. */
+V16 v16 v16_max(v16 a, v16 b)
+{
+    return (v16){_mm256_max_ps(a.lo, b.lo), _mm256_max_ps(a.hi, b.hi)};
+}
+
+V16 v16 v16_fma(v16 a, v16 b, v16 c)
+{
+    return (v16){_mm256_fmadd_ps(a.lo, b.lo, c.lo), _mm256_fmadd_ps(a.hi, b.hi, c.hi)};
+}
+
+V16 __m256 pow2i8(__m256i k)
+{
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(k, _mm256_set1_epi32(127)), 23));
+}
+
+V16 __m256 step8(__m256 p, __m256 r, float c)
+{
+    return _mm256_fmadd_ps(p, r, _mm256_set1_ps(c));
+}
+
+/* sl_expf on 8 lanes. */
+V16 __m256 exp8(__m256 x)
+{
+    __m256 low = _mm256_set1_ps(SL_EXP_MIN), high = _mm256_set1_ps(SL_EXP_MAX);
+    __m256 c = _mm256_min_ps(_mm256_max_ps(x, low), high);
+    __m256 n = _mm256_round_ps(_mm256_mul_ps(c, _mm256_set1_ps(SL_EXP_LOG2E)),
+                               _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    __m256 r = _mm256_fmadd_ps(n, _mm256_set1_ps(-SL_EXP_LN2_HI), c);
+    r = _mm256_fmadd_ps(n, _mm256_set1_ps(-SL_EXP_LN2_LO), r);
+    __m256 p = step8(_mm256_set1_ps(SL_EXP_C6), r, SL_EXP_C5);
+    p = step8(p, r, SL_EXP_C4);
+    p = step8(p, r, SL_EXP_C3);
+    p = step8(p, r, SL_EXP_C2);
+    p = step8(p, r, 1.0f);
+    p = step8(p, r, 1.0f);
+    __m256i k = _mm256_cvtps_epi32(n);
+    __m256i half = _mm256_srai_epi32(_mm256_add_epi32(k, _mm256_srli_epi32(k, 31)), 1);
+    p = _mm256_mul_ps(_mm256_mul_ps(p, pow2i8(half)), pow2i8(_mm256_sub_epi32(k, half)));
+    p = _mm256_andnot_ps(_mm256_cmp_ps(x, low, _CMP_LT_OQ), p);
+    p = _mm256_blendv_ps(p, _mm256_set1_ps(INFINITY), _mm256_cmp_ps(x, high, _CMP_GT_OQ));
+    return _mm256_blendv_ps(p, x, _mm256_cmp_ps(x, x, _CMP_UNORD_Q));
+}
+
+V16 v16 v16_exp(v16 x)
+{
+    return (v16){exp8(x.lo), exp8(x.hi)};
+}
+
+V16 float v16_tree(v16 a)
+{
+    __m256 s8 = _mm256_add_ps(a.lo, a.hi);
+    __m128 s4 = _mm_add_ps(_mm256_castps256_ps128(s8), _mm256_extractf128_ps(s8, 1));
+    __m128 s2 = _mm_add_ps(s4, _mm_movehl_ps(s4, s4));
+    return _mm_cvtss_f32(_mm_add_ss(s2, _mm_movehdup_ps(s2)));
+}
+
+#include "engine/simd_kernels.h"
+
+const struct sl_simd *sl_simd_avx2(void)
+{
+    return &table_avx2;
+}
+#else
+const struct sl_simd *sl_simd_avx2(void)
+{
+    return NULL;
+}
+#endif

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* AVX-512: one register is the 16 partial sums. */
+#include "engine/simd.h"
+
+#ifdef __x86_64__
+#include <immintrin.h>
+#include <string.h>
+
+#define SL_SIMD_SET avx512
+#define SL_SIMD_TARGET __attribute__((target("avx512f,avx2,fma")))
+#include "engine/mathf.h"
+
+typedef __m512 v16;
+
+#define V16 SL_SIMD_TARGET static inline __attribute__((always_inline))
+
+V16 v16 v16_set1(float x)
+{
+    return _mm512_set1_ps(x);
+}
+
+V16 v16 v16_load(const float *p)
+{
+    return _mm512_loadu_ps(p);
+}
+
+V16 void v16_store(float *p, v16 a)
+{
+    _mm512_storeu_ps(p, a);
+}
+
+V16 v16 v16_load_s8(const int8_t *p)
+{
+    __m128i b;
+    memcpy(&b, p, sizeof b);
+    return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(b));
+}
+
+V16 v16 v16_load_u4(const uint8_t *p, int z)
+{
+    int64_t bits;
+    memcpy(&bits, p, sizeof bits);
+    __m128i w = _mm_cvtepu8_epi16(_mm_cvtsi64_si128(bits));
+    __m128i b = _mm_and_si128(_mm_or_si128(w, _mm_slli_epi16(w, 4)), _mm_set1_epi8(15));
+    __m512i c = _mm512_sub_epi32(_mm512_cvtepu8_epi32(b), _mm512_set1_epi32(z));
+    return _mm512_cvtepi32_ps(c);
+}
+
+V16 v16 v16_add(v16 a, v16 b)
+{
+    return _mm512_add_ps(a, b);
+}
+
+V16 v16 v16_sub(v16 a, v16 b)
+{
+    return _mm512_sub_ps(a, b);
+}
+
+V16 v16 v16_mul(v16 a, v16 b)
+{
+    return _mm512_mul_ps(a, b);
+}
+
+V16 v16 v16_div(v16 a, v16 b)
+{
+    return _mm512_div_ps(a, b);
+}
+
+/* a > b ? a : b, so a NaN in a is passed over. */
+V16 v16 v16_max(v16 a, v16 b)
+{
+    return _mm512_max_ps(a, b);
+}
+
+V16 v16 v16_fma(v16 a, v16 b, v16 c)
+{
+    return _mm512_fmadd_ps(a, b, c);
+}
+
+V16 v16 v16_pow2i(__m512i k)
+{
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_add_epi32(k, _mm512_set1_epi32(127)), 23));
+}
+
+/* sl_expf on 16 lanes. */
+V16 v16 v16_exp(v16 x)
+{
+    v16 low = v16_set1(SL_EXP_MIN), high = v16_set1(SL_EXP_MAX);
+    v16 c = _mm512_min_ps(_mm512_max_ps(x, low), high);
+    v16 n = _mm512_roundscale_ps(v16_mul(c, v16_set1(SL_EXP_LOG2E)), _MM_FROUND_TO_NEAREST_INT);
+    v16 r = v16_fma(n, v16_set1(-SL_EXP_LN2_HI), c);
+    r = v16_fma(n, v16_set1(-SL_EXP_LN2_LO), r);
+    v16 p = v16_fma(v16_set1(SL_EXP_C6), r, v16_set1(SL_EXP_C5));
+    p = v16_fma(p, r, v16_set1(SL_EXP_C4));
+    p = v16_fma(p, r, v16_set1(SL_EXP_C3));
+    p = v16_fma(p, r, v16_set1(SL_EXP_C2));
+    p = v16_fma(p, r, v16_set1(1.0f));
+    p = v16_fma(p, r, v16_set1(1.0f));
+    __m512i k = _mm512_cvtps_epi32(n);
+    __m512i half = _mm512_srai_epi32(_mm512_add_epi32(k, _mm512_srli_epi32(k, 31)), 1);
+    p = v16_mul(v16_mul(p, v16_pow2i(half)), v16_pow2i(_mm512_sub_epi32(k, half)));
+    p = _mm512_mask_mov_ps(p, _mm512_cmp_ps_mask(x, low, _CMP_LT_OQ), v16_set1(0.0f));
+    p = _mm512_mask_mov_ps(p, _mm512_cmp_ps_mask(x, high, _CMP_GT_OQ), v16_set1(INFINITY));
+    return _mm512_mask_mov_ps(p, _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), x);
+}
+
+V16 float v16_tree(v16 a)
+{
+    __m256 high = _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(a), 1));
+    __m256 s8 = _mm256_add_ps(_mm512_castps512_ps256(a), high);
+    __m128 s4 = _mm_add_ps(_mm256_castps256_ps128(s8), _mm256_extractf128_ps(s8, 1));
+    __m128 s2 = _mm_add_ps(s4, _mm_movehl_ps(s4, s4));
+    return _mm_cvtss_f32(_mm_add_ss(s2, _mm_movehdup_ps(s2)));
+}
+
+#include "engine/simd_kernels.h"
+
+const struct sl_simd *sl_simd_avx512(void)
+{
+    return &table_avx512;
+}
+#else
+const struct sl_simd *sl_simd_avx512(void)
+{
+    return NULL;
+}
+#endif
