@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store/checkpoint.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <limits.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "store/safetensors.h"
+
+enum { MAX_INDEX_BYTES = 256 << 20, SHAPE_TEXT = 160 };
+
+struct sl_checkpoint {
+    struct sl_safetensors *file; /* [n_file] */
+    size_t n_file;
+    const struct sl_tensor **by_name; /* [n_tensor], sorted */
+    size_t n_tensor;
+    uint64_t n_bytes;
+};
+
+static int join(char out[PATH_MAX], const char *dir, const char *name)
+{
+    if (snprintf(out, PATH_MAX, "%s/%s", dir, name) >= PATH_MAX)
+        return sl_fail(SL_ERR_IO, "use a shorter path", "path too long: %.100s...", dir);
+    return 0;
+}
+
+/* ---- files ---------------------------------------------------------------------------------- */
+
+static int open_file(struct sl_checkpoint *c, const char *dir, const char *name)
+{
+    char path[PATH_MAX];
+    int err = join(path, dir, name);
+    err = err ? err : sl_safetensors_open(&c->file[c->n_file], path);
+    c->n_file += !err;
+    return err;
+}
+
+/* A shard must be a plain name inside of the directory. */
+static bool is_plain_name(const char *name)
+{
+    return name[0] && name[0] != '.' && !strchr(name, '/') && strlen(name) < NAME_MAX;
+}
+
+static int compare_text(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Distinct shard names of a weight map, sorted; *out is malloc()ed, its strings belong to the map.
+ */
+static int shard_names(const char ***out, size_t *n, json_t *map, const char *path)
+{
+    const char *key;
+    json_t *value;
+    size_t count = 0;
+    const char **names = sl_alloc(json_object_size(map), sizeof *names);
+    if (!names)
+        return SL_ERR_NOMEM;
+    json_object_foreach(map, key, value)
+    {
+        const char *name = json_string_value(value);
+        if (!name || !is_plain_name(name)) {
+            free(names);
+            return sl_fail(SL_ERR_FORMAT, "shards must lie beside the index",
+                           "%s: tensor '%.200s' points to '%.100s'", path, key, name ? name : "?");
+        }
+        names[count++] = name;
+    }
+    qsort(names, count, sizeof *names, compare_text);
+    *n = 0;
+    for (size_t i = 0; i < count; i++)
+        if (*n == 0 || strcmp(names[*n - 1], names[i]))
+            names[(*n)++] = names[i];
+    *out = names;
+    return 0;
+}
+
+static int open_shards(struct sl_checkpoint *c, const char *dir, json_t *map, const char *path)
+{
+    const char **names = NULL;
+    size_t n = 0;
+    int err = shard_names(&names, &n, map, path);
+    if (err)
+        return err;
+    c->file = sl_alloc(n, sizeof *c->file);
+    err = c->file ? 0 : SL_ERR_NOMEM;
+    for (size_t i = 0; !err && i < n; i++)
+        err = open_file(c, dir, names[i]);
+    free(names);
+    return err;
+}
+
+/* Every tensor of the index must be in the shard that it names. */
+static int check_index(const struct sl_checkpoint *c, json_t *map, const char *path)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach(map, key, value)
+    {
+        size_t n = strlen(key);
+        bool scale = n > 6 && !strcmp(key + n - 6, "_scale");
+        if (!scale && !sl_checkpoint_find(c, key))
+            return sl_fail(SL_ERR_FORMAT, "download the missing shard again",
+                           "%s names tensor '%.200s', but %s does not hold it", path, key,
+                           json_string_value(value));
+    }
+    return 0;
+}
+
+/* ---- names and scales ----------------------------------------------------------------------- */
+
+static int by_name(const void *a, const void *b)
+{
+    const struct sl_tensor *const *x = a, *const *y = b;
+    return strcmp((*x)->name, (*y)->name);
+}
+
+static int index_names(struct sl_checkpoint *c)
+{
+    size_t n = 0;
+    for (size_t f = 0; f < c->n_file; f++)
+        n += c->file[f].n_tensor;
+    c->by_name = sl_alloc(n, sizeof *c->by_name);
+    if (!c->by_name)
+        return SL_ERR_NOMEM;
+    for (size_t f = 0; f < c->n_file; f++)
+        for (size_t i = 0; i < c->file[f].n_tensor; i++) {
+            c->by_name[c->n_tensor++] = &c->file[f].tensor[i];
+            c->n_bytes += c->file[f].tensor[i].n_bytes;
+        }
+    qsort(c->by_name, n, sizeof *c->by_name, by_name);
+    for (size_t i = 1; i < n; i++)
+        if (!strcmp(c->by_name[i - 1]->name, c->by_name[i]->name))
+            return sl_fail(SL_ERR_FORMAT, "remove files of another export",
+                           "tensor '%.200s' is in two shards", c->by_name[i]->name);
+    return 0;
+}
+
+/* The FP8 release: <linear>.weight_scale belongs to the F8 tensor <linear>.weight. */
+static int attach_scale(const struct sl_checkpoint *c, struct sl_tensor *t)
+{
+    char name[512];
+    float scale;
+    if (t->dtype != SL_DTYPE_F8_E4M3 ||
+        snprintf(name, sizeof name, "%s_scale", t->name) >= (int)sizeof name)
+        return 0;
+    const struct sl_tensor *s = sl_checkpoint_find(c, name);
+    if (!s)
+        return 0;
+    if (s->n_elem != 1)
+        return sl_fail(SL_ERR_SHAPE, "one scale per tensor is read",
+                       "tensor '%.200s' has %" PRIu64 " elements, expected 1", s->name, s->n_elem);
+    sl_widen(s->dtype, s->data, 1, &scale);
+    if (!isfinite(scale) || scale <= 0)
+        return sl_fail(SL_ERR_RANGE, "copy the file again", "tensor '%.200s' is %g", s->name,
+                       (double)scale);
+    t->scale = scale;
+    return 0;
+}
+
+static int attach_scales(struct sl_checkpoint *c)
+{
+    int err = 0;
+    for (size_t f = 0; f < c->n_file; f++)
+        for (size_t i = 0; !err && i < c->file[f].n_tensor; i++)
+            err = attach_scale(c, &c->file[f].tensor[i]);
+    return err;
+}
+
+/* ---- open and close ------------------------------------------------------------------------- */
+
+static int open_index(struct sl_checkpoint *c, const char *dir, const char *path)
+{
+    char *text;
+    size_t size;
+    json_error_t why;
+    int err = sl_file_read(&text, &size, path, MAX_INDEX_BYTES);
+    if (err)
+        return err;
+    json_t *index = json_loadb(text, size, JSON_REJECT_DUPLICATES, &why);
+    json_t *map = json_object_get(index, "weight_map");
+    if (!json_is_object(map))
+        err = sl_fail(SL_ERR_FORMAT, "copy the file again", "%s: %s", path,
+                      index ? "no weight_map" : why.text);
+    err = err ? err : open_shards(c, dir, map, path);
+    err = err ? err : index_names(c);
+    err = err ? err : check_index(c, map, path);
+    json_decref(index);
+    free(text);
+    return err;
+}
+
+static int open_single(struct sl_checkpoint *c, const char *dir)
+{
+    c->file = sl_alloc(1, sizeof *c->file);
+    int err = c->file ? open_file(c, dir, "model.safetensors") : SL_ERR_NOMEM;
+    return err ? err : index_names(c);
+}
+
+static int open_either(struct sl_checkpoint *c, const char *dir)
+{
+    char path[PATH_MAX];
+    int err = join(path, dir, "model.safetensors.index.json");
+    if (err)
+        return err;
+    err = access(path, F_OK) == 0 ? open_index(c, dir, path) : open_single(c, dir);
+    return err ? err : attach_scales(c);
+}
+
+int sl_checkpoint_open(struct sl_checkpoint **out, const char *dir)
+{
+    struct sl_checkpoint *c = sl_alloc(1, sizeof *c);
+    if (!c)
+        return SL_ERR_NOMEM;
+    int err = open_either(c, dir);
+    if (err)
+        sl_checkpoint_close(&c);
+    else
+        *out = c;
+    return err;
+}
+
+void sl_checkpoint_close(struct sl_checkpoint **ckpt)
+{
+    struct sl_checkpoint *c = *ckpt;
+    if (!c)
+        return;
+    for (size_t i = 0; i < c->n_file; i++)
+        sl_safetensors_close(&c->file[i]);
+    free(c->file);
+    free(c->by_name);
+    free(c);
+    *ckpt = NULL;
+}
+
+/* ---- lookup --------------------------------------------------------------------------------- */
+
+const struct sl_tensor *sl_checkpoint_find(const struct sl_checkpoint *ckpt, const char *name)
+{
+    struct sl_tensor key = {.name = name};
+    const struct sl_tensor *key_ptr = &key;
+    const struct sl_tensor **hit =
+        bsearch(&key_ptr, ckpt->by_name, ckpt->n_tensor, sizeof *ckpt->by_name, by_name);
+    return hit ? *hit : NULL;
+}
+
+static void shape_text(char out[SHAPE_TEXT], unsigned n_dim, const uint64_t *dim)
+{
+    size_t at = (size_t)snprintf(out, SHAPE_TEXT, "[");
+    for (unsigned i = 0; i < n_dim && at < SHAPE_TEXT; i++)
+        at += (size_t)snprintf(out + at, SHAPE_TEXT - at, "%s%" PRIu64, i ? ", " : "", dim[i]);
+    if (at < SHAPE_TEXT)
+        snprintf(out + at, SHAPE_TEXT - at, "]");
+}
+
+int sl_checkpoint_need(const struct sl_checkpoint *ckpt, const struct sl_tensor **out,
+                       const char *name, unsigned n_dim, const uint64_t *dim)
+{
+    char want[SHAPE_TEXT], got[SHAPE_TEXT];
+    const struct sl_tensor *t = sl_checkpoint_find(ckpt, name);
+    shape_text(want, n_dim, dim);
+    if (!t)
+        return sl_fail(SL_ERR_SHAPE, "the checkpoint is incomplete or of another model",
+                       "tensor '%.200s' %s is missing", name, want);
+    if (t->n_dim != n_dim || memcmp(t->dim, dim, n_dim * sizeof *dim)) {
+        shape_text(got, t->n_dim, t->dim);
+        return sl_fail(SL_ERR_SHAPE, "config.json and the weights disagree",
+                       "tensor '%.200s' is %s, expected %s", name, got, want);
+    }
+    *out = t;
+    return 0;
+}
+
+size_t sl_checkpoint_count(const struct sl_checkpoint *ckpt)
+{
+    return ckpt->n_tensor;
+}
+
+const struct sl_tensor *sl_checkpoint_at(const struct sl_checkpoint *ckpt, size_t i)
+{
+    return ckpt->by_name[i];
+}
+
+uint64_t sl_checkpoint_bytes(const struct sl_checkpoint *ckpt)
+{
+    return ckpt->n_bytes;
+}
+
+void sl_tensor_read(const struct sl_tensor *t, uint64_t first, size_t n, float *dst)
+{
+    sl_widen(t->dtype, t->data + first * sl_dtype_size(t->dtype), n, dst);
+    if (t->scale != 1.0f)
+        for (size_t i = 0; i < n; i++)
+            dst[i] *= t->scale;
+}
+
+void sl_tensor_release(const struct sl_tensor *t)
+{
+    sl_mapping_release(t->data, (size_t)t->n_bytes);
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One safetensors file: 8 bytes of length, a JSON header, tensor data without gaps. */
+#ifndef SL_STORE_SAFETENSORS_H
+#define SL_STORE_SAFETENSORS_H
+
+#include "base/file.h"
+#include "store/checkpoint.h"
+
+struct sl_safetensors {
+    struct sl_mapping map;
+    char *path;               /* owned */
+    char *names;              /* owned; the tensors' names lie here */
+    struct sl_tensor *tensor; /* owned, in the order of their data */
+    size_t n_tensor;
+};
+
+/* Checks everything the header says against the file: sizes, shapes, order, gaps, duplicates.
+ * SL_ERR_IO, SL_ERR_FORMAT, SL_ERR_UNSUPPORTED (a dtype that is not read here). Every tensor's
+ * scale is 1. */
+int sl_safetensors_open(struct sl_safetensors *out, const char *path);
+void sl_safetensors_close(struct sl_safetensors *st);
+
+#endif
