@@ -236,7 +236,7 @@ static uint32_t slab_beats(const struct sl_req *r)
     struct sl_rows rows;
     if (r->op == SL_OP_ROUTER) {
         uint32_t n = sl_router_rows(r);
-        return 1 + sl_beats_of(n, 1) + sl_region_beats(n, sl_beats_of(r->k, 2));
+        return 1 + sl_beats_of(n, 1) + sl_region_beats(n, sl_router_row_beats(r->k));
     }
     sl_rows_of(r->format, r->k, &rows);
     if (r->op == SL_OP_PLAIN)
@@ -334,7 +334,7 @@ uint32_t sl_port_beats(const struct sl_req *r, uint32_t port)
         return on_port(r->slice_first, r->slice_count, port) * rows.unit_beats +
                on_port(0, r->k / 2u, port) * down_beats(r);
     case SL_OP_PLAIN: return on_port(0, sl_ceil_div(r->rows, 2), port) * rows.unit_beats;
-    case SL_OP_ROUTER: return on_port(0, sl_router_rows(r), port) * sl_beats_of(r->k, 2);
+    case SL_OP_ROUTER: return on_port(0, sl_router_rows(r), port) * sl_router_row_beats(r->k);
     default: return 0;
     }
 }

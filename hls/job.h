@@ -83,10 +83,16 @@ uint32_t sl_region_beats(uint32_t units, uint32_t unit_beats);
 uint64_t sl_job_macs(const struct sl_req *r);
 uint32_t sl_port_beats(const struct sl_req *r, uint32_t port);
 
-/* Beats of one activation token: base, block exponents, codes of `code_bytes`. */
+/* Beats of one row of a router's slab: K64 columns of s16. */
+static inline uint32_t sl_router_row_beats(uint32_t k)
+{
+    return sl_beats_of(k, 1) * 2;
+}
+
+/* Beats of one activation token: base, block exponents, K64 codes of `code_bytes`. */
 static inline uint32_t sl_x_beats(uint32_t k, uint32_t code_bytes)
 {
-    return 1 + sl_beats_of(k / SL_BLOCK, 1) + sl_beats_of(k, code_bytes);
+    return 1 + sl_beats_of(k / SL_BLOCK, 1) + sl_beats_of(k, 1) * code_bytes;
 }
 
 /* Beats of a head vector, and of a packed record's codes. */

@@ -28,7 +28,7 @@ static bool load_token(SL_GLOBAL const sl_beat *src, const struct sl_req *r, uin
                        SL_WORK_PARAMS)
 {
     uint32_t n_block = r->k / SL_BLOCK, n_exp = sl_beats_of(n_block, 1);
-    uint32_t n_beat = sl_beats_of(r->k, 1) * 2; /* with padding to K64 */
+    uint32_t n_beat = sl_router_row_beats(r->k);
     bool bad = false;
     sl_beat b;
     sl_beat_clear(&b);
@@ -145,7 +145,7 @@ static void load_rows(SL_W_PARAMS uint32_t at, uint32_t n, uint32_t n_port,
 static void sum_line(SL_W_PARAMS const struct sl_req *r, uint32_t rows_at, uint32_t line,
                      SL_WORK_PARAMS, int64_t sums[SL_P][MAX_T])
 {
-    uint32_t n_beat = sl_beats_of(r->k, 1) * 2;
+    uint32_t n_beat = sl_router_row_beats(r->k);
     uint32_t n_port = sl_min_u32(sl_router_rows(r) - line * SL_P, SL_P);
     for (uint32_t p = 0; p < SL_P; p++)
         for (uint32_t t = 0; t < r->n_tokens; t++)
