@@ -26,7 +26,7 @@ enum sl_rope_table { SL_ROPE_TABLE_F32, SL_ROPE_TABLE_BF16_FREQ, SL_ROPE_TABLE_B
 
 struct sl_config {
     enum sl_family family;
-    char architecture[32]; /* as sl_model_info */
+    const char *architecture; /* as sl_model_info; static */
     uint32_t n_layer, d_model, n_head, n_kv_head, head_dim, n_vocab, n_ctx_train;
     uint32_t d_attn;      /* n_head * head_dim: rows of Q, columns of O */
     uint32_t d_ff;        /* width of one routed expert */
