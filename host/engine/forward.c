@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "engine/forward.h"
+
+#include <stdlib.h>
+
+#include "base/err.h"
+#include "engine/layer.h"
+
+static int alloc_buffers(struct sl_forward *f)
+{
+    const struct sl_config *c = f->config;
+    size_t n = f->n_batch, d = c->d_model, d_kv = (size_t)c->n_kv_head * c->head_dim;
+    size_t rec_k = sl_kv_vec_bytes(f->kv.format_k, c->head_dim);
+    size_t rec_v = sl_kv_vec_bytes(f->kv.format_v, c->head_dim);
+    bool yuan = c->family == SL_FAMILY_YUAN, ok = true;
+    const struct {
+        float **buffer;
+        size_t width;
+    } need[] = {{&f->x, d},
+                {&f->a, d},
+                {&f->y, d},
+                {&f->q, c->d_attn},
+                {&f->attn, c->d_attn},
+                {&f->qk, yuan ? 2 * (size_t)c->d_attn : 1},
+                {&f->k, d_kv},
+                {&f->v, d_kv},
+                {&f->cos_tab, c->n_rot / 2},
+                {&f->sin_tab, c->n_rot / 2}};
+    for (size_t i = 0; i < sizeof need / sizeof *need; i++) {
+        *need[i].buffer = sl_alloc(n * need[i].width, sizeof(float));
+        ok = ok && *need[i].buffer;
+    }
+    f->records = sl_alloc(n * c->n_kv_head, rec_k > rec_v ? rec_k : rec_v);
+    f->route = sl_alloc(n, sizeof *f->route);
+    return ok && f->records && f->route ? 0 : SL_ERR_NOMEM;
+}
+
+int sl_forward_open(struct sl_forward *f, const struct sl_forward_params *params)
+{
+    f->n_batch = params->n_batch;
+    f->pack_on_fabric = params->pack_on_fabric;
+    int err = sl_kv_open(&f->kv, f->config, params->n_ctx, params->format_k, params->format_v);
+    err = err ? err : sl_attention_open(&f->attention, f->config, f->pool);
+    if (!err && f->config->has_lfa)
+        err = sl_lfa_open(&f->lfa, f->config, f->n_batch, f->pool);
+    err = err ? err : alloc_buffers(f);
+    if (err)
+        sl_forward_close(f);
+    return err;
+}
+
+void sl_forward_close(struct sl_forward *f)
+{
+    float *buffer[] = {f->x, f->a, f->y, f->q, f->qk, f->attn, f->k, f->v, f->cos_tab, f->sin_tab};
+    for (size_t i = 0; i < sizeof buffer / sizeof *buffer; i++)
+        free(buffer[i]);
+    free(f->records);
+    free(f->route);
+    sl_lfa_close(&f->lfa);
+    sl_attention_close(&f->attention);
+    sl_kv_close(&f->kv);
+    *f = (struct sl_forward){0};
+}
+
+static int logits_of(struct sl_forward *f, const struct sl_forward_chunk *chunk)
+{
+    const struct sl_config *c = f->config;
+    uint32_t first = chunk->all_logits ? 0 : chunk->n_tok - 1, n = chunk->n_tok - first;
+    sl_forward_norm(f, f->a, f->x + (size_t)first * c->d_model, f->weights->final_norm, n);
+    sl_forward_trace(f, &(struct sl_trace_item){.point = SL_TRACE_FINAL_NORM,
+                                                .layer = c->n_layer,
+                                                .pos = chunk->pos + first,
+                                                .data = f->a,
+                                                .n_tok = n,
+                                                .width = c->d_model,
+                                                .stride = c->d_model});
+    struct sl_linear_call head = {SL_MATRIX_LM_HEAD, 0, chunk->logits, c->n_vocab};
+    return f->ops->linear(f->ops->ctx, &head, 1, f->a, n);
+}
+
+int sl_forward_run(struct sl_forward *f, const struct sl_forward_chunk *chunk)
+{
+    const struct sl_config *c = f->config;
+    size_t half = c->n_rot / 2, n = chunk->n_tok;
+    for (size_t t = 0; t < n; t++) {
+        sl_rows_read(&f->weights->embedding, (uint32_t)chunk->ids[t], f->x + t * c->d_model);
+        sl_rope_angles(f->rope, chunk->pos + (uint32_t)t, f->cos_tab + t * half,
+                       f->sin_tab + t * half);
+    }
+    int err = sl_forward_check(f->x, n * c->d_model, 0, "the embedding");
+    for (uint32_t l = 0; !err && l < c->n_layer; l++)
+        err = sl_layer_run(f, l, chunk->pos, chunk->n_tok);
+    if (err)
+        return err;
+    sl_forward_trace(f, &(struct sl_trace_item){.point = SL_TRACE_HIDDEN,
+                                                .layer = c->n_layer,
+                                                .pos = chunk->pos,
+                                                .data = f->x,
+                                                .n_tok = n,
+                                                .width = c->d_model,
+                                                .stride = c->d_model});
+    return chunk->logits ? logits_of(f, chunk) : 0;
+}

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "engine/model.h"
+
+#include <stdlib.h>
+
+#include "accel/fabric.h"
+#include "base/err.h"
+#include "engine/ops_exact.h"
+#include "store/store.h"
+
+/* ---- open ----------------------------------------------------------------------------------- */
+
+static int open_store(struct sl_model *m, const struct sl_model_params *p)
+{
+    if (p->exact)
+        return sl_fail(SL_ERR_USAGE,
+                       "give the checkpoint it was converted from, or leave exact out",
+                       "%s: a converted model has no exact weights", p->path);
+    int err = sl_store_open(&m->store, p->path);
+    if (err)
+        return err;
+    m->config = *sl_store_config(m->store);
+    return 0;
+}
+
+static int quantise(struct sl_model *m, const struct sl_model_params *p)
+{
+    struct sl_quant_params q = {
+        .progress = p->progress, .progress_user = p->progress_user, .pool = m->pool};
+    int err = sl_format_parse(&q.format, p->format ? p->format : "q8");
+    err = err ? err : sl_format_parse(&q.format_dense, p->format_dense ? p->format_dense : "q8");
+    return err ? err : sl_store_quantise(&m->store, m->ckpt, &m->config, &q);
+}
+
+static int open_checkpoint(struct sl_model *m, const struct sl_model_params *p)
+{
+    int err = sl_config_load(&m->config, p->path);
+    err = err ? err : sl_checkpoint_open(&m->ckpt, p->path);
+    if (err)
+        return err;
+    if (p->exact)
+        return sl_ops_exact_open(&m->ops, &m->config, m->ckpt, m->pool);
+    if (m->config.mlp_bias)
+        return sl_fail(SL_ERR_UNSUPPORTED, "run it exact",
+                       "%s: experts with biases do not run on the fabric", p->path);
+    return quantise(m, p);
+}
+
+static int open_parts(struct sl_model *m, const struct sl_model_params *p)
+{
+    int err = sl_pool_open(&m->pool, p->n_threads);
+    if (err)
+        return err;
+    err = sl_store_is_store(p->path) ? open_store(m, p) : open_checkpoint(m, p);
+    if (err)
+        return err;
+    const struct sl_checkpoint *tensors = m->store ? sl_store_tensors(m->store) : m->ckpt;
+    err = sl_weights_open(&m->weights, &m->config, tensors);
+    err = err ? err : sl_rope_open(&m->rope, &m->config);
+    if (!err && m->store)
+        err = sl_fabric_open(&m->ops, &m->config, m->store, p->device, m->pool);
+    return err;
+}
+
+int sl_model_open(struct sl_model **out, const struct sl_model_params *params)
+{
+    if (!params->path)
+        return sl_fail(SL_ERR_USAGE, "give a model directory", "model: no path");
+    struct sl_model *m = sl_alloc(1, sizeof *m);
+    if (!m)
+        return SL_ERR_NOMEM;
+    pthread_mutex_init(&m->busy, NULL);
+    int err = open_parts(m, params);
+    if (err)
+        sl_model_close(&m);
+    else
+        *out = m;
+    return err;
+}
+
+void sl_model_close(struct sl_model **model)
+{
+    struct sl_model *m = *model;
+    if (!m)
+        return;
+    if (m->ops.close)
+        m->ops.close(m->ops.ctx);
+    sl_rope_close(&m->rope);
+    sl_weights_close(&m->weights);
+    sl_store_close(&m->store);
+    sl_checkpoint_close(&m->ckpt);
+    sl_pool_close(&m->pool);
+    pthread_mutex_destroy(&m->busy);
+    free(m);
+    *model = NULL;
+}
+
+/* ---- facts ---------------------------------------------------------------------------------- */
+
+void sl_model_get_info(const struct sl_model *model, struct sl_model_info *out)
+{
+    sl_config_get_info(&model->config, out);
+    out->format = out->format_dense = out->device = "-";
+    if (sl_model_is_exact(model)) {
+        out->weight_bytes = sl_checkpoint_bytes(model->ckpt);
+        return;
+    }
+    out->format = sl_store_format(model->store);
+    out->format_dense = sl_store_format_dense(model->store);
+    out->device = model->ops.impl;
+    out->weight_bytes = sl_store_bytes(model->store);
+}
