@@ -103,6 +103,8 @@ static bool flags_ok(struct ref_run *run)
 static bool tokens_ok(struct ref_run *run)
 {
     const struct sl_job *job = &run->job;
+    if (job->op == SL_OP_QUERY)
+        return true;
     if (job->flags & SL_FLAG_INDIRECT)
         return job->n_tokens == 1;
     return job->n_tokens >= 1 && job->n_tokens <= SL_MAX_TOKENS;
@@ -236,40 +238,47 @@ static uint32_t router_rows(const struct sl_job *job)
     return job->format == SL_MODE_ATTENTION ? 3 * job->rows : job->rows;
 }
 
-/* The slab as the job describes it; of a router's only the header can tell whether it has a bias. */
-static bool slab_address_ok(struct ref_run *run)
+/* Beats of the slab that the job describes, slack included; a router's with a bias of that many beats. */
+static uint64_t slab_beats(const struct ref_run *run, uint64_t bias_beats)
 {
     const struct sl_job *job = &run->job;
-    const struct ref_weights *w = &run->core->weights;
+    const unsigned n_port = run->core->weights.n_port;
     struct ref_region region[2];
-    uint64_t beats = 1;
-    if (!has_slab(job))
-        return true;
-    if (!fits((struct ref_span){run->w_off, 1}, w->w_limit))
-        return false;
-    memcpy(&run->head, w->w[0] + (uint64_t)run->w_off * SL_BEAT_BYTES, sizeof run->head);
+    uint64_t beats;
     if (job->op == SL_OP_EXPERT)
-        beats = ref_expert_regions(job->format, job->k, job->rows, w->n_port, region);
+        beats = ref_expert_regions(job->format, job->k, job->rows, n_port, region);
     else if (job->op == SL_OP_PLAIN)
-        beats = ref_plain_region(job->format, job->k, job->rows, w->n_port, region);
+        beats = ref_plain_region(job->format, job->k, job->rows, n_port, region);
     else
-        beats = ref_router_region(job->k, router_rows(job),
-                                  run->head.flags & SL_SLAB_HAS_BIAS ? ref_ceil_div(4 * (uint64_t)job->rows, 64) : 0,
-                                  w->n_port, region);
-    return fits((struct ref_span){run->w_off, beats + SL_SLACK_BEATS}, w->w_limit);
+        beats = ref_router_region(job->k, router_rows(job), bias_beats, n_port, region);
+    return beats + SL_SLACK_BEATS;
+}
+
+static bool slab_fits(const struct ref_run *run, uint64_t bias_beats)
+{
+    return fits((struct ref_span){run->w_off, slab_beats(run, bias_beats)}, run->core->weights.w_limit);
+}
+
+static bool slab_address_ok(struct ref_run *run)
+{
+    return !has_slab(&run->job) || slab_fits(run, 0);
 }
 
 static bool header_ok(struct ref_run *run)
 {
     const struct sl_job *job = &run->job;
-    const struct sl_slab *head = &run->head;
+    struct sl_slab *head = &run->head;
     if (!has_slab(job))
         return true;
+    memcpy(head, run->core->weights.w[0] + (uint64_t)run->w_off * SL_BEAT_BYTES, sizeof *head);
+    const bool bias = head->flags & SL_SLAB_HAS_BIAS;
     if (head->magic != SL_SLAB_MAGIC || head->k != job->k)
         return false;
     if (job->op == SL_OP_ROUTER)
-        return head->kind == SL_KIND_ROUTER && head->format == 0 && head->rows == router_rows(job);
-    if (head->format != job->format || head->rows != job->rows)
+        return head->kind == SL_KIND_ROUTER && head->format == 0 && head->rows == router_rows(job) &&
+               (head->flags & ~SL_SLAB_HAS_BIAS) == 0 &&
+               slab_fits(run, bias ? ref_ceil_div(4 * (uint64_t)job->rows, 64) : 0);
+    if (head->format != job->format || head->rows != job->rows || head->flags)
         return false;
     if (job->op == SL_OP_PLAIN)
         return head->kind == SL_KIND_PLAIN;

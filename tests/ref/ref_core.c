@@ -53,7 +53,7 @@ struct ref_outcome ref_launch(const struct ref_core *core, uint32_t job_off, uin
 {
     struct ref_outcome out = {0};
     uint64_t records = (uint64_t)job_off + job_count, counters = records + job_count;
-    if (job_count == 0 || counters > core->ctl_limit)
+    if (job_count == 0 || job_count > SL_MAX_JOBS || counters > core->ctl_limit)
         return out;
     const struct sl_job *list = (const void *)ref_ctl(core, job_off);
     if (job_off + ref_launch_beats(list, job_count, core->weights.n_port) > core->ctl_limit)

@@ -136,11 +136,11 @@ void ref_kv_pack(int kind, unsigned d, const int16_t *code, int exponent, uint8_
                         record + (beats - 1) * SL_BEAT_BYTES);
 }
 
-/* sig * (code - zero point) of channel i; its group's scale in *scale. */
+/* sig * (code - zero point) of channel i; its group's scale without the sign in *scale. */
 static int64_t stored_value(int kind, unsigned i, const uint8_t *record, const uint8_t *tail, uint16_t *scale)
 {
     unsigned group = kind == SL_KVREC_INT8 ? 0 : i / GROUP;
-    *scale = ref_get16(tail + 2 * group);
+    *scale = ref_get16(tail + 2 * group) & 0x7FFF;
     if (*scale == 0)
         return 0;
     int64_t sig = 128 + (*scale & 127);
@@ -151,7 +151,7 @@ static int64_t stored_value(int kind, unsigned i, const uint8_t *record, const u
 
 static int scale_exponent(uint16_t scale)
 {
-    return (scale >> 7 & 255) - 134;
+    return (scale >> 7) - 134;
 }
 
 void ref_kv_unpack(int kind, unsigned d, const uint8_t *record, uint32_t *out)
