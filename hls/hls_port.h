@@ -80,7 +80,7 @@ typedef long int64_t;
 #define SL_PIPELINE
 #define SL_DATAFLOW
 #define SL_PARTITION(array, d)
-#define SL_UNROLL
+#define SL_UNROLL _Pragma("GCC unroll 8")
 #define SL_UNROLL_BODY
 #endif
 

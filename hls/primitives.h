@@ -45,8 +45,8 @@ static inline uint64_t sl_rne_u64(uint64_t v, uint32_t s)
         return v > one << 63;
     uint64_t kept = v >> s;
     uint64_t rest = v & ((one << s) - 1);
-    uint64_t half = one << (s - 1);
-    return kept + (rest > half || (rest == half && (kept & 1)));
+    uint64_t tie = one << (s - 1);
+    return kept + (rest > tie || (rest == tie && (kept & 1)));
 }
 
 /* v * 2^-s to nearest, ties to even; s <= 0 shifts left, and the result then fits s64 (s > -64). */
@@ -129,12 +129,13 @@ static inline int64_t sl_div_half_signed(int64_t a, uint64_t b)
     return sl_sign_s64(sl_div_half(sl_abs_u64(a), b), a < 0);
 }
 
-/* E4M3 code as an integer times 2^9. */
+/* E4M3 code as an integer times 2^9. Without branches: codes are random. */
 static inline int32_t sl_decode_fp8(uint32_t code)
 {
-    uint32_t e = code >> 3 & 15, m = code & 7;
-    uint32_t mag = e == 0 ? m : (8 + m) << (e - 1);
-    return code & 128 ? -(int32_t)mag : (int32_t)mag;
+    uint32_t e = code >> 3 & 15, normal = e != 0;
+    int32_t mag = (int32_t)(((code & 7) | normal << 3) << (e - normal));
+    int32_t sign = -(int32_t)(code >> 7 & 1);
+    return (mag ^ sign) - sign;
 }
 
 /* s8 of a byte: arithmetic instead of a cast, which gcc 12's vectoriser misreads. */

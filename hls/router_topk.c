@@ -24,8 +24,8 @@ struct routes {
 };
 
 /* One token's codes: high bytes to x, low bytes to h, [block][token][32]. */
-static bool load_token(SL_GLOBAL const sl_beat *src, const struct sl_req *r, uint32_t t,
-                       SL_WORK_PARAMS)
+static bool load_token16(SL_GLOBAL const sl_beat *src, const struct sl_req *r, uint32_t t,
+                         SL_WORK_PARAMS)
 {
     uint32_t n_block = r->k / SL_BLOCK, n_exp = sl_beats_of(n_block, 1);
     uint32_t n_beat = sl_router_row_beats(r->k);
@@ -68,7 +68,7 @@ static uint32_t load_x(SL_GLOBAL const sl_beat *ctl, const struct sl_req *r, SL_
         uint32_t at = r->x_off + t * r->x_stride;
         sl_beat b = ctl[at];
         base[t] = sl_base_of(&b, &bad);
-        bad = load_token(ctl + at + 1, r, t, SL_WORK_ARGS) || bad;
+        bad = load_token16(ctl + at + 1, r, t, SL_WORK_ARGS) || bad;
     }
     return bad ? SL_STATUS_BAD_ACTIVATION : SL_STATUS_OK;
 }
@@ -109,8 +109,8 @@ static int64_t block_sum(const int32_t w[SL_BLOCK], SL_WORK const int8_t *high,
 }
 
 /* Adds beat `c` of a row, held over all tokens. */
-static void dot_tokens(const sl_beat *b, uint32_t c, uint32_t n_tokens, SL_WORK_PARAMS,
-                       int64_t sums[MAX_T])
+static void dot_tokens16(const sl_beat *b, uint32_t c, uint32_t n_tokens, SL_WORK_PARAMS,
+                         int64_t sums[MAX_T])
 {
     int32_t w[SL_BLOCK];
     for (uint32_t i = 0; i < SL_BLOCK; i++) {
@@ -161,7 +161,7 @@ static void sum_line(SL_W_PARAMS const struct sl_req *r, uint32_t rows_at, uint3
             for (uint32_t p = 0; p < SL_P; p++) {
                 SL_UNROLL_BODY
                 if (p < n_port)
-                    dot_tokens(&buf[p][i], c + i, r->n_tokens, SL_WORK_ARGS, sums[p]);
+                    dot_tokens16(&buf[p][i], c + i, r->n_tokens, SL_WORK_ARGS, sums[p]);
             }
         }
     }

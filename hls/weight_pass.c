@@ -23,31 +23,31 @@ void sl_pass_plan(struct sl_pass *pass, const struct sl_req *r, const struct sl_
     sl_rows_of(r->format, e->k, &pass->rows);
     pass->col_first = e->col_first / 64;
     pass->col_end = sl_ceil_div(e->col_first + e->n_col, 64);
-    pass->n_half = sl_format_is_4bit(r->format) ? 1 : 2;
+    pass->n_row = sl_format_is_4bit(r->format) ? 1 : 2;
     pass->n_chunk = (pass->col_end - 1) / SL_CHUNK - pass->col_first / SL_CHUNK + 1;
-    uint32_t n_row = (pass->unit_end - 1) / SL_P - e->unit_first / SL_P + 1;
-    pass->n_tile = n_row * pass->n_half * pass->n_chunk;
+    uint32_t n_line = (pass->unit_end - 1) / SL_P - e->unit_first / SL_P + 1;
+    pass->n_tile = n_line * pass->n_row * pass->n_chunk;
 }
 
 void sl_tile_at(const struct sl_pass *pass, uint32_t i, struct sl_tile *tile)
 {
     uint32_t chunk = i % pass->n_chunk, line = i / pass->n_chunk;
-    uint32_t row = pass->unit_first / SL_P + line / pass->n_half;
+    uint32_t row = pass->unit_first / SL_P + line / pass->n_row;
     uint32_t chunk_col = (pass->col_first / SL_CHUNK + chunk) * SL_CHUNK;
     /* Code beats that one scale beat covers: 4-bit formats share it between two rows. */
     uint32_t cover = sl_format_is_4bit(pass->format) ? 16 : 32;
     tile->unit0 = row * SL_P;
-    tile->half = line % pass->n_half;
+    tile->row = line % pass->n_row;
     tile->col = sl_max_u32(pass->col_first, chunk_col);
     uint32_t end = sl_min_u32(pass->col_end, chunk_col + SL_CHUNK);
     tile->cols = end - tile->col;
     uint32_t start = pass->region + row * pass->rows.unit_beats +
-                     tile->half * (pass->rows.scale_beats + pass->rows.code_beats);
+                     tile->row * (pass->rows.scale_beats + pass->rows.code_beats);
     tile->n_scale = pass->rows.scale_beats ? (end - 1) / cover - tile->col / cover + 1 : 0;
     tile->scale_at = start + tile->col / cover;
     tile->code_at = start + pass->rows.scale_beats + tile->col;
     tile->first = chunk == 0;
-    tile->last = chunk + 1 == pass->n_chunk && tile->half + 1 == pass->n_half;
+    tile->last = chunk + 1 == pass->n_chunk && tile->row + 1 == pass->n_row;
 }
 
 void sl_tile_load(SL_W_PARAMS const struct sl_pass *pass, const struct sl_tile *tile,
@@ -80,9 +80,8 @@ struct lanes {
     uint32_t we[2][2];
 };
 
-static void decode_8bit(uint32_t format, const sl_beat *b, struct lanes *l)
+static void decode_fp8(const sl_beat *b, struct lanes *l)
 {
-    bool fp8 = format == SL_FORMAT_FP8;
     SL_UNROLL
     for (uint32_t word = 0; word < SL_BEAT_WORDS; word++) {
         SL_UNROLL_BODY
@@ -90,8 +89,22 @@ static void decode_8bit(uint32_t format, const sl_beat *b, struct lanes *l)
         SL_UNROLL
         for (uint32_t i = 0; i < 8; i++) {
             SL_UNROLL_BODY
-            uint32_t code = (uint32_t)v & 255;
-            l->w[0][8 * word + i] = fp8 ? sl_decode_fp8(code) : sl_decode_s8(code);
+            l->w[0][8 * word + i] = sl_decode_fp8((uint32_t)v & 255);
+            v >>= 8;
+        }
+    }
+}
+
+static void decode_q8(const sl_beat *b, struct lanes *l)
+{
+    SL_UNROLL
+    for (uint32_t word = 0; word < SL_BEAT_WORDS; word++) {
+        SL_UNROLL_BODY
+        uint64_t v = b->d[word];
+        SL_UNROLL
+        for (uint32_t i = 0; i < 8; i++) {
+            SL_UNROLL_BODY
+            l->w[0][8 * word + i] = sl_decode_s8((uint32_t)v & 255);
             v >>= 8;
         }
     }
@@ -138,8 +151,10 @@ static void decode_beat(const struct sl_pass *pass, const struct sl_tile *tile,
     const sl_beat *b = &buf[tile->n_scale + i];
     if (sl_format_is_4bit(pass->format))
         decode_4bit(pass->format, b, l);
+    else if (pass->format == SL_FORMAT_FP8)
+        decode_fp8(b, l);
     else
-        decode_8bit(pass->format, b, l);
+        decode_q8(b, l);
     uint32_t g = 2 * (tile->col + i);
     decode_scale(pass, tile, buf, g, l);
     decode_scale(pass, tile, buf, g + 1, l);
@@ -194,8 +209,8 @@ static void dot_tokens(const struct sl_pass *pass, const struct sl_tile *tile, u
             SL_UNROLL_BODY
             if (!sl_port_active(pass, tile, p))
                 continue;
-            sums[p][tile->half][t] += beat_sum(&lanes[p], 0, x, xe0, xe1);
-            if (pass->n_half == 1)
+            sums[p][tile->row][t] += beat_sum(&lanes[p], 0, x, xe0, xe1);
+            if (pass->n_row == 1)
                 sums[p][1][t] += beat_sum(&lanes[p], 1, x, xe0, xe1);
         }
     }
@@ -208,8 +223,8 @@ void sl_tile_dot(const struct sl_pass *pass, const struct sl_tile *tile,
     struct lanes lanes[SL_P];
     SL_PARTITION(lanes, 0)
     if (tile->first)
-        clear_sums(pass, tile->half, sums);
-    if (tile->first && pass->n_half == 1)
+        clear_sums(pass, tile->row, sums);
+    if (tile->first && pass->n_row == 1)
         clear_sums(pass, 1, sums);
     SL_LOOP(beat)
     for (uint32_t i = 0; i < tile->cols; i++) {

@@ -21,13 +21,13 @@ struct sl_pass {
     uint32_t unit_first, unit_end; /* units that take part */
     struct sl_rows rows;
     uint32_t col_first, col_end; /* code beats of a row that take part */
-    uint32_t n_half, n_chunk;    /* tiles of a unit row */
+    uint32_t n_row, n_chunk;     /* tiles of a unit row */
     uint32_t n_tile;
 };
 
 struct sl_tile {
     uint32_t unit0;     /* unit of port 0; may lie outside of the pass like any other port's */
-    uint32_t half;      /* 8-bit formats: row of the unit */
+    uint32_t row;       /* 8-bit formats: row of the unit */
     uint32_t col, cols; /* code beats, counted from the row's start */
     uint32_t n_scale;
     uint32_t scale_at, code_at; /* beats in the arenas */
