@@ -40,7 +40,8 @@ all: $(BUILD)/sluice ## Build the program
 $(BUILD)/sluice: $(CLI_OBJ) $(LIB_OBJ) $(HLS_OBJ)
 	$(CC) $(SANFLAGS) -o $@ $^ $(LDLIBS)
 
-$(BUILD)/unit_tests: $(TEST_OBJ) $(LIB_OBJ) $(HLS_OBJ)
+# The tests also reach the command line's parts, which have a main of their own.
+$(BUILD)/unit_tests: $(TEST_OBJ) $(filter-out %/main.o,$(CLI_OBJ)) $(LIB_OBJ) $(HLS_OBJ)
 	$(CC) $(SANFLAGS) -o $@ $^ -lcunit $(LDLIBS)
 
 $(BUILD)/host/%.o: host/%.c

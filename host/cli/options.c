@@ -458,7 +458,7 @@ bool sl_options_parse(struct sl_options *out, int argc, char **argv, struct sl_c
     *out = (struct sl_options){
         .n_predict = -1, .top_k = -1, .temp = NAN, .top_p = NAN, .repeat_penalty = NAN};
     if (argc < 2)
-        return refuse(why, "sluice help lists the verbs", "no verb given");
+        return refuse(why, "sluice help lists the verbs", "command line: no verb given");
     if (!choose_verb(out, argv[1], why) || !walk_arguments(&w, argc - 1, argv + 1))
         return false;
     if (out->verb == SL_VERB_HELP && out->n_arg) {

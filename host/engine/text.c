@@ -63,8 +63,8 @@ static unsigned combining_class(utf8proc_int32_t cp)
     return (unsigned)utf8proc_get_property(cp)->combining_class;
 }
 
-/* Stable counting sort by combining class: utf8proc's own ordering is quadratic in the length of a run of
- * marks, which a hostile text chooses. */
+/* Stable counting sort by combining class: utf8proc's own ordering is quadratic in the length of a
+ * run of marks, which a hostile text chooses. */
 static void order_run(utf8proc_int32_t *cp, utf8proc_int32_t *sorted, size_t n)
 {
     size_t start[257] = {0};
@@ -90,11 +90,32 @@ static void order_marks(struct scratch *s, size_t n)
     }
 }
 
-/* A full canonical decomposition has at most 4 code points, and at most 3 for each 2 bytes of UTF-8. */
+/* A full canonical decomposition has at most 4 code points, and at most 3 for each 2 bytes of
+ * UTF-8. */
 enum { MAX_DECOMPOSED = 4 };
 
+enum { HANGUL_T_BASE = 0x11a7 };
+
+/* Composes ordered code points and writes them as UTF-8; returns the bytes. U+11A7 joins neither
+ * neighbour, but utf8proc 2.8 swallows one behind a Hangul syllable, so it is kept out of its
+ * reach. */
+static size_t compose(utf8proc_int32_t *cp, size_t n, uint8_t *dst)
+{
+    size_t n_dst = 0;
+    for (size_t i = 0, end; i < n; i = end) {
+        for (end = i + 1; end < n && cp[i] != HANGUL_T_BASE && cp[end] != HANGUL_T_BASE;)
+            end++;
+        utf8proc_ssize_t composed = utf8proc_normalize_utf32(cp + i, (utf8proc_ssize_t)(end - i),
+                                                             UTF8PROC_COMPOSE | UTF8PROC_STABLE);
+        for (utf8proc_ssize_t j = 0; j < composed; j++)
+            n_dst += (size_t)utf8proc_encode_char(cp[i + (size_t)j], dst + n_dst);
+    }
+    return n_dst;
+}
+
 /* Normalises text[len], valid UTF-8, to dst (room for 4 bytes a decomposed code point). */
-static int normalize_run(struct scratch *s, const uint8_t *text, size_t len, uint8_t *dst, size_t *n_dst)
+static int normalize_run(struct scratch *s, const uint8_t *text, size_t len, uint8_t *dst,
+                         size_t *n_dst)
 {
     int err = scratch_reserve(s, 2 * len + MAX_DECOMPOSED);
     if (err)
@@ -104,15 +125,11 @@ static int normalize_run(struct scratch *s, const uint8_t *text, size_t len, uin
         utf8proc_int32_t cp;
         int last = 0;
         i += (size_t)utf8proc_iterate(text + i, (utf8proc_ssize_t)(len - i), &cp);
-        n += (size_t)utf8proc_decompose_char(cp, s->cp + n, MAX_DECOMPOSED, UTF8PROC_DECOMPOSE | UTF8PROC_STABLE,
-                                             &last);
+        n += (size_t)utf8proc_decompose_char(cp, s->cp + n, MAX_DECOMPOSED,
+                                             UTF8PROC_DECOMPOSE | UTF8PROC_STABLE, &last);
     }
     order_marks(s, n);
-    utf8proc_ssize_t composed = utf8proc_normalize_utf32(s->cp, (utf8proc_ssize_t)n,
-                                                         UTF8PROC_COMPOSE | UTF8PROC_STABLE);
-    *n_dst = 0;
-    for (utf8proc_ssize_t i = 0; i < composed; i++)
-        *n_dst += (size_t)utf8proc_encode_char(s->cp[i], dst + *n_dst);
+    *n_dst = compose(s->cp, n, dst);
     return 0;
 }
 
@@ -121,9 +138,11 @@ static bool is_ascii(uint8_t byte)
     return byte < 0x80;
 }
 
-/* Copies ASCII and normalises what lies between. A mark may join the ASCII letter in front of it, but no ASCII
- * character joins what is in front, so a stretch runs from one ASCII character up to the next. */
-static int normalize_valid(struct scratch *s, const uint8_t *text, size_t len, uint8_t *dst, size_t *n_dst)
+/* Copies ASCII and normalises what lies between. A mark may join the ASCII letter in front of it,
+ * but no ASCII character joins what is in front, so a stretch runs from one ASCII character up to
+ * the next. */
+static int normalize_valid(struct scratch *s, const uint8_t *text, size_t len, uint8_t *dst,
+                           size_t *n_dst)
 {
     size_t n = 0;
     for (size_t i = 0, end; i < len; i = end) {
