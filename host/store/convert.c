@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Checkpoint directory to converted directory, part by part. A finished part has its data file and then a fragment; the
- * manifest is written last. So whatever stops the work, nothing half-written opens, and the next run goes on behind
- * the last finished part. Memory: one portion of units, one row per thread, and the pages being read.
+ * Checkpoint directory to converted directory, part by part. A finished part has its data file and
+ * then a fragment; the manifest is written last. So whatever stops the work, nothing half-written
+ * opens, and the next run goes on behind the last finished part. Memory: one portion of units, one
+ * row per thread, and the pages being read.
  */
 #include <dirent.h>
 #include <errno.h>
 #include <fnmatch.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -18,6 +18,7 @@
 #include <xxhash.h>
 
 #include "base/err.h"
+#include "base/file.h"
 #include "store/kept.h"
 #include "store/manifest.h"
 #include "store/outfile.h"
@@ -25,9 +26,9 @@
 #include "store/store.h"
 
 enum {
-    PORTION_BYTES = 8 << 20,    /* units are packed and written in portions of about this size */
-    SPARE_BYTES = 1 << 20,      /* metadata, config and small files, in the estimate of space */
-    SMALL_FILE_MAX = 256 << 20  /* a tokenizer file is not larger */
+    PORTION_BYTES = 8 << 20,   /* units are packed and written in portions of about this size */
+    SPARE_BYTES = 1 << 20,     /* metadata, config and small files, in the estimate of space */
+    SMALL_FILE_MAX = 256 << 20 /* a tokenizer file is not larger */
 };
 
 struct convert {
@@ -35,15 +36,15 @@ struct convert {
     struct sl_convert_report report;
     struct sl_checkpoint *ckpt;
     struct sl_kept kept;
-    struct sl_manifest m;       /* filled part by part */
+    struct sl_manifest m; /* filled part by part */
     struct sl_pool *pool;
     XXH3_state_t *hash;
-    uint8_t *portion;           /* PORTION_BYTES, or a unit if that is larger */
+    uint8_t *portion; /* PORTION_BYTES, or a unit if that is larger */
     uint64_t portion_bytes;
     char *config_json;
-    int lock;                   /* the locked output directory; -1: none */
+    int lock;                    /* the locked output directory; -1: none */
     char item[SL_SLAB_NAME_MAX]; /* what is being worked on, for the progress callback */
-    uint64_t done, total;       /* bytes, likewise */
+    uint64_t done, total;        /* bytes, likewise */
 };
 
 static int report_progress(struct convert *c)
@@ -51,41 +52,17 @@ static int report_progress(struct convert *c)
     const struct sl_convert_params *p = c->params;
     if (!p->progress || p->progress(p->progress_user, c->item, c->done, c->total))
         return 0;
-    return sl_fail(SL_ERR_INTERRUPTED, "run the same command again to go on", "conversion stopped at %s",
-                   c->item);
+    return sl_fail(SL_ERR_INTERRUPTED, "run the same command again to go on",
+                   "conversion stopped at %s", c->item);
 }
 
 /* ---- small files ---------------------------------------------------------------------------- */
 
-/* The whole file, NUL-terminated; the caller frees. */
 static int read_small(const char *dir, const char *name, char **out, size_t *len)
 {
     char path[PATH_MAX];
     int err = sl_path_join(path, dir, name);
-    if (err)
-        return err;
-    FILE *f = fopen(path, "rbe");
-    struct stat st;
-    if (!f || fstat(fileno(f), &st) || !S_ISREG(st.st_mode) || st.st_size > SMALL_FILE_MAX) {
-        err = sl_fail(SL_ERR_IO, NULL, "%s: %s", path, f ? "not a readable file" : strerror(errno));
-        if (f)
-            fclose(f);
-        return err;
-    }
-    size_t n = (size_t)st.st_size;
-    char *buf = sl_alloc(n + 1, 1);
-    if (!buf)
-        err = SL_ERR_NOMEM;
-    else if (fread(buf, 1, n, f) != n)
-        err = sl_fail(SL_ERR_IO, NULL, "%s: cannot be read", path);
-    fclose(f);
-    if (err) {
-        free(buf);
-        return err;
-    }
-    *out = buf;
-    *len = n;
-    return 0;
+    return err ? err : sl_file_read(out, len, path, SMALL_FILE_MAX);
 }
 
 static int copy_small(const struct convert *c, const char *name)
@@ -102,8 +79,8 @@ static int copy_small(const struct convert *c, const char *name)
 
 static bool is_tokenizer_file(const char *name)
 {
-    static const char *const patterns[] = {"*.tiktoken", "generation_config.json", "tokenizer*.json",
-                                           "tokenizer.model"};
+    static const char *const patterns[] = {"*.tiktoken", "generation_config.json",
+                                           "tokenizer*.json", "tokenizer.model"};
     for (size_t i = 0; i < sizeof patterns / sizeof patterns[0]; i++)
         if (!fnmatch(patterns[i], name, FNM_PERIOD))
             return true;
@@ -116,7 +93,8 @@ static int copy_companions(const struct convert *c)
     DIR *dir = opendir(c->params->in_dir);
     if (!dir)
         return sl_fail(SL_ERR_IO, NULL, "%s: %s", c->params->in_dir, strerror(errno));
-    int err = sl_outfile_put(c->params->out_dir, "config.json", c->config_json, strlen(c->config_json));
+    int err =
+        sl_outfile_put(c->params->out_dir, "config.json", c->config_json, strlen(c->config_json));
     for (struct dirent *e; !err && (e = readdir(dir)) != NULL;)
         if (is_tokenizer_file(e->d_name))
             err = copy_small(c, e->d_name);
@@ -126,12 +104,13 @@ static int copy_companions(const struct convert *c)
 
 /* ---- identity and what the directory holds -------------------------------------------------- */
 
-/* Everything that decides the bytes, short of reading all of them: contract, formats, config, and of every tensor its
- * name, type, shape, scale and a sample of its data. */
+/* Everything that decides the bytes, short of reading all of them: contract, formats, config, and
+ * of every tensor its name, type, shape, scale and a sample of its data. */
 static uint64_t find_identity(const struct convert *c)
 {
     enum { SAMPLE = 256 };
-    const uint32_t head[] = {SL_ABI_VERSION, (uint32_t)c->m.layout.format, (uint32_t)c->m.layout.format_dense};
+    const uint32_t head[] = {SL_ABI_VERSION, (uint32_t)c->m.layout.format,
+                             (uint32_t)c->m.layout.format_dense};
     uint64_t h = XXH3_64bits(head, sizeof head);
     h = XXH3_64bits_withSeed(c->config_json, strlen(c->config_json), h);
     for (size_t i = 0; i < sl_checkpoint_count(c->ckpt); i++) {
@@ -166,10 +145,17 @@ static void remove_file(const char *dir, const char *name)
 /* Names that a conversion gives to its own files; nothing else is ever removed. */
 static bool is_own_file(const char *name)
 {
-    static const char *const patterns[] = {
-        "layer-[0-9][0-9][0-9][0-9].slab", "layer-[0-9][0-9][0-9][0-9].frag", "head.slab", "head.frag",
-        "tensors.frag", SL_TENSORS_NAME, SL_MANIFEST_NAME, "layer-[0-9][0-9][0-9][0-9].*.part", "head.*.part",
-        "tensors.*.part", SL_MANIFEST_NAME ".part"};
+    static const char *const patterns[] = {"layer-[0-9][0-9][0-9][0-9].slab",
+                                           "layer-[0-9][0-9][0-9][0-9].frag",
+                                           "head.slab",
+                                           "head.frag",
+                                           "tensors.frag",
+                                           SL_TENSORS_NAME,
+                                           SL_MANIFEST_NAME,
+                                           "layer-[0-9][0-9][0-9][0-9].*.part",
+                                           "head.*.part",
+                                           "tensors.*.part",
+                                           SL_MANIFEST_NAME ".part"};
     for (size_t i = 0; i < sizeof patterns / sizeof patterns[0]; i++)
         if (!fnmatch(patterns[i], name, FNM_PERIOD))
             return true;
@@ -190,7 +176,8 @@ static int clear_out_dir(const char *out_dir)
     return 0;
 }
 
-/* The two may not be one directory, and the output may not be a checkpoint whose config.json would be replaced. */
+/* The two may not be one directory, and the output may not be a checkpoint whose config.json would
+ * be replaced. */
 static int check_dirs(const struct sl_convert_params *p)
 {
     struct stat in, out;
@@ -207,11 +194,13 @@ static int check_dirs(const struct sl_convert_params *p)
         return sl_fail(SL_ERR_IO, NULL, "%s: %s", p->out_dir, strerror(errno));
     if (file_exists(p->out_dir, "model.safetensors") ||
         file_exists(p->out_dir, "model.safetensors.index.json"))
-        return sl_fail(SL_ERR_USAGE, "choose another output directory", "%s: holds a checkpoint", p->out_dir);
+        return sl_fail(SL_ERR_USAGE, "choose another output directory", "%s: holds a checkpoint",
+                       p->out_dir);
     return 0;
 }
 
-/* Two conversions into one directory would mix their files. The lock ends with the process, however that ends. */
+/* Two conversions into one directory would mix their files. The lock ends with the process, however
+ * that ends. */
 static int lock_out_dir(struct convert *c)
 {
     c->lock = open(c->params->out_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -228,7 +217,8 @@ static bool is_foreign(const struct convert *c, const char *name)
 {
     uint64_t identity;
     return file_exists(c->params->out_dir, name) &&
-           !(sl_manifest_peek_identity(c->params->out_dir, name, &identity) && identity == c->m.identity);
+           !(sl_manifest_peek_identity(c->params->out_dir, name, &identity) &&
+             identity == c->m.identity);
 }
 
 /* Refuses what another conversion left behind. */
@@ -240,7 +230,8 @@ static int check_leftovers(const struct convert *c)
     if (!dir)
         return sl_fail(SL_ERR_IO, NULL, "%s: %s", out_dir, strerror(errno));
     for (struct dirent *e; !foreign && (e = readdir(dir)) != NULL;)
-        foreign = !fnmatch("*.frag", e->d_name, 0) && is_own_file(e->d_name) && is_foreign(c, e->d_name);
+        foreign =
+            !fnmatch("*.frag", e->d_name, 0) && is_own_file(e->d_name) && is_foreign(c, e->d_name);
     closedir(dir);
     return foreign ? sl_fail(SL_ERR_USAGE, "choose another directory, or start over with force",
                              "%s: holds a conversion of another model or format", out_dir)
@@ -337,8 +328,11 @@ static int convert_part(struct convert *c, uint32_t part)
         sl_part_file_name(&c->m.layout, part, c->item);
         err = report_progress(c);
         if (!err)
-            err = tensors ? sl_kept_write(&c->kept, out_dir, SL_TENSORS_NAME) : write_part_file(c, part, &run);
-        f = (struct sl_fragment){.identity = c->m.identity, .bytes = bytes, .n_group = run.n_group,
+            err = tensors ? sl_kept_write(&c->kept, out_dir, SL_TENSORS_NAME)
+                          : write_part_file(c, part, &run);
+        f = (struct sl_fragment){.identity = c->m.identity,
+                                 .bytes = bytes,
+                                 .n_group = run.n_group,
                                  .n_group_raised = run.n_group_raised,
                                  .tensors_hash = tensors && !err ? sl_kept_hash(&c->kept) : 0};
         if (!err)
@@ -369,8 +363,8 @@ static int check_space(struct convert *c)
     if (have >= need)
         return 0;
     return sl_fail(SL_ERR_IO, "free some space or choose another disk",
-                   "%s: the conversion needs %llu MiB, the disk has %llu MiB free", c->params->out_dir,
-                   (unsigned long long)((need + SPARE_BYTES - 1) / SPARE_BYTES),
+                   "%s: the conversion needs %llu MiB, the disk has %llu MiB free",
+                   c->params->out_dir, (unsigned long long)((need + SPARE_BYTES - 1) / SPARE_BYTES),
                    (unsigned long long)(have / SPARE_BYTES));
 }
 

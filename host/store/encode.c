@@ -9,23 +9,27 @@
 #include "store/slab.h"
 
 enum {
-    SIG_BITS = 5,                           /* SL_SIG_BASE = 2^SIG_BITS */
-    LANES = SL_BLOCK / 4,                   /* vectors of a group */
-    E4M3_ONE = 9,                           /* codes are integers times 2^-9 */
+    SIG_BITS = 5,         /* SL_SIG_BASE = 2^SIG_BITS */
+    LANES = SL_BLOCK / 4, /* vectors of a group */
+    E4M3_ONE = 9,         /* codes are integers times 2^-9 */
     E4M3_MAX_CODE = 0x7E
 };
 
-/* The code book in ascending order: code of the i-th value, and the bound above which a weight belongs to i + 1. */
+/* The code book in ascending order: code of the i-th value, and the bound above which a weight
+ * belongs to i + 1. */
 struct book {
     unsigned n;
-    float top;                              /* largest value */
+    float top; /* largest value */
     float value[16];
-    float middle[15];                       /* between value[i] and value[i + 1] */
-    bool upper_on_tie[15];                  /* the upper neighbour has the lower code */
+    float middle[15];      /* between value[i] and value[i + 1] */
+    bool upper_on_tie[15]; /* the upper neighbour has the lower code */
     uint8_t code[16];
 };
 
-#define BOOK_VALUES(...) {__VA_ARGS__}
+#define BOOK_VALUES(...)                                                                           \
+    {                                                                                              \
+        __VA_ARGS__                                                                                \
+    }
 #define CODEBOOK(name, ...) static const int8_t table_##name[16] = BOOK_VALUES(__VA_ARGS__);
 #include "tables.def"
 #undef CODEBOOK
@@ -52,7 +56,9 @@ static void make_book(struct book *b, const int8_t *table)
 
 static const int8_t *find_table(int format)
 {
-    return format == SL_FORMAT_NF4 ? table_NF4 : format == SL_FORMAT_INT4 ? table_INT4 : table_MXFP4;
+    return format == SL_FORMAT_NF4    ? table_NF4
+           : format == SL_FORMAT_INT4 ? table_INT4
+                                      : table_MXFP4;
 }
 
 static float find_top(int format)
@@ -99,7 +105,8 @@ static float below(float x)
     return nextafterf(x, -INFINITY);
 }
 
-/* Four lanes that every target has; written out because compilers turn the comparisons below into jumps. */
+/* Four lanes that every target has; written out because compilers turn the comparisons below into
+ * jumps. */
 typedef float f4 __attribute__((vector_size(16)));
 typedef int32_t i4 __attribute__((vector_size(16)));
 
@@ -114,7 +121,8 @@ static f4 select4(i4 mask, f4 x)
     return (f4)(mask & (i4)x);
 }
 
-/* value[i] = nearest value of the book to w[i] / scale. Bounds are exact in fp32: at most 8 bits times 6 bits. */
+/* value[i] = nearest value of the book to w[i] / scale. Bounds are exact in fp32: at most 8 bits
+ * times 6 bits. */
 static void nearest_in_book(const struct book *b, const f4 *w, float scale, f4 *value)
 {
     f4 bound[15], step[15];
@@ -131,8 +139,8 @@ static void nearest_in_book(const struct book *b, const f4 *w, float scale, f4 *
     }
 }
 
-/* value[i] = integer in -127..127 nearest to w[i] / scale, the lower one on ties. The quotient from the reciprocal may
- * be off by one next to a tie; comparing with the exact bounds mends it. */
+/* value[i] = integer in -127..127 nearest to w[i] / scale, the lower one on ties. The quotient from
+ * the reciprocal may be off by one next to a tie; comparing with the exact bounds mends it. */
 static void nearest_integer(const f4 *w, float scale, f4 *value)
 {
     const f4 magic = all4(12582912.0f); /* 1.5 * 2^23: adding it rounds to an integer */
@@ -147,7 +155,8 @@ static void nearest_integer(const f4 *w, float scale, f4 *value)
     }
 }
 
-/* Squared error in binary64, four partial sums: the order is part of the result's definition on near ties. */
+/* Squared error in binary64, four partial sums: the order is part of the result's definition on
+ * near ties. */
 static double squared_error(const f4 *w, const f4 *value, double scale)
 {
     double sum[4] = {0};
@@ -186,12 +195,14 @@ static int nearest_byte(double a, int e0, bool *raised)
     return we * SL_SIG_BASE + (int)rint(ldexp(a, -(we + e0))) - SL_SIG_BASE;
 }
 
-/* Finds the best byte of one group and its values; returns whether the group was raised. b: NULL for q8. */
+/* Finds the best byte of one group and its values; returns whether the group was raised. b: NULL
+ * for q8. */
 static bool fit_group(const struct book *b, const float *w, int e0, float *value, uint8_t *scale)
 {
     float absmax = group_absmax(w);
     bool raised = false;
-    int middle = absmax == 0 ? -2 * SL_SIG_BASE : nearest_byte((double)absmax / (b ? b->top : 127), e0, &raised);
+    int middle = absmax == 0 ? -2 * SL_SIG_BASE
+                             : nearest_byte((double)absmax / (b ? b->top : 127), e0, &raised);
     f4 group[LANES];
     memcpy(group, w, sizeof group);
     double best = INFINITY;
@@ -217,8 +228,8 @@ static bool fit_group(const struct book *b, const float *w, int e0, float *value
     return raised;
 }
 
-/* E4M3 code nearest to w / scale, ties to the even code, saturating. The quotient of 24 and 16 bits cannot reach a tie by
- * rounding in 53 bits, so this equals one exact rounding. */
+/* E4M3 code nearest to w / scale, ties to the even code, saturating. The quotient of 24 and 16 bits
+ * cannot reach a tie by rounding in 53 bits, so this equals one exact rounding. */
 static uint8_t encode_e4m3(float w, double inverse_exp, double mant)
 {
     double q = fabs((double)w) * inverse_exp / mant;

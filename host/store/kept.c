@@ -8,23 +8,45 @@
 #include <xxhash.h>
 
 #include "base/err.h"
+#include "engine/tensor_map.h"
 #include "store/names.h"
 #include "store/outfile.h"
 
+_Static_assert(SL_ROLE_O_BIAS - SL_ROLE_Q_BIAS == (int)SL_MATRIX_O, "roles follow enum sl_matrix");
+
 enum { WRITE_CHUNK = 8 << 20 };
+
+/* Biases of Q, K and V may be one fused tensor: every tensor is kept once. */
+static void add_once(struct sl_kept *k, const struct sl_tensor *t)
+{
+    for (size_t i = k->n; i > 0 && i + SL_N_ROLE > k->n; i--)
+        if (k->tensor[i - 1] == t)
+            return;
+    k->tensor[k->n++] = t;
+    k->bytes += t->n_bytes;
+}
 
 static int add_kept(struct sl_kept *k, const struct sl_checkpoint *ckpt, const struct sl_config *c,
                     struct sl_tensor_id id)
 {
     if (!sl_role_is_kept(id.role) || !sl_tensor_exists(c, id))
         return 0;
-    int err = sl_tensor_need(&k->tensor[k->n], ckpt, c, id);
-    if (!err)
-        k->bytes += k->tensor[k->n++]->n_bytes;
+    const struct sl_tensor *t;
+    int err;
+    if (id.role >= SL_ROLE_Q_BIAS && id.role <= SL_ROLE_O_BIAS) {
+        struct sl_rows r;
+        err = sl_map_bias(&r, ckpt, c, (enum sl_matrix)(id.role - SL_ROLE_Q_BIAS), id.layer);
+        t = r.tensor;
+    } else {
+        err = sl_tensor_need(&t, ckpt, c, id);
+    }
+    if (!err && t)
+        add_once(k, t);
     return err;
 }
 
-int sl_kept_open(struct sl_kept *out, const struct sl_checkpoint *ckpt, const struct sl_config *config)
+int sl_kept_open(struct sl_kept *out, const struct sl_checkpoint *ckpt,
+                 const struct sl_config *config)
 {
     struct sl_kept k = {0};
     int err = 0;
@@ -37,7 +59,8 @@ int sl_kept_open(struct sl_kept *out, const struct sl_checkpoint *ckpt, const st
     for (uint32_t layer = 0; layer < config->n_layer && !err; layer++)
         for (int role = 0; role < SL_N_ROLE && !err; role++)
             if (sl_role_level((enum sl_role)role) == SL_LEVEL_LAYER)
-                err = add_kept(&k, ckpt, config, (struct sl_tensor_id){(enum sl_role)role, layer, 0});
+                err =
+                    add_kept(&k, ckpt, config, (struct sl_tensor_id){(enum sl_role)role, layer, 0});
     if (err)
         sl_kept_close(&k);
     else
@@ -63,11 +86,11 @@ uint64_t sl_kept_hash(const struct sl_kept *kept)
 }
 
 /* Adds one entry of the header and moves *offset on. */
-static int add_entry(json_t *header, const char *name, const char *dtype, json_t *shape, uint64_t bytes,
-                     uint64_t *offset)
+static int add_entry(json_t *header, const char *name, const char *dtype, json_t *shape,
+                     uint64_t bytes, uint64_t *offset)
 {
-    json_t *entry = json_pack("{s:s, s:o, s:[I, I]}", "dtype", dtype, "shape", shape, "data_offsets",
-                              (json_int_t)*offset, (json_int_t)(*offset + bytes));
+    json_t *entry = json_pack("{s:s, s:o, s:[I, I]}", "dtype", dtype, "shape", shape,
+                              "data_offsets", (json_int_t)*offset, (json_int_t)(*offset + bytes));
     *offset += bytes;
     return entry && !json_object_set_new(header, name, entry) ? 0 : SL_ERR_NOMEM;
 }
@@ -92,7 +115,8 @@ static int add_tensor(json_t *header, const struct sl_tensor *t, uint64_t *offse
     return err;
 }
 
-/* The length word and the JSON header, padded so that data begin at a multiple of 64; the caller frees. */
+/* The length word and the JSON header, padded so that data begin at a multiple of 64; the caller
+ * frees. */
 static int make_header(const struct sl_kept *kept, char **out, size_t *n_out, uint64_t *data_bytes)
 {
     json_t *header = json_object();

@@ -7,20 +7,23 @@
 #include "store/checkpoint.h"
 
 struct sl_kept {
-    const struct sl_tensor **tensor;    /* [n], borrowed tensors, in the order of names.h, layer by layer */
+    const struct sl_tensor *
+        *tensor; /* [n], borrowed tensors, in the order of names.h, layer by layer */
     size_t n;
     uint64_t bytes;
 };
 
 /* Looks all of them up and checks their shapes: SL_ERR_SHAPE. */
-int sl_kept_open(struct sl_kept *out, const struct sl_checkpoint *ckpt, const struct sl_config *config);
+int sl_kept_open(struct sl_kept *out, const struct sl_checkpoint *ckpt,
+                 const struct sl_config *config);
 void sl_kept_close(struct sl_kept *kept);
 
 /* XXH3 (64 bits) of the data and the scale of each in turn, every hash the seed of the next. */
 uint64_t sl_kept_hash(const struct sl_kept *kept);
 /* Bytes of the file that sl_kept_write makes. */
 int sl_kept_file_bytes(const struct sl_kept *kept, uint64_t *out);
-/* Writes dir/name as safetensors with the original names and dtypes; F8 tensors with their <name>_scale. */
+/* Writes dir/name as safetensors with the original names and dtypes; F8 tensors with their
+ * <name>_scale. */
 int sl_kept_write(const struct sl_kept *kept, const char *dir, const char *name);
 
 #endif

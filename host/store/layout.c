@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "engine/tensor_map.h"
 #include "store/names.h"
 #include "store/slab.h"
 
@@ -18,17 +19,24 @@ static uint32_t pad32(uint32_t n)
 }
 
 /* Kind, format and shape of a slab. */
-static struct sl_slab_item make_item(const struct sl_layout *l, enum sl_slab_role role, uint32_t layer,
-                                     uint32_t expert)
+static struct sl_slab_item make_item(const struct sl_layout *l, enum sl_slab_role role,
+                                     uint32_t layer, uint32_t expert)
 {
     const struct sl_config *c = &l->config;
-    struct sl_slab_item i = {.role = role, .layer = layer, .expert = expert, .kind = SL_KIND_PLAIN,
-                             .format = (uint8_t)l->format_dense, .k = pad32(c->d_model)};
+    struct sl_slab_item i = {.role = role,
+                             .layer = layer,
+                             .expert = expert,
+                             .kind = SL_KIND_PLAIN,
+                             .format = (uint8_t)l->format_dense,
+                             .k = pad32(c->d_model)};
     switch (role) {
     case SL_SLAB_ROLE_Q: i.rows = c->d_attn; break;
     case SL_SLAB_ROLE_K:
     case SL_SLAB_ROLE_V: i.rows = c->n_kv_head * c->head_dim; break;
-    case SL_SLAB_ROLE_O: i.rows = c->d_model; i.k = pad32(c->d_attn); break;
+    case SL_SLAB_ROLE_O:
+        i.rows = c->d_model;
+        i.k = pad32(c->d_attn);
+        break;
     case SL_SLAB_ROLE_LM_HEAD: i.rows = c->n_vocab; break;
     case SL_SLAB_ROLE_ROUTER:
         i.kind = SL_KIND_ROUTER;
@@ -49,8 +57,14 @@ static struct sl_slab_item make_item(const struct sl_layout *l, enum sl_slab_rol
 static struct sl_slab make_header(const struct sl_slab_item *i)
 {
     uint16_t mant = i->format == SL_FORMAT_FP8 ? 32768 : 1;
-    return (struct sl_slab){.magic = SL_SLAB_MAGIC, .kind = i->kind, .format = i->format, .k = i->k,
-                            .rows = i->rows, .mant0 = mant, .mant1 = mant, .mant2 = mant};
+    return (struct sl_slab){.magic = SL_SLAB_MAGIC,
+                            .kind = i->kind,
+                            .format = i->format,
+                            .k = i->k,
+                            .rows = i->rows,
+                            .mant0 = mant,
+                            .mant1 = mant,
+                            .mant2 = mant};
 }
 
 static bool slab_exists(const struct sl_config *c, enum sl_slab_role role, uint32_t layer)
@@ -66,8 +80,8 @@ static int add_item(struct sl_layout *l, struct sl_slab_item item, uint64_t *par
     char name[SL_SLAB_NAME_MAX];
     sl_slab_item_name(&item, name);
     if (sl_slab_check(&header))
-        return sl_fail(SL_ERR_UNSUPPORTED, "run it exact", "%s: %u x %u does not fit the core", name,
-                       item.rows, item.k);
+        return sl_fail(SL_ERR_UNSUPPORTED, "run it exact", "%s: %u x %u does not fit the core",
+                       name, item.rows, item.k);
     item.offset = *part_bytes;
     item.n_beats = sl_slab_beats(&header);
     uint64_t end = item.offset + (item.n_beats + SL_SLACK_BEATS) * SL_BEAT_BYTES;
@@ -78,8 +92,9 @@ static int add_item(struct sl_layout *l, struct sl_slab_item item, uint64_t *par
 
 static int add_layer(struct sl_layout *l, uint32_t layer)
 {
-    static const enum sl_slab_role single[] = {SL_SLAB_ROLE_Q, SL_SLAB_ROLE_K, SL_SLAB_ROLE_V,
-                                               SL_SLAB_ROLE_O, SL_SLAB_ROLE_ROUTER, SL_SLAB_ROLE_SHARED};
+    static const enum sl_slab_role single[] = {SL_SLAB_ROLE_Q,      SL_SLAB_ROLE_K,
+                                               SL_SLAB_ROLE_V,      SL_SLAB_ROLE_O,
+                                               SL_SLAB_ROLE_ROUTER, SL_SLAB_ROLE_SHARED};
     l->part_first[layer] = l->n_item;
     for (size_t i = 0; i < sizeof single / sizeof single[0]; i++) {
         if (!slab_exists(&l->config, single[i], layer))
@@ -98,8 +113,8 @@ static int add_layer(struct sl_layout *l, uint32_t layer)
 
 static int check_config(const struct sl_config *c)
 {
-    if (c->n_layer == 0 || c->n_layer > SL_MAX_LAYER || c->n_expert == 0 || c->n_expert > SL_MAX_EXPERT ||
-        c->cla_factor == 0)
+    if (c->n_layer == 0 || c->n_layer > SL_MAX_LAYER || c->n_expert == 0 ||
+        c->n_expert > SL_MAX_EXPERT || c->cla_factor == 0)
         return sl_fail(SL_ERR_UNSUPPORTED, NULL, "%u layers with %u experts cannot be quantised",
                        c->n_layer, c->n_expert);
     if (c->mlp_bias)
@@ -107,12 +122,15 @@ static int check_config(const struct sl_config *c)
     return 0;
 }
 
-int sl_layout_open(struct sl_layout *out, const struct sl_config *config, int format, int format_dense)
+int sl_layout_open(struct sl_layout *out, const struct sl_config *config, int format,
+                   int format_dense)
 {
     int err = check_config(config);
     if (err)
         return err;
-    struct sl_layout l = {.config = *config, .format = format, .format_dense = format_dense,
+    struct sl_layout l = {.config = *config,
+                          .format = format,
+                          .format_dense = format_dense,
                           .n_part = config->n_layer + 1};
     l.item = sl_alloc((size_t)config->n_layer * (config->n_expert + 6) + 1, sizeof *l.item);
     l.part_first = sl_alloc((size_t)l.n_part + 1, sizeof *l.part_first);
@@ -123,7 +141,8 @@ int sl_layout_open(struct sl_layout *out, const struct sl_config *config, int fo
         err = add_layer(&l, i);
     if (!err) {
         l.part_first[config->n_layer] = l.n_item;
-        err = add_item(&l, make_item(&l, SL_SLAB_ROLE_LM_HEAD, 0, 0), &l.part_bytes[config->n_layer]);
+        err =
+            add_item(&l, make_item(&l, SL_SLAB_ROLE_LM_HEAD, 0, 0), &l.part_bytes[config->n_layer]);
     }
     if (err) {
         sl_layout_close(&l);
@@ -144,14 +163,15 @@ void sl_layout_close(struct sl_layout *layout)
     *layout = (struct sl_layout){0};
 }
 
-const struct sl_slab_item *sl_layout_find(const struct sl_layout *l, enum sl_slab_role role, uint32_t layer,
-                                          uint32_t expert)
+const struct sl_slab_item *sl_layout_find(const struct sl_layout *l, enum sl_slab_role role,
+                                          uint32_t layer, uint32_t expert)
 {
     if (role == SL_SLAB_ROLE_LM_HEAD)
         return &l->item[l->n_item - 1];
     if (layer >= l->config.n_layer)
         return NULL;
-    const struct sl_slab_item *first = l->item + l->part_first[layer], *end = l->item + l->part_first[layer + 1];
+    const struct sl_slab_item *first = l->item + l->part_first[layer],
+                              *end = l->item + l->part_first[layer + 1];
     if (role == SL_SLAB_ROLE_EXPERT)
         return expert < l->config.n_expert ? end - l->config.n_expert + expert : NULL;
     for (const struct sl_slab_item *i = first; i < end - l->config.n_expert; i++)
@@ -193,8 +213,8 @@ int sl_slab_item_check(const struct sl_slab_item *item, const struct sl_slab *he
         return sl_fail(SL_ERR_FORMAT, hint, "slab %s: kind %u format %u, expected %u and %u", name,
                        header->kind, header->format, item->kind, item->format);
     if (header->k != item->k || header->rows != item->rows || header->flags)
-        return sl_fail(SL_ERR_FORMAT, hint, "slab %s: %u x %u, expected %u x %u", name, header->rows,
-                       header->k, item->rows, item->k);
+        return sl_fail(SL_ERR_FORMAT, hint, "slab %s: %u x %u, expected %u x %u", name,
+                       header->rows, header->k, item->rows, item->k);
     return 0;
 }
 
@@ -209,40 +229,38 @@ struct plan_call {
     struct sl_pack_plan *out;
 };
 
-/* The tensor of a role as a matrix padded to rows x k. */
-static int need_matrix(const struct plan_call *p, enum sl_role role, uint32_t rows, uint32_t k,
-                       struct sl_pack_matrix *out)
+/* Rows of a checkpoint as a matrix padded to rows x k. */
+static struct sl_pack_matrix pad(const struct sl_rows *r, uint32_t rows, uint32_t k)
 {
-    struct sl_tensor_id id = {role, p->item->layer, p->item->expert};
-    *out = (struct sl_pack_matrix){.rows = rows, .k = k};
-    int err = sl_tensor_need(&out->tensor, p->ckpt, &p->layout->config, id);
-    if (!err)
-        out->n_row = out->tensor->dim[0];
-    return err;
+    return (struct sl_pack_matrix){.tensor = r->tensor,
+                                   .first_row = r->first,
+                                   .n_row = r->rows,
+                                   .block = r->block,
+                                   .stride = r->stride,
+                                   .rows = rows,
+                                   .k = k};
 }
 
 static int plan_plain(const struct plan_call *p)
 {
-    static const enum sl_role roles[] = {SL_ROLE_Q, SL_ROLE_K, SL_ROLE_V, SL_ROLE_O, SL_ROLE_LM_HEAD};
-    enum sl_role role = roles[p->item->role];
-    if (role == SL_ROLE_LM_HEAD && p->layout->config.tied)
-        role = SL_ROLE_EMBED;
-    struct sl_pack_matrix m;
-    int err = need_matrix(p, role, p->item->rows, p->item->k, &m);
-    return err ? err : sl_pack_plan_plain(p->out, &m, p->item->format, p->run);
+    struct sl_rows r;
+    int err = sl_map_matrix(&r, p->ckpt, &p->layout->config, (enum sl_matrix)p->item->role,
+                            p->item->layer);
+    if (err)
+        return err;
+    struct sl_pack_matrix m = pad(&r, p->item->rows, p->item->k);
+    return sl_pack_plan_plain(p->out, &m, p->item->format, p->run);
 }
 
 static int plan_router(const struct plan_call *p)
 {
-    static const enum sl_role roles[] = {SL_ROLE_ROUTER, SL_ROLE_ROUTER_KEY, SL_ROLE_ROUTER_VALUE};
     unsigned n = p->layout->config.router == SL_ROUTER_ATTENTION ? 3 : 1;
+    struct sl_rows r[3];
     struct sl_pack_matrix m[3];
-    for (unsigned i = 0; i < n; i++) {
-        int err = need_matrix(p, roles[i], p->item->rows / n, p->item->k, &m[i]);
-        if (err)
-            return err;
-    }
-    return sl_pack_plan_router(p->out, m, n, p->run);
+    int err = sl_map_router(r, p->ckpt, &p->layout->config, p->item->layer);
+    for (unsigned i = 0; i < n && !err; i++)
+        m[i] = pad(&r[i], p->item->rows / n, p->item->k);
+    return err ? err : sl_pack_plan_router(p->out, m, n, p->run);
 }
 
 static int plan_expert(const struct plan_call *p)
@@ -250,29 +268,24 @@ static int plan_expert(const struct plan_call *p)
     const struct sl_config *c = &p->layout->config;
     bool shared = p->item->role == SL_SLAB_ROLE_SHARED;
     uint32_t rows = p->item->rows, k = p->item->k;
+    struct sl_mlp_rows r;
     struct sl_pack_expert e;
-    int err;
-    if (!shared && c->family == SL_FAMILY_YUAN) {
-        /* One tensor: the first half of its rows is activated, the second is not. */
-        err = need_matrix(p, SL_ROLE_EXPERT_GATE_UP, rows, k, &e.gate);
-        e.gate.n_row = c->d_ff;
-        e.up = e.gate;
-        e.up.first_row = c->d_ff;
-    } else {
-        err = need_matrix(p, shared ? SL_ROLE_SHARED_GATE : SL_ROLE_EXPERT_GATE, rows, k, &e.gate);
-        if (!err)
-            err = need_matrix(p, shared ? SL_ROLE_SHARED_UP : SL_ROLE_EXPERT_UP, rows, k, &e.up);
-    }
-    if (!err)
-        err = need_matrix(p, shared ? SL_ROLE_SHARED_DOWN : SL_ROLE_EXPERT_DOWN, k, rows, &e.down);
     struct sl_tensor_id norm = {SL_ROLE_FFN_NORM, p->item->layer, 0};
+    int err = sl_map_mlp(&r, p->ckpt, c, p->item->layer,
+                         shared ? SL_SHARED_EXPERT : (int)p->item->expert);
     if (!err)
         err = sl_tensor_need(&e.norm, p->ckpt, c, norm);
-    return err ? err : sl_pack_plan_expert(p->out, &e, p->item->format, p->run);
+    if (err)
+        return err;
+    e.gate = pad(&r.gate, rows, k);
+    e.up = pad(&r.up, rows, k);
+    e.down = pad(&r.down, k, rows);
+    return sl_pack_plan_expert(p->out, &e, p->item->format, p->run);
 }
 
 int sl_layout_plan(const struct sl_layout *layout, const struct sl_slab_item *item,
-                   const struct sl_checkpoint *ckpt, struct sl_pack_run *run, struct sl_pack_plan *out)
+                   const struct sl_checkpoint *ckpt, struct sl_pack_run *run,
+                   struct sl_pack_plan *out)
 {
     struct plan_call p = {layout, item, ckpt, run, out};
     switch (item->kind) {

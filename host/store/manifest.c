@@ -53,9 +53,9 @@ static json_t *pack_slabs(const struct sl_layout *l, uint32_t part, const uint64
         char name[SL_SLAB_NAME_MAX], hex[HEX_MAX];
         sl_slab_item_name(&l->item[i], name);
         put_hex(hash[i], hex);
-        json_t *entry = json_pack("{s:s, s:I, s:I, s:s}", "name", name, "offset",
-                                  (json_int_t)l->item[i].offset, "beats",
-                                  (json_int_t)l->item[i].n_beats, "xxh3", hex);
+        json_t *entry =
+            json_pack("{s:s, s:I, s:I, s:s}", "name", name, "offset", (json_int_t)l->item[i].offset,
+                      "beats", (json_int_t)l->item[i].n_beats, "xxh3", hex);
         if (!entry || json_array_append_new(list, entry)) {
             json_decref(list);
             return NULL;
@@ -73,7 +73,8 @@ static int parse_slab(const json_t *entry, const struct sl_slab_item *item, uint
     uint64_t offset, beats;
     if (!name || !get_u64(entry, "offset", &offset) || !get_u64(entry, "beats", &beats) ||
         !get_hex(entry, "xxh3", hash))
-        return sl_fail(SL_ERR_FORMAT, convert_again, "manifest: entry of slab %s is malformed", want);
+        return sl_fail(SL_ERR_FORMAT, convert_again, "manifest: entry of slab %s is malformed",
+                       want);
     if (strcmp(name, want) || offset != item->offset || beats != item->n_beats)
         return sl_fail(SL_ERR_FORMAT, convert_again,
                        "manifest: slab %.60s of %" PRIu64 " beats at %" PRIu64
@@ -110,8 +111,9 @@ static int parse_versions(const json_t *root)
     if (!get_u64(root, "sluice_store", &version))
         return missing("sluice_store");
     if (version != MANIFEST_VERSION)
-        return sl_fail(SL_ERR_ABI, convert_again, "manifest: version %" PRIu64 ", this program reads %d",
-                       version, MANIFEST_VERSION);
+        return sl_fail(SL_ERR_ABI, convert_again,
+                       "manifest: version %" PRIu64 ", this program reads %d", version,
+                       MANIFEST_VERSION);
     if (!get_u64(root, "abi_version", &abi))
         return missing("abi_version");
     if (abi != SL_ABI_VERSION)
@@ -149,7 +151,8 @@ static int parse_part(const json_t *entry, const struct sl_layout *l, uint32_t p
     sl_part_file_name(l, part, want);
     const char *file = json_string_value(json_object_get(entry, "file"));
     uint64_t bytes;
-    if (!file || !get_u64(entry, "bytes", &bytes) || strcmp(file, want) || bytes != l->part_bytes[part])
+    if (!file || !get_u64(entry, "bytes", &bytes) || strcmp(file, want) ||
+        bytes != l->part_bytes[part])
         return sl_fail(SL_ERR_FORMAT, convert_again, "manifest: entry of %s is malformed", want);
     return parse_slabs(json_object_get(entry, "slabs"), l, part, hash);
 }
@@ -161,12 +164,15 @@ static int parse_root(const json_t *root, struct sl_manifest *m)
         err = parse_layout(root, &m->layout);
     if (err)
         return err;
-    const json_t *tensors = json_object_get(root, "tensors"), *parts = json_object_get(root, "parts");
+    const json_t *tensors = json_object_get(root, "tensors"),
+                 *parts = json_object_get(root, "parts");
     if (!get_hex(root, "identity", &m->identity))
         return missing("identity");
-    if (!get_u64(root, "groups", &m->n_group) || !get_u64(root, "groups_raised", &m->n_group_raised))
+    if (!get_u64(root, "groups", &m->n_group) ||
+        !get_u64(root, "groups_raised", &m->n_group_raised))
         return missing("groups");
-    if (!get_u64(tensors, "bytes", &m->tensors_bytes) || !get_hex(tensors, "xxh3", &m->tensors_hash))
+    if (!get_u64(tensors, "bytes", &m->tensors_bytes) ||
+        !get_hex(tensors, "xxh3", &m->tensors_hash))
         return missing("tensors");
     if (!json_is_array(parts) || json_array_size(parts) != m->layout.n_part)
         return missing("parts");
@@ -182,7 +188,8 @@ static int parse_root(const json_t *root, struct sl_manifest *m)
 static int finish_parse(struct sl_manifest *out, json_t *root, const json_error_t *why)
 {
     if (!root)
-        return sl_fail(SL_ERR_FORMAT, convert_again, "manifest: line %d: %.150s", why->line, why->text);
+        return sl_fail(SL_ERR_FORMAT, convert_again, "manifest: line %d: %.150s", why->line,
+                       why->text);
     struct sl_manifest m = {0};
     int err = parse_root(root, &m);
     json_decref(root);
@@ -220,9 +227,9 @@ static json_t *pack_parts(const struct sl_manifest *m)
     for (uint32_t p = 0; p < m->layout.n_part && parts; p++) {
         char file[SL_PART_NAME_MAX];
         sl_part_file_name(&m->layout, p, file);
-        json_t *entry = json_pack("{s:s, s:I, s:o}", "file", file, "bytes",
-                                  (json_int_t)m->layout.part_bytes[p], "slabs",
-                                  pack_slabs(&m->layout, p, m->hash));
+        json_t *entry =
+            json_pack("{s:s, s:I, s:o}", "file", file, "bytes", (json_int_t)m->layout.part_bytes[p],
+                      "slabs", pack_slabs(&m->layout, p, m->hash));
         if (!entry || json_array_append_new(parts, entry)) {
             json_decref(parts);
             return NULL;
@@ -302,10 +309,10 @@ int sl_fragment_write(const struct sl_fragment *f, const char *dir, const struct
     put_hex(f->tensors_hash, tensors);
     sl_fragment_name(layout, part, name);
     json_t *slabs = part < layout->n_part ? pack_slabs(layout, part, hash) : json_array();
-    json_t *root = json_pack("{s:s, s:I, s:I, s:I, s:s, s:o}", "identity", identity, "bytes",
-                             (json_int_t)f->bytes, "groups", (json_int_t)f->n_group,
-                             "groups_raised", (json_int_t)f->n_group_raised, "tensors_xxh3", tensors,
-                             "slabs", slabs);
+    json_t *root =
+        json_pack("{s:s, s:I, s:I, s:I, s:s, s:o}", "identity", identity, "bytes",
+                  (json_int_t)f->bytes, "groups", (json_int_t)f->n_group, "groups_raised",
+                  (json_int_t)f->n_group_raised, "tensors_xxh3", tensors, "slabs", slabs);
     return put_json(root, dir, name);
 }
 

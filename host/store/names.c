@@ -9,7 +9,8 @@ static const enum sl_role_level levels[SL_N_ROLE] = {
 #undef ROLE
 };
 
-/* Suffixes behind "model.layers.L." (LAYER) or "model.layers.L.mlp.experts.E." (EXPERT); whole names otherwise. */
+/* Suffixes behind "model.layers.L." (LAYER) or "model.layers.L.mlp.experts.E." (EXPERT); whole
+ * names otherwise. */
 static const char *const common_names[SL_N_ROLE] = {
     [SL_ROLE_EMBED] = "model.embed_tokens.weight",
     [SL_ROLE_FINAL_NORM] = "model.norm.weight",
@@ -79,14 +80,11 @@ void sl_tensor_name(char out[SL_NAME_MAX], enum sl_family family, struct sl_tens
     if (!suffix)
         return;
     switch (levels[id.role]) {
-    case SL_LEVEL_MODEL:
-        snprintf(out, SL_NAME_MAX, "%s", suffix);
-        break;
-    case SL_LEVEL_LAYER:
-        snprintf(out, SL_NAME_MAX, "model.layers.%u.%s", id.layer, suffix);
-        break;
+    case SL_LEVEL_MODEL: snprintf(out, SL_NAME_MAX, "%s", suffix); break;
+    case SL_LEVEL_LAYER: snprintf(out, SL_NAME_MAX, "model.layers.%u.%s", id.layer, suffix); break;
     case SL_LEVEL_EXPERT:
-        snprintf(out, SL_NAME_MAX, "model.layers.%u.mlp.experts.%u.%s", id.layer, id.expert, suffix);
+        snprintf(out, SL_NAME_MAX, "model.layers.%u.mlp.experts.%u.%s", id.layer, id.expert,
+                 suffix);
         break;
     }
 }
@@ -97,35 +95,26 @@ bool sl_tensor_exists(const struct sl_config *c, struct sl_tensor_id id)
         return false;
     bool owner = sl_config_kv_owner(c, id.layer) == id.layer;
     switch (id.role) {
-    case SL_ROLE_LM_HEAD:
-        return !c->tied;
+    case SL_ROLE_LM_HEAD: return !c->tied;
     case SL_ROLE_K:
-    case SL_ROLE_V:
-        return owner;
+    case SL_ROLE_V: return owner;
     case SL_ROLE_K_BIAS:
-    case SL_ROLE_V_BIAS:
-        return c->attention_bias && owner;
+    case SL_ROLE_V_BIAS: return c->attention_bias && owner;
     case SL_ROLE_Q_BIAS:
-    case SL_ROLE_O_BIAS:
-        return c->attention_bias;
+    case SL_ROLE_O_BIAS: return c->attention_bias;
     case SL_ROLE_Q_NORM:
-    case SL_ROLE_K_NORM:
-        return c->qk_norm;
+    case SL_ROLE_K_NORM: return c->qk_norm;
     case SL_ROLE_LFA_CONV1:
     case SL_ROLE_LFA_CONV1_BIAS:
     case SL_ROLE_LFA_CONV2:
     case SL_ROLE_LFA_CONV2_BIAS:
-    case SL_ROLE_LFA_NORM:
-        return c->has_lfa;
+    case SL_ROLE_LFA_NORM: return c->has_lfa;
     case SL_ROLE_ROUTER_KEY:
-    case SL_ROLE_ROUTER_VALUE:
-        return c->router == SL_ROUTER_ATTENTION;
+    case SL_ROLE_ROUTER_VALUE: return c->router == SL_ROUTER_ATTENTION;
     case SL_ROLE_SHARED_GATE:
     case SL_ROLE_SHARED_UP:
-    case SL_ROLE_SHARED_DOWN:
-        return c->d_ff_shared > 0;
-    default:
-        return true;
+    case SL_ROLE_SHARED_DOWN: return c->d_ff_shared > 0;
+    default: return true;
     }
 }
 

@@ -1,51 +1,51 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The tensors of a model: for every role its name in each family's checkpoints, its shape, and whether it exists.
- * The one place that knows names. */
+/* The tensors of a model: for every role its name in each family's checkpoints, its shape, and
+ * whether it exists. The one place that knows names. */
 #ifndef SL_STORE_NAMES_H
 #define SL_STORE_NAMES_H
 
 #include "engine/config.h"
 #include "store/checkpoint.h"
 
-/* ROLE(name, level, storage): level MODEL: once; LAYER: per layer; EXPERT: per routed expert. storage KEEP: stays a tensor;
- * SLAB: becomes part of a slab. */
+/* ROLE(name, level, storage): level MODEL: once; LAYER: per layer; EXPERT: per routed expert.
+ * storage KEEP: stays a tensor; SLAB: becomes part of a slab. */
 #define SL_ROLES(ROLE)                                                                             \
     ROLE(EMBED, MODEL, KEEP)                                                                       \
     ROLE(FINAL_NORM, MODEL, KEEP)                                                                  \
-    ROLE(LM_HEAD, MODEL, SLAB)          /* only where it is not tied to the embedding */           \
+    ROLE(LM_HEAD, MODEL, SLAB) /* only where it is not tied to the embedding */                    \
     ROLE(ATTN_NORM, LAYER, KEEP)                                                                   \
     ROLE(FFN_NORM, LAYER, KEEP)                                                                    \
     ROLE(Q, LAYER, SLAB)                                                                           \
-    ROLE(K, LAYER, SLAB)                /* K and V: only in layers that own them */                \
+    ROLE(K, LAYER, SLAB) /* K and V: only in layers that own them */                               \
     ROLE(V, LAYER, SLAB)                                                                           \
     ROLE(O, LAYER, SLAB)                                                                           \
     ROLE(Q_BIAS, LAYER, KEEP)                                                                      \
     ROLE(K_BIAS, LAYER, KEEP)                                                                      \
     ROLE(V_BIAS, LAYER, KEEP)                                                                      \
     ROLE(O_BIAS, LAYER, KEEP)                                                                      \
-    ROLE(Q_NORM, LAYER, KEEP)           /* per head, every layer */                                \
+    ROLE(Q_NORM, LAYER, KEEP) /* per head, every layer */                                          \
     ROLE(K_NORM, LAYER, KEEP)                                                                      \
-    ROLE(LFA_CONV1, LAYER, KEEP)        /* [out, in, 2, 1]; kernel index 0: the older token */     \
+    ROLE(LFA_CONV1, LAYER, KEEP) /* [out, in, 2, 1]; kernel index 0: the older token */            \
     ROLE(LFA_CONV1_BIAS, LAYER, KEEP)                                                              \
     ROLE(LFA_CONV2, LAYER, KEEP)                                                                   \
     ROLE(LFA_CONV2_BIAS, LAYER, KEEP)                                                              \
     ROLE(LFA_NORM, LAYER, KEEP)                                                                    \
-    ROLE(ROUTER, LAYER, SLAB)           /* attention router: the query rows */                     \
+    ROLE(ROUTER, LAYER, SLAB) /* attention router: the query rows */                               \
     ROLE(ROUTER_KEY, LAYER, SLAB)                                                                  \
     ROLE(ROUTER_VALUE, LAYER, SLAB)                                                                \
     ROLE(SHARED_GATE, LAYER, SLAB)                                                                 \
     ROLE(SHARED_UP, LAYER, SLAB)                                                                   \
     ROLE(SHARED_DOWN, LAYER, SLAB)                                                                 \
-    ROLE(EXPERT_GATE, EXPERT, SLAB)     /* Hunyuan: a tensor each */                               \
+    ROLE(EXPERT_GATE, EXPERT, SLAB) /* Hunyuan: a tensor each */                                   \
     ROLE(EXPERT_UP, EXPERT, SLAB)                                                                  \
     ROLE(EXPERT_DOWN, EXPERT, SLAB)                                                                \
-    ROLE(EXPERT_GATE_UP, EXPERT, SLAB)  /* Yuan: [2 d_ff, d_model], gate (activated) rows first */
+    ROLE(EXPERT_GATE_UP, EXPERT, SLAB) /* Yuan: [2 d_ff, d_model], gate (activated) rows first */
 
 enum sl_role {
 #define ROLE(name, level, storage) SL_ROLE_##name,
     SL_ROLES(ROLE)
 #undef ROLE
-    SL_N_ROLE
+        SL_N_ROLE
 };
 enum sl_role_level { SL_LEVEL_MODEL, SL_LEVEL_LAYER, SL_LEVEL_EXPERT };
 

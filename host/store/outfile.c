@@ -17,7 +17,8 @@ static int fail_errno(const struct sl_outfile *f, const char *verb)
 {
     int e = errno;
     bool full = e == ENOSPC || e == EDQUOT || e == EFBIG;
-    return sl_fail(SL_ERR_IO, full ? "free some space and start again: finished layers are kept" : NULL,
+    return sl_fail(SL_ERR_IO,
+                   full ? "free some space and start again: finished layers are kept" : NULL,
                    "%s/%s: cannot %s: %s", f->dir, f->name, verb, strerror(e));
 }
 
@@ -50,8 +51,8 @@ int sl_outfile_open(struct sl_outfile *f, const char *dir, const char *name)
     return f->fd < 0 ? fail_errno(f, "create") : 0;
 }
 
-/* A process over its file size limit gets SIGXFSZ, which by default ends it; the library answers with an error, so
- * the signal is held back and taken off again when this write raised it. */
+/* A process over its file size limit gets SIGXFSZ, which by default ends it; the library answers
+ * with an error, so the signal is held back and taken off again when this write raised it. */
 static ssize_t write_without_signal(int fd, const void *data, size_t n)
 {
     sigset_t xfsz, before, pending;

@@ -8,15 +8,16 @@
 #include <stdint.h>
 
 struct sl_outfile {
-    int fd;                     /* -1: closed */
-    uint64_t bytes;             /* written so far */
+    int fd;         /* -1: closed */
+    uint64_t bytes; /* written so far */
     char dir[PATH_MAX], name[NAME_MAX + 1];
 };
 
 /* "dir/name" into out. SL_ERR_IO when it is too long. */
 int sl_path_join(char out[PATH_MAX], const char *dir, const char *name);
 
-/* All return SL_ERR_IO with the file's name; a full disk (also a quota or a file size limit) says so. */
+/* All return SL_ERR_IO with the file's name; a full disk (also a quota or a file size limit) says
+ * so. */
 int sl_outfile_open(struct sl_outfile *f, const char *dir, const char *name);
 int sl_outfile_write(struct sl_outfile *f, const void *data, size_t n);
 int sl_outfile_zeros(struct sl_outfile *f, uint64_t n);

@@ -28,7 +28,7 @@ unsigned sl_pack_threads(const struct sl_pack_run *run)
 void sl_pack_read_row(const struct sl_pack_matrix *m, uint64_t row, float *dst)
 {
     uint64_t columns = m->tensor->dim[1];
-    sl_tensor_read(m->tensor, (m->first_row + row) * columns, columns, dst);
+    sl_tensor_read(m->tensor, sl_pack_tensor_row(m, row) * columns, columns, dst);
     memset(dst + columns, 0, (sl_k64(m->k) - columns) * sizeof *dst);
 }
 
@@ -37,9 +37,9 @@ void sl_pack_read_row(const struct sl_pack_matrix *m, uint64_t row, float *dst)
 struct scan_job {
     const struct sl_pack_matrix *m;
     const float *norm;
-    float *row;         /* scratch: K64 floats per thread */
-    float *absmax;      /* [n_row]; infinity or NaN marks a bad row */
-    double *energy;     /* [n_row] */
+    float *row;     /* scratch: K64 floats per thread */
+    float *absmax;  /* [n_row]; infinity or NaN marks a bad row */
+    double *energy; /* [n_row] */
 };
 
 static float find_absmax(const float *w, uint64_t n)
@@ -79,8 +79,9 @@ static void scan_row(void *user, size_t i, unsigned thread)
 static int check_matrix(const struct sl_pack_matrix *m)
 {
     const struct sl_tensor *t = m->tensor;
-    if (t->n_dim == 2 && t->dim[1] > 0 && t->dim[1] <= m->k && m->n_row > 0 && m->n_row <= m->rows &&
-        m->first_row <= t->dim[0] && m->n_row <= t->dim[0] - m->first_row && m->k % SL_BLOCK == 0)
+    if (t->n_dim == 2 && t->dim[1] > 0 && t->dim[1] <= m->k && m->n_row > 0 &&
+        m->n_row <= m->rows && sl_pack_tensor_row(m, m->n_row - 1) < t->dim[0] &&
+        m->k % SL_BLOCK == 0)
         return 0;
     return sl_fail(SL_ERR_SHAPE, "the checkpoint does not fit its config.json",
                    "tensor %s: cannot be a matrix of %llu rows in %u columns", t->name,
@@ -95,7 +96,7 @@ static int report_bad_row(const struct sl_pack_matrix *m, uint64_t row, float *s
         c++;
     return sl_fail(SL_ERR_RANGE, "the checkpoint is damaged; download it again",
                    "tensor %s: element [%llu, %llu] is %s", m->tensor->name,
-                   (unsigned long long)(m->first_row + row), (unsigned long long)c,
+                   (unsigned long long)sl_pack_tensor_row(m, row), (unsigned long long)c,
                    isnan(scratch[c]) ? "NaN" : "infinite");
 }
 
@@ -116,7 +117,8 @@ int sl_pack_scan_matrix(const struct sl_pack_matrix *m, const float *norm, struc
         goto done;
     sl_pack_for(run, scan_row, &job, m->n_row);
 
-    /* In ascending order, so that the same element is named and the same sum is formed on any number of threads. */
+    /* In ascending order, so that the same element is named and the same sum is formed on any
+     * number of threads. */
     float absmax = 0;
     double energy = 0;
     for (uint64_t i = 0; i < m->n_row; i++) {
@@ -166,9 +168,13 @@ int sl_pack_plan_plain(struct sl_pack_plan *plan, const struct sl_pack_matrix *m
     err = sl_pack_set_scale(plan, 0, format, scan.absmax);
     if (err)
         return err;
-    plan->header = (struct sl_slab){.magic = SL_SLAB_MAGIC, .kind = SL_KIND_PLAIN,
-                                    .format = (uint8_t)format, .k = m->k, .rows = m->rows,
-                                    .mant0 = plan->scale[0].mant, .exp0 = plan->scale[0].exp};
+    plan->header = (struct sl_slab){.magic = SL_SLAB_MAGIC,
+                                    .kind = SL_KIND_PLAIN,
+                                    .format = (uint8_t)format,
+                                    .k = m->k,
+                                    .rows = m->rows,
+                                    .mant0 = plan->scale[0].mant,
+                                    .exp0 = plan->scale[0].exp};
     return sl_slab_check(&plan->header);
 }
 
@@ -182,9 +188,9 @@ void sl_pack_release(const struct sl_pack_plan *plan)
 
 /* Room of one thread for one row. */
 struct row_work {
-    float *w;           /* [K64] */
-    uint8_t *code[2];   /* [K64] each: the rows of a pair */
-    uint8_t *scale[2];  /* [K64 / 32] each */
+    float *w;          /* [K64] */
+    uint8_t *code[2];  /* [K64] each: the rows of a pair */
+    uint8_t *scale[2]; /* [K64 / 32] each */
 };
 
 struct emit_job {
@@ -192,9 +198,9 @@ struct emit_job {
     unsigned region;
     uint64_t first, unit_bytes, k;
     uint8_t *dst;
-    uint8_t *arena;     /* arena_bytes per thread, a row_work each */
+    uint8_t *arena; /* arena_bytes per thread, a row_work each */
     uint64_t arena_bytes;
-    uint64_t *raised;   /* per thread, 8 apart: one cache line each */
+    uint64_t *raised; /* per thread, 8 apart: one cache line each */
 };
 
 enum { RAISED_STEP = 8 };
@@ -213,7 +219,8 @@ static struct row_work get_work(const struct emit_job *job, unsigned thread)
     return w;
 }
 
-/* Codes and scale bytes of one row into code[0..k) and scale[0..k / 32). Rows past the tensor's are zero rows. */
+/* Codes and scale bytes of one row into code[0..k) and scale[0..k / 32). Rows past the tensor's are
+ * zero rows. */
 static uint64_t encode_row(const struct emit_job *job, unsigned matrix, uint64_t row, unsigned half,
                            const struct row_work *work)
 {
@@ -226,7 +233,7 @@ static uint64_t encode_row(const struct emit_job *job, unsigned matrix, uint64_t
     }
     if (job->plan->keep_codes[matrix]) {
         uint64_t columns = m->tensor->dim[1];
-        memcpy(work->code[half], m->tensor->data + (m->first_row + row) * columns, columns);
+        memcpy(work->code[half], m->tensor->data + sl_pack_tensor_row(m, row) * columns, columns);
         memset(work->code[half] + columns, 0, job->k - columns);
         return 0;
     }
@@ -249,7 +256,8 @@ static void write_pair(int format, uint64_t k, const struct row_work *work, uint
     memset(dst + k, sl_zero_byte(format), sl_k64(k) - k);
 }
 
-static void write_row(int format, uint64_t k, const struct row_work *work, unsigned half, uint8_t *dst)
+static void write_row(int format, uint64_t k, const struct row_work *work, unsigned half,
+                      uint8_t *dst)
 {
     uint64_t n_group = format == SL_FORMAT_FP8 ? 0 : k / SL_BLOCK;
     uint64_t scale_bytes = sl_scale_beats(format, k) * SL_BEAT_BYTES;
@@ -268,7 +276,8 @@ static void emit_unit(void *user, size_t i, unsigned thread)
     struct row_work work = get_work(job, thread);
     if (plan->header.kind == SL_KIND_ROUTER) {
         uint64_t rows = plan->matrix[0].rows;
-        sl_pack_router_row(&plan->matrix[unit / rows], unit % rows, plan->row_exp[unit], work.w, dst);
+        sl_pack_router_row(&plan->matrix[unit / rows], unit % rows, plan->row_exp[unit], work.w,
+                           dst);
         return;
     }
     bool gate_up = plan->header.kind == SL_KIND_EXPERT && job->region == 0;
@@ -291,7 +300,8 @@ static uint64_t count_groups(const struct emit_job *job, uint64_t count)
     if (plan->header.kind == SL_KIND_ROUTER || plan->header.format == SL_FORMAT_FP8)
         return 0;
     bool gate_up = plan->header.kind == SL_KIND_EXPERT && job->region == 0;
-    uint64_t have = gate_up ? plan->matrix[0].n_row : (plan->matrix[job->region ? 2 : 0].n_row + 1) / 2;
+    uint64_t have =
+        gate_up ? plan->matrix[0].n_row : (plan->matrix[job->region ? 2 : 0].n_row + 1) / 2;
     uint64_t end = job->first + count < have ? job->first + count : have;
     uint64_t units = end > job->first ? end - job->first : 0;
     uint64_t odd = !gate_up && end == have && units && plan->matrix[job->region ? 2 : 0].n_row % 2;
@@ -302,7 +312,10 @@ int sl_pack_units(const struct sl_pack_plan *plan, unsigned region, uint64_t fir
                   uint8_t *dst, struct sl_pack_run *run)
 {
     struct sl_slab_shape shape = sl_slab_get_shape(&plan->header);
-    struct emit_job job = {.plan = plan, .region = region, .first = first, .dst = dst,
+    struct emit_job job = {.plan = plan,
+                           .region = region,
+                           .first = first,
+                           .dst = dst,
                            .unit_bytes = shape.unit_beats[region] * SL_BEAT_BYTES,
                            .k = region ? plan->header.rows : plan->header.k};
     unsigned n_thread = sl_pack_threads(run);

@@ -78,11 +78,17 @@ int sl_pack_plan_expert(struct sl_pack_plan *plan, const struct sl_pack_expert *
     if (err)
         return err;
     const struct sl_matrix_scale *s = plan->scale;
-    plan->header = (struct sl_slab){
-        .magic = SL_SLAB_MAGIC, .kind = SL_KIND_EXPERT, .format = (uint8_t)format,
-        .k = e->gate.k, .rows = e->gate.rows,
-        .u_h = (int16_t)sl_pack_u_h(scan[0].energy, scan[1].energy),
-        .mant0 = s[0].mant, .mant1 = s[1].mant, .mant2 = s[2].mant,
-        .exp0 = s[0].exp, .exp1 = s[1].exp, .exp2 = s[2].exp};
+    plan->header = (struct sl_slab){.magic = SL_SLAB_MAGIC,
+                                    .kind = SL_KIND_EXPERT,
+                                    .format = (uint8_t)format,
+                                    .k = e->gate.k,
+                                    .rows = e->gate.rows,
+                                    .u_h = (int16_t)sl_pack_u_h(scan[0].energy, scan[1].energy),
+                                    .mant0 = s[0].mant,
+                                    .mant1 = s[1].mant,
+                                    .mant2 = s[2].mant,
+                                    .exp0 = s[0].exp,
+                                    .exp1 = s[1].exp,
+                                    .exp2 = s[2].exp};
     return sl_slab_check(&plan->header);
 }

@@ -9,7 +9,8 @@
 
 enum { CODE_MAX = 32767 };
 
-/* Smallest exponent of an s8 for which every weight of the row rounds within +-32767. A zero row has 0. */
+/* Smallest exponent of an s8 for which every weight of the row rounds within +-32767. A zero row
+ * has 0. */
 static int8_t choose_row_exp(float absmax)
 {
     if (absmax == 0)
@@ -25,8 +26,8 @@ int sl_pack_plan_router(struct sl_pack_plan *plan, const struct sl_pack_matrix *
 {
     uint32_t rows = m[0].rows;
     *plan = (struct sl_pack_plan){.n_matrix = n};
-    plan->header = (struct sl_slab){.magic = SL_SLAB_MAGIC, .kind = SL_KIND_ROUTER,
-                                    .k = m[0].k, .rows = n * rows};
+    plan->header = (struct sl_slab){
+        .magic = SL_SLAB_MAGIC, .kind = SL_KIND_ROUTER, .k = m[0].k, .rows = n * rows};
     if (rows > SL_MAX_N_EXPERT)
         return sl_fail(SL_ERR_UNSUPPORTED, NULL, "tensor %s: %u experts, at most %d are possible",
                        m[0].tensor->name, rows, SL_MAX_N_EXPERT);
@@ -46,7 +47,8 @@ int sl_pack_plan_router(struct sl_pack_plan *plan, const struct sl_pack_matrix *
     return sl_slab_check(&plan->header);
 }
 
-void sl_pack_router_row(const struct sl_pack_matrix *m, uint64_t row, int e, float *scratch, uint8_t *dst)
+void sl_pack_router_row(const struct sl_pack_matrix *m, uint64_t row, int e, float *scratch,
+                        uint8_t *dst)
 {
     uint64_t k64 = sl_k64(m->k);
     sl_pack_read_row(m, row, scratch);

@@ -52,7 +52,8 @@ uint64_t sl_slab_port_beats(const struct sl_slab *header, unsigned n_port)
 
 static int bad(const char *field, long long value)
 {
-    return sl_fail(SL_ERR_FORMAT, "convert the model again", "slab header: %s is %lld", field, value);
+    return sl_fail(SL_ERR_FORMAT, "convert the model again", "slab header: %s is %lld", field,
+                   value);
 }
 
 /* k and rows against the ranges of the job that will name this slab (docs/numerics.md 5.6). */
@@ -70,8 +71,8 @@ static int check_shape(const struct sl_slab *h)
     return rows_ok ? 0 : bad("rows", h->rows);
 }
 
-/* One matrix' mant * 2^exp: 1 * 2^s8 with group scales, a normalised u16 for fp8. The bounds of exp for fp8 follow
- * from a finite positive fp32 scale. */
+/* One matrix' mant * 2^exp: 1 * 2^s8 with group scales, a normalised u16 for fp8. The bounds of exp
+ * for fp8 follow from a finite positive fp32 scale. */
 static int check_scale(const struct sl_slab *h, unsigned i)
 {
     static const char *const mant_name[] = {"mant0", "mant1", "mant2"};
@@ -81,7 +82,7 @@ static int check_scale(const struct sl_slab *h, unsigned i)
     bool fp8 = h->format == SL_FORMAT_FP8;
     if (fp8 ? mant[i] < 32768 : mant[i] != 1)
         return bad(mant_name[i], mant[i]);
-    if (exp[i] < (fp8 ? -180 : INT8_MIN) || exp[i] > INT8_MAX)
+    if (exp[i] < (fp8 ? -192 : INT8_MIN) || exp[i] > INT8_MAX)
         return bad(exp_name[i], exp[i]);
     return 0;
 }
@@ -135,12 +136,13 @@ void sl_slab_port_image(const struct sl_slab *slab, unsigned port, unsigned n_po
     }
 }
 
-/* Columns [first, first + count) of one self-contained row (4-bit: pair of rows) of k columns. `dst` is a row of count
- * columns. Scale bytes: `group_bytes` per group of 32 columns, 0 without scales. */
+/* Columns [first, first + count) of one self-contained row (4-bit: pair of rows) of k columns.
+ * `dst` is a row of count columns. Scale bytes: `group_bytes` per group of 32 columns, 0 without
+ * scales. */
 struct row_cut {
     uint64_t k, first, count;
     uint64_t group_bytes;
-    uint8_t pad;            /* byte of zero codes */
+    uint8_t pad; /* byte of zero codes */
 };
 
 static void cut_row(const struct row_cut *c, int format, const uint8_t *src, uint8_t *dst)
@@ -171,11 +173,16 @@ int sl_slab_slice(const struct sl_slab *slab, uint32_t first, uint32_t count, ui
     src += slab->rows * gu;
     dst += count * gu;
 
-    /* A unit of an 8-bit format is two rows one after the other, of a 4-bit one a single interleaved pair. */
+    /* A unit of an 8-bit format is two rows one after the other, of a 4-bit one a single
+     * interleaved pair. */
     bool four = sl_format_is_4bit(slab->format);
     unsigned per_unit = four ? 1 : 2;
-    struct row_cut cut = {.k = slab->rows, .first = first, .count = count,
-                          .group_bytes = slab->format == SL_FORMAT_FP8 ? 0 : four ? 2 : 1,
+    struct row_cut cut = {.k = slab->rows,
+                          .first = first,
+                          .count = count,
+                          .group_bytes = slab->format == SL_FORMAT_FP8 ? 0
+                                         : four                        ? 2
+                                                                       : 1,
                           .pad = sl_zero_byte(slab->format)};
     uint64_t src_row = from.unit_beats[1] * SL_BEAT_BYTES / per_unit;
     uint64_t dst_row = to.unit_beats[1] * SL_BEAT_BYTES / per_unit;

@@ -1,33 +1,33 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/store.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
-#include <unistd.h>
 #include <xxhash.h>
 
 #include "base/err.h"
+#include "base/file.h"
 #include "store/kept.h"
 #include "store/manifest.h"
 #include "store/outfile.h"
 #include "store/slab.h"
 
+static const char damaged[] = "the file is damaged; convert the model again";
+
 struct sl_store {
-    struct sl_manifest m;           /* layout, and the hash of every slab */
-    uint8_t **part;                 /* [n_part] mapped or allocated */
-    bool mapped;
-    struct sl_checkpoint *own;      /* directory: its tensors; in memory: NULL */
+    struct sl_manifest m;      /* layout, and the hash of every slab */
+    const uint8_t **part;      /* [n_part] */
+    struct sl_mapping *map;    /* [n_part] directory: what part[] points into */
+    uint8_t **memory;          /* [n_part] in memory: likewise */
+    struct sl_checkpoint *own; /* directory: its tensors; in memory: NULL */
     const struct sl_checkpoint *tensors;
     struct sl_kept kept;
     uint64_t bytes;
 };
 
 static const char *const format_names[] = {
-    [SL_FORMAT_FP8] = "fp8", [SL_FORMAT_Q8] = "q8", [SL_FORMAT_NF4] = "nf4",
+    [SL_FORMAT_FP8] = "fp8",   [SL_FORMAT_Q8] = "q8",       [SL_FORMAT_NF4] = "nf4",
     [SL_FORMAT_INT4] = "int4", [SL_FORMAT_MXFP4] = "mxfp4",
 };
 enum { N_FORMAT = sizeof format_names / sizeof format_names[0] };
@@ -40,7 +40,8 @@ int sl_format_parse(int *out, const char *name)
             return 0;
         }
     }
-    return sl_fail(SL_ERR_USAGE, "formats: nf4 int4 mxfp4 q8 fp8", "unknown format \"%.40s\"", name);
+    return sl_fail(SL_ERR_USAGE, "formats: nf4 int4 mxfp4 q8 fp8", "unknown format \"%.40s\"",
+                   name);
 }
 
 const char *sl_format_name(int format)
@@ -55,12 +56,12 @@ void sl_store_close(struct sl_store **store)
     struct sl_store *s = *store;
     if (!s)
         return;
-    for (uint32_t p = 0; s->part && p < s->m.layout.n_part; p++) {
-        if (s->mapped && s->part[p])
-            munmap(s->part[p], s->m.layout.part_bytes[p]);
-        else
-            free(s->part[p]);
-    }
+    for (uint32_t p = 0; s->map && p < s->m.layout.n_part; p++)
+        sl_mapping_close(&s->map[p]);
+    for (uint32_t p = 0; s->memory && p < s->m.layout.n_part; p++)
+        free(s->memory[p]);
+    free(s->map);
+    free(s->memory);
     free(s->part);
     sl_kept_close(&s->kept);
     sl_checkpoint_close(&s->own);
@@ -94,7 +95,8 @@ static struct sl_slab_ref get_slab(const struct sl_store *s, enum sl_slab_role r
     return (struct sl_slab_ref){.header = p, .n_beats = item->n_beats};
 }
 
-struct sl_slab_ref sl_store_matrix(const struct sl_store *store, enum sl_matrix matrix, uint32_t layer)
+struct sl_slab_ref sl_store_matrix(const struct sl_store *store, enum sl_matrix matrix,
+                                   uint32_t layer)
 {
     return get_slab(store, (enum sl_slab_role)matrix, layer, 0);
 }
@@ -148,49 +150,26 @@ bool sl_store_is_store(const char *dir)
     return !sl_path_join(path, dir, SL_MANIFEST_NAME) && !stat(path, &st) && S_ISREG(st.st_mode);
 }
 
-/* The size of a file must be what the manifest says, before anything is read from it. */
-static int check_size(int fd, const char *path, uint64_t want)
+/* Maps a file whose size must be what the manifest says, before anything is read from it. */
+static int map_checked(struct sl_mapping *out, const char *dir, const char *name, uint64_t want)
 {
-    struct stat st;
-    if (fstat(fd, &st) || !S_ISREG(st.st_mode))
-        return sl_fail(SL_ERR_IO, NULL, "%s: not a regular file", path);
-    if ((uint64_t)st.st_size != want)
-        return sl_fail(SL_ERR_FORMAT, "the file is damaged; convert the model again",
-                       "%s: %lld bytes, the manifest says %llu", path, (long long)st.st_size,
-                       (unsigned long long)want);
-    return 0;
-}
-
-static int open_checked(const char *path, uint64_t want, int *out)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return sl_fail(SL_ERR_IO, "the directory is incomplete; convert the model again", "%s: %s", path,
-                       strerror(errno));
-    int err = check_size(fd, path, want);
-    if (err)
-        close(fd);
-    else
-        *out = fd;
+    char path[PATH_MAX];
+    int err = sl_path_join(path, dir, name);
+    if (!err)
+        err = sl_mapping_open(out, path);
+    if (!err && out->size != want)
+        err = sl_fail(SL_ERR_FORMAT, damaged, "%s: %zu bytes, the manifest says %llu", path,
+                      out->size, (unsigned long long)want);
     return err;
 }
 
 static int map_part(struct sl_store *s, const char *dir, uint32_t part)
 {
     const struct sl_layout *l = &s->m.layout;
-    char name[SL_PART_NAME_MAX], path[PATH_MAX];
+    char name[SL_PART_NAME_MAX];
     sl_part_file_name(l, part, name);
-    int fd = -1, err = sl_path_join(path, dir, name);
-    if (!err)
-        err = open_checked(path, l->part_bytes[part], &fd);
-    if (err)
-        return err;
-    void *p = mmap(NULL, l->part_bytes[part], PROT_READ, MAP_SHARED, fd, 0);
-    int e = errno;
-    close(fd);
-    if (p == MAP_FAILED)
-        return sl_fail(SL_ERR_IO, NULL, "%s: cannot be mapped: %s", path, strerror(e));
-    s->part[part] = p;
+    int err = map_checked(&s->map[part], dir, name, l->part_bytes[part]);
+    s->part[part] = s->map[part].data;
     for (size_t i = l->part_first[part]; i < l->part_first[part + 1] && !err; i++) {
         const void *header = s->part[part] + l->item[i].offset;
         err = sl_slab_item_check(&l->item[i], header);
@@ -201,13 +180,13 @@ static int map_part(struct sl_store *s, const char *dir, uint32_t part)
 static int open_tensors(struct sl_store *s, const char *dir)
 {
     char path[PATH_MAX];
-    int fd = -1, err = sl_path_join(path, dir, SL_TENSORS_NAME);
+    struct sl_mapping map = {0};
+    int err = map_checked(&map, dir, SL_TENSORS_NAME, s->m.tensors_bytes);
+    sl_mapping_close(&map);
     if (!err)
-        err = open_checked(path, s->m.tensors_bytes, &fd);
-    if (err)
-        return err;
-    close(fd);
-    err = sl_checkpoint_open_file(&s->own, path);
+        err = sl_path_join(path, dir, SL_TENSORS_NAME);
+    if (!err)
+        err = sl_checkpoint_open_file(&s->own, path);
     s->tensors = s->own;
     return err;
 }
@@ -217,11 +196,11 @@ int sl_store_open(struct sl_store **out, const char *dir)
     struct sl_store *s = sl_alloc(1, sizeof *s);
     if (!s)
         return SL_ERR_NOMEM;
-    s->mapped = true;
     int err = sl_manifest_load(&s->m, dir);
     if (!err) {
         s->part = sl_alloc(s->m.layout.n_part, sizeof *s->part);
-        err = s->part ? 0 : SL_ERR_NOMEM;
+        s->map = sl_alloc(s->m.layout.n_part, sizeof *s->map);
+        err = s->part && s->map ? 0 : SL_ERR_NOMEM;
     }
     for (uint32_t p = 0; !err && p < s->m.layout.n_part; p++)
         err = map_part(s, dir, p);
@@ -243,7 +222,7 @@ struct quantise {
     const struct sl_checkpoint *ckpt;
     const struct sl_quant_params *params;
     struct sl_pack_run run;
-    uint64_t done;              /* bytes of finished slabs */
+    uint64_t done; /* bytes of finished slabs */
 };
 
 static int quantise_slab(struct quantise *q, uint32_t part, size_t i)
@@ -252,13 +231,14 @@ static int quantise_slab(struct quantise *q, uint32_t part, size_t i)
     const struct sl_slab_item *item = &l->item[i];
     char name[SL_SLAB_NAME_MAX];
     sl_slab_item_name(item, name);
-    if (q->params->progress && !q->params->progress(q->params->progress_user, name, q->done, l->total_bytes))
+    if (q->params->progress &&
+        !q->params->progress(q->params->progress_user, name, q->done, l->total_bytes))
         return sl_fail(SL_ERR_INTERRUPTED, NULL, "quantisation stopped at %s", name);
     struct sl_pack_plan plan;
     int err = sl_layout_plan(l, item, q->ckpt, &q->run, &plan);
     if (err)
         return err;
-    uint8_t *dst = q->s->part[part] + item->offset;
+    uint8_t *dst = q->s->memory[part] + item->offset;
     err = sl_pack_slab(&plan, dst, &q->run);
     if (err)
         return err;
@@ -271,22 +251,23 @@ static int quantise_slab(struct quantise *q, uint32_t part, size_t i)
 static int quantise_part(struct quantise *q, uint32_t part)
 {
     struct sl_layout *l = &q->s->m.layout;
-    q->s->part[part] = sl_alloc_aligned(SL_SLAB_ALIGN, l->part_bytes[part]);
-    if (!q->s->part[part])
+    uint8_t *memory = sl_alloc_aligned(SL_SLAB_ALIGN, l->part_bytes[part]);
+    if (!memory)
         return SL_ERR_NOMEM;
+    q->s->part[part] = q->s->memory[part] = memory;
     uint64_t at = 0; /* gaps between slabs are zero, as in files */
     int err = 0;
     for (size_t i = l->part_first[part]; i < l->part_first[part + 1] && !err; i++) {
-        memset(q->s->part[part] + at, 0, l->item[i].offset - at);
+        memset(memory + at, 0, l->item[i].offset - at);
         at = l->item[i].offset + l->item[i].n_beats * SL_BEAT_BYTES;
         err = quantise_slab(q, part, i);
     }
-    memset(q->s->part[part] + at, 0, l->part_bytes[part] - at);
+    memset(memory + at, 0, l->part_bytes[part] - at);
     return err;
 }
 
-int sl_store_quantise(struct sl_store **out, struct sl_checkpoint *ckpt, const struct sl_config *config,
-                      const struct sl_quant_params *params)
+int sl_store_quantise(struct sl_store **out, struct sl_checkpoint *ckpt,
+                      const struct sl_config *config, const struct sl_quant_params *params)
 {
     struct sl_store *s = sl_alloc(1, sizeof *s);
     if (!s)
@@ -298,8 +279,9 @@ int sl_store_quantise(struct sl_store **out, struct sl_checkpoint *ckpt, const s
         err = finish_open(s);
     if (!err) {
         s->part = sl_alloc(s->m.layout.n_part, sizeof *s->part);
+        s->memory = sl_alloc(s->m.layout.n_part, sizeof *s->memory);
         s->m.hash = sl_alloc(s->m.layout.n_item, sizeof *s->m.hash);
-        err = s->part && s->m.hash ? 0 : SL_ERR_NOMEM;
+        err = s->part && s->memory && s->m.hash ? 0 : SL_ERR_NOMEM;
     }
     for (uint32_t p = 0; !err && p < s->m.layout.n_part; p++)
         err = quantise_part(&q, p);
@@ -317,7 +299,7 @@ int sl_store_quantise(struct sl_store **out, struct sl_checkpoint *ckpt, const s
 
 struct verify_job {
     const struct sl_store *s;
-    uint8_t *bad;               /* [n_item] */
+    uint8_t *bad; /* [n_item] */
 };
 
 static void verify_item(void *user, size_t i, unsigned thread)
@@ -342,12 +324,12 @@ int sl_store_verify(const struct sl_store *store, struct sl_pool *pool)
         char name[SL_SLAB_NAME_MAX];
         sl_slab_item_name(&store->m.layout.item[i], name);
         if (job.bad[i])
-            err = sl_fail(SL_ERR_FORMAT, "the file is damaged; convert the model again",
+            err = sl_fail(SL_ERR_FORMAT, damaged,
                           "slab %s: its checksum differs from the manifest's", name);
     }
     free(job.bad);
     if (!err && sl_kept_hash(&store->kept) != store->m.tensors_hash)
-        err = sl_fail(SL_ERR_FORMAT, "the file is damaged; convert the model again",
-                      "%s: its checksum differs from the manifest's", SL_TENSORS_NAME);
+        err = sl_fail(SL_ERR_FORMAT, damaged, "%s: its checksum differs from the manifest's",
+                      SL_TENSORS_NAME);
     return err;
 }
