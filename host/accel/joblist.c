@@ -73,23 +73,26 @@ const struct sl_record *sl_joblist_record(const struct sl_joblist *list, uint32_
     return sl_joblist_at(list, list->jobs_off + list->n_job + job);
 }
 
+/* clang-format off */
+#define CODE_OP(name, value)
+#define CODE_FORMAT(name, value)
+#define CODE_MODE(name, value)
+#define CODE_KVREC(name, value)
+#define CODE_KIND(name, value)
+#define CODE_FLAG(name, value)
+#define CODE_SLAB(name, value)
+#define CODE_CORE(name, value)
+#define CODE_STATUS(name, value) [value] = #name,
+#define CODE(group, name, value, doc) CODE_##group(name, value)
+static const char *const status_names[] = {
+#include "codes.def"
+};
+/* clang-format on */
+
 static const char *status_name(unsigned status)
 {
-    switch (status) {
-#define CODE(group, name, value, doc) CODE_##group(name)
-#define CODE_OP(name)
-#define CODE_FORMAT(name)
-#define CODE_MODE(name)
-#define CODE_KVREC(name)
-#define CODE_KIND(name)
-#define CODE_FLAG(name)
-#define CODE_SLAB(name)
-#define CODE_CORE(name)
-#define CODE_STATUS(name)                                                                          \
-    case SL_STATUS_##name: return #name;                                                           \
-        #include "codes.def"
-    default: return "an unknown status";
-    }
+    bool known = status < sizeof status_names / sizeof status_names[0];
+    return known && status_names[status] ? status_names[status] : "an unknown status";
 }
 
 static int check_record(const struct sl_joblist *list, uint32_t i)

@@ -32,7 +32,7 @@ static int join(char out[PATH_MAX], const char *dir, const char *name)
 
 /* ---- files ---------------------------------------------------------------------------------- */
 
-static int open_file(struct sl_checkpoint *c, const char *dir, const char *name)
+static int open_shard(struct sl_checkpoint *c, const char *dir, const char *name)
 {
     char path[PATH_MAX];
     int err = join(path, dir, name);
@@ -91,7 +91,7 @@ static int open_shards(struct sl_checkpoint *c, const char *dir, json_t *map, co
     c->file = sl_alloc(n, sizeof *c->file);
     err = c->file ? 0 : SL_ERR_NOMEM;
     for (size_t i = 0; !err && i < n; i++)
-        err = open_file(c, dir, names[i]);
+        err = open_shard(c, dir, names[i]);
     free(names);
     return err;
 }
@@ -196,34 +196,51 @@ static int open_index(struct sl_checkpoint *c, const char *dir, const char *path
     return err;
 }
 
-static int open_single(struct sl_checkpoint *c, const char *dir)
+static int open_single(struct sl_checkpoint *c, const char *path)
 {
     c->file = sl_alloc(1, sizeof *c->file);
-    int err = c->file ? open_file(c, dir, "model.safetensors") : SL_ERR_NOMEM;
+    int err = c->file ? sl_safetensors_open(c->file, path) : SL_ERR_NOMEM;
+    c->n_file = !err;
     return err ? err : index_names(c);
 }
 
-static int open_either(struct sl_checkpoint *c, const char *dir)
+/* dir NULL: path is the only file; else dir with its index or its single file. */
+static int open_either(struct sl_checkpoint *c, const char *dir, const char *path)
 {
-    char path[PATH_MAX];
-    int err = join(path, dir, "model.safetensors.index.json");
+    char file[PATH_MAX];
+    int err = dir ? join(file, dir, "model.safetensors.index.json") : 0;
     if (err)
         return err;
-    err = access(path, F_OK) == 0 ? open_index(c, dir, path) : open_single(c, dir);
+    if (dir && access(file, F_OK) == 0)
+        err = open_index(c, dir, file);
+    else if (!dir)
+        err = open_single(c, path);
+    else if (!(err = join(file, dir, "model.safetensors")))
+        err = open_single(c, file);
     return err ? err : attach_scales(c);
 }
 
-int sl_checkpoint_open(struct sl_checkpoint **out, const char *dir)
+static int open_checkpoint(struct sl_checkpoint **out, const char *dir, const char *path)
 {
     struct sl_checkpoint *c = sl_alloc(1, sizeof *c);
     if (!c)
         return SL_ERR_NOMEM;
-    int err = open_either(c, dir);
+    int err = open_either(c, dir, path);
     if (err)
         sl_checkpoint_close(&c);
     else
         *out = c;
     return err;
+}
+
+int sl_checkpoint_open(struct sl_checkpoint **out, const char *dir)
+{
+    return open_checkpoint(out, dir, NULL);
+}
+
+int sl_checkpoint_open_file(struct sl_checkpoint **out, const char *path)
+{
+    return open_checkpoint(out, NULL, path);
 }
 
 void sl_checkpoint_close(struct sl_checkpoint **ckpt)
