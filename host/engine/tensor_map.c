@@ -37,18 +37,15 @@ static void role_name(char name[SL_NAME_MAX], const struct want *w, enum sl_role
 }
 
 /* "a.b.q_proj.weight" -> "a.b.qkv_proj.weight" */
-static void fused_name(char name[SL_NAME_MAX], const char *module)
+static void fused_name(char out[SL_NAME_MAX], const char *name, const char *module)
 {
-    char head[SL_NAME_MAX];
-    const char *tail = strrchr(name, '.');
-    snprintf(head, sizeof head, "%.*s", tail ? (int)(tail - name) : 0, name);
-    char *dot = strrchr(head, '.');
-    if (!tail || !dot)
-        return;
-    *dot = 0;
-    char whole_name[2 * SL_NAME_MAX];
-    snprintf(whole_name, sizeof whole_name, "%s.%s%s", head, module, tail);
-    snprintf(name, SL_NAME_MAX, "%s", whole_name);
+    const char *tail = strrchr(name, '.'), *dot = tail;
+    while (dot > name && dot[-1] != '.')
+        dot--;
+    int n =
+        tail ? snprintf(out, SL_NAME_MAX, "%.*s%s%s", (int)(dot - name), name, module, tail) : -1;
+    if (n < 0 || n >= SL_NAME_MAX)
+        out[0] = 0;
 }
 
 static int need(const struct want *w, const struct sl_tensor **out, const char *name,
@@ -65,9 +62,8 @@ static int find_plain(const struct want *w, enum sl_role role, const char *modul
     const struct sl_tensor *t;
     char fused[SL_NAME_MAX];
     role_name(name, w, role);
-    memcpy(fused, name, sizeof fused);
     if (module)
-        fused_name(fused, module);
+        fused_name(fused, name, module);
     if (module && !sl_checkpoint_find(w->ckpt, name) && sl_checkpoint_find(w->ckpt, fused)) {
         memcpy(name, fused, sizeof fused);
         return 0;
