@@ -108,3 +108,26 @@ help: ## This list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' Makefile
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+
+# The core's sources under other tools. The unoptimised copy judges the compiler (tests/test_compiler.c).
+HLS_O0_OBJ := $(HLS_SRC:hls/%.c=$(BUILD)/hls/o0/%.o)
+$(BUILD)/unit_tests: $(HLS_O0_OBJ)
+$(BUILD)/hls/o0/%.o: hls/%.c
+	@mkdir -p $(@D)
+	$(CC) $(STD) -O0 -Wno-unknown-pragmas -Iabi -Ihls -DSL_P=1 -DSL_SUFFIX=_o0 -c -o $@ $<
+
+.PHONY: check-opencl error-tables prove hls
+check-opencl: ## The core's sources as OpenCL C 1.2 (clang's front end)
+	@for p in 1 4; do clang -x cl -cl-std=CL1.2 -D__OPENCL_VERSION__=120 -Xclang -finclude-default-header \
+	    -fsyntax-only -Wall -Wextra -Werror -Wno-unknown-pragmas -Iabi -Ihls -DSL_P=$$p hls/core.cl || exit 1; done
+
+error-tables: ## Print section 7 of docs/numerics.md
+	@mkdir -p $(BUILD)
+	@$(CC) $(filter-out -MMD -MP,$(STD)) -O2 -Wno-unknown-pragmas -Wno-unused-function $(HOSTINC) -Ihls \
+	    -o $(BUILD)/error_tables tools/error_tables.c -lm && $(BUILD)/error_tables
+
+prove: ## Prove the bounds of docs/numerics.md section 4 (Frama-C Eva)
+	@tools/hls/prove.sh $(BUILD)
+
+hls: ## Synthesise the units with TOOL=vitis or TOOL=bambu, where installed
+	@tools/hls/synth.sh "$(TOOL)" $(BUILD)
