@@ -9,9 +9,9 @@
 
 /* One part of the piece, stored at the index of its first byte. */
 struct sl_bpe_node {
-    uint32_t next;      /* first byte of the following part; len: none */
-    uint32_t prev;      /* first byte of the part before; unused for the first */
-    uint32_t rank;      /* of this part joined with the next; SL_RANK_NONE: no token, or part is gone */
+    uint32_t next; /* first byte of the following part; len: none */
+    uint32_t prev; /* first byte of the part before; unused for the first */
+    uint32_t rank; /* of this part joined with the next; SL_RANK_NONE: no token, or part is gone */
 };
 
 struct sl_bpe_pair {
@@ -90,8 +90,8 @@ static struct sl_bpe_pair heap_pop(struct sl_bpe *b)
 }
 
 /* Looks the pair at `at` up and queues it when it is a token. */
-static void queue_pair(struct sl_bpe *b, const struct sl_ranks *ranks, const uint8_t *piece, size_t len,
-                       uint32_t at)
+static void queue_pair(struct sl_bpe *b, const struct sl_ranks *ranks, const uint8_t *piece,
+                       size_t len, uint32_t at)
 {
     struct sl_bpe_node *node = &b->node[at];
     node->rank = SL_RANK_NONE;
@@ -127,8 +127,8 @@ static void merge(struct sl_bpe *b, const struct sl_ranks *ranks, const uint8_t 
     }
 }
 
-int sl_bpe_encode(struct sl_bpe *bpe, const struct sl_ranks *ranks, const uint8_t *piece, size_t len,
-                  struct sl_ids *ids)
+int sl_bpe_encode(struct sl_bpe *bpe, const struct sl_ranks *ranks, const uint8_t *piece,
+                  size_t len, struct sl_ids *ids)
 {
     bpe->n_lookup++;
     uint32_t whole = sl_ranks_find(ranks, piece, len);

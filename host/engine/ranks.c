@@ -16,14 +16,14 @@ enum { MAX_FILE = 1 << 28 };
 struct parser {
     struct sl_ranks *ranks;
     const char *name;
-    size_t line;        /* 1-based, for messages */
+    size_t line; /* 1-based, for messages */
     uint32_t n_bytes;
 };
 
 static int fail_line(const struct parser *p, const char *why)
 {
-    return sl_fail(SL_ERR_FORMAT, "the file is damaged or not a rank file: copy it again", "%s:%zu: %s",
-                   p->name, p->line, why);
+    return sl_fail(SL_ERR_FORMAT, "the file is damaged or not a rank file: copy it again",
+                   "%s:%zu: %s", p->name, p->line, why);
 }
 
 static int base64_value(char c)
@@ -167,7 +167,8 @@ int sl_ranks_parse(struct sl_ranks *out, const char *name, const char *text, siz
     struct parser p = {.ranks = out, .name = name};
     memset(out, 0, sizeof *out);
     if (len > MAX_FILE)
-        return sl_fail(SL_ERR_FORMAT, "is this a rank file?", "%s: %zu bytes are too many", name, len);
+        return sl_fail(SL_ERR_FORMAT, "is this a rank file?", "%s: %zu bytes are too many", name,
+                       len);
     int err = allocate(out, len);
     if (!err)
         err = parse_lines(&p, text, len);
@@ -199,7 +200,8 @@ int sl_ranks_load(struct sl_ranks *out, const char *path)
     else if (!(text = sl_alloc((size_t)st.st_size + 1, 1)))
         err = SL_ERR_NOMEM;
     else if (fread(text, 1, (size_t)st.st_size, f) != (size_t)st.st_size)
-        err = fail_io(path, ferror(f) ? strerror(errno) : "the file became shorter while it was read");
+        err = fail_io(path,
+                      ferror(f) ? strerror(errno) : "the file became shorter while it was read");
     else
         err = sl_ranks_parse(out, path, text, (size_t)st.st_size);
     free(text);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The rank file of a byte-level BPE vocabulary ("base64 rank" on each line) and the lookup from bytes
- * to rank. Read only after loading: any number of threads may look up. */
+/* The rank file of a byte-level BPE vocabulary ("base64 rank" on each line) and the lookup from
+ * bytes to rank. Read only after loading: any number of threads may look up. */
 #ifndef SL_ENGINE_RANKS_H
 #define SL_ENGINE_RANKS_H
 
@@ -29,7 +29,8 @@ void sl_ranks_free(struct sl_ranks *ranks);
 /* Rank of exactly these bytes, or SL_RANK_NONE. */
 uint32_t sl_ranks_find(const struct sl_ranks *ranks, const uint8_t *bytes, size_t len);
 
-static inline const uint8_t *sl_ranks_token(const struct sl_ranks *ranks, uint32_t rank, size_t *len)
+static inline const uint8_t *sl_ranks_token(const struct sl_ranks *ranks, uint32_t rank,
+                                            size_t *len)
 {
     *len = ranks->offset[rank + 1] - ranks->offset[rank];
     return ranks->bytes + ranks->offset[rank];

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Order of the Hugging Face generation code, which the released settings were chosen for: repetition penalty,
- * temperature, top-k, top-p, softmax, draw. */
+/* Order of the Hugging Face generation code, which the released settings were chosen for:
+ * repetition penalty, temperature, top-k, top-p, softmax, draw. */
 #include <math.h>
 #include <stdlib.h>
 
@@ -15,9 +15,9 @@ struct sl_sampler {
     struct sl_sampler_params params;
     size_t n_vocab;
     uint64_t rng[4];
-    uint8_t *seen;               /* [n_vocab] 1: id is in the prompt or the output */
-    struct candidate *cand;      /* [n_vocab] */
-    double *weight;              /* [n_vocab] */
+    uint8_t *seen;          /* [n_vocab] 1: id is in the prompt or the output */
+    struct candidate *cand; /* [n_vocab] */
+    double *weight;         /* [n_vocab] */
 };
 
 /* splitmix64 (Steele, Lea and Flood 2014) spreads the seed over the state. */
@@ -55,11 +55,13 @@ static double rng_uniform(uint64_t s[4])
 static int check_params(const struct sl_sampler_params *p, size_t n_vocab)
 {
     if (!isfinite(p->temp))
-        return sl_fail(SL_ERR_USAGE, "0 is greedy, 1 leaves the model's distribution", "temperature: not a number");
+        return sl_fail(SL_ERR_USAGE, "0 is greedy, 1 leaves the model's distribution",
+                       "temperature: not a number");
     if (isnan(p->top_p) || p->top_p < 0)
         return sl_fail(SL_ERR_USAGE, "give a share from 0 to 1", "top-p: below 0 or not a number");
     if (!isfinite(p->repeat_penalty) || p->repeat_penalty <= 0)
-        return sl_fail(SL_ERR_USAGE, "1 is no penalty", "repetition penalty: not a positive number");
+        return sl_fail(SL_ERR_USAGE, "1 is no penalty",
+                       "repetition penalty: not a positive number");
     if (n_vocab == 0 || n_vocab > INT32_MAX)
         return sl_fail(SL_ERR_SHAPE, NULL, "sampler: a vocabulary of %zu tokens", n_vocab);
     return 0;
@@ -156,14 +158,15 @@ static void pop_to_end(struct candidate *heap, size_t n)
     sift_down(heap, n - 1, 0);
 }
 
-/* e^x for x <= 0, relative error below 1e-15: libm's differs between processors in the last bit, and a seed must
- * give the same text everywhere. */
+/* e^x for x <= 0, relative error below 1e-15: libm's differs between processors in the last bit,
+ * and a seed must give the same text everywhere. */
 static double exp_neg(double x)
 {
     if (!(x > -700))
         return 0;
     double k = floor(x * 1.4426950408889634 + 0.5);
-    double r = (x - k * 0x1.62e42feep-1) - k * 0x1.a39ef35793c76p-33; /* ln 2 in two parts: k * the first is exact */
+    double r = (x - k * 0x1.62e42feep-1) -
+               k * 0x1.a39ef35793c76p-33; /* ln 2 in two parts: k * the first is exact */
     double sum = 1;
     for (int i = 13; i > 0; i--)
         sum = 1 + sum * r / i;
@@ -185,7 +188,8 @@ static double weigh_all(struct sl_sampler *s, const struct candidate *cand, size
     return sum;
 }
 
-/* cand[n] with weights in the same order: the first whose cumulative weight exceeds a random share of the sum. */
+/* cand[n] with weights in the same order: the first whose cumulative weight exceeds a random share
+ * of the sum. */
 static int32_t draw(struct sl_sampler *s, const struct candidate *cand, size_t n, double sum)
 {
     double target = rng_uniform(s->rng) * sum, below = 0;
@@ -209,8 +213,8 @@ static int32_t greedy(const struct candidate *cand, size_t n)
     return cand[best].id;
 }
 
-/* Top-k, then the smallest set of the rest that reaches top-p of its sum. The chosen ones end up, best last, at the
- * end of cand. Returns how many. */
+/* Top-k, then the smallest set of the rest that reaches top-p of its sum. The chosen ones end up,
+ * best last, at the end of cand. Returns how many. */
 static size_t keep_best(struct sl_sampler *s, size_t n, size_t k, double best)
 {
     double sum = 0, reached = 0;

@@ -7,11 +7,13 @@
 #include "engine/text.h"
 
 /* Unicode's White_Space. PCRE2's own \s differs: it still counts U+180E. */
-#define WHITE "\\x{9}-\\x{d}\\x{20}\\x{85}\\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}\\x{3000}"
+#define WHITE                                                                                      \
+    "\\x{9}-\\x{d}\\x{20}\\x{85}\\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}"    \
+    "\\x{205f}\\x{3000}"
 
-/* Contractions; a word with at most one other character in front; one digit; a run of symbols with the line
- * breaks behind it; line breaks with the white space before; white space, leaving the last one to the word that
- * follows; white space. */
+/* Contractions; a word with at most one other character in front; one digit; a run of symbols with
+ * the line breaks behind it; line breaks with the white space before; white space, leaving the last
+ * one to the word that follows; white space. */
 static const char pattern[] = "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
                               "|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+"
                               "|\\p{N}"
@@ -73,20 +75,22 @@ void sl_splitter_close(struct sl_splitter **splitter)
     *splitter = NULL;
 }
 
-/* Steps that an honest match of the rest of the text can need: the pattern goes back at most once over a run of
- * white space. */
+/* Steps that an honest match of the rest of the text can need: the pattern goes back at most once
+ * over a run of white space. */
 static uint32_t match_limit(size_t rest)
 {
     uint64_t limit = 1000 + 8 * (uint64_t)rest;
     return limit < UINT32_MAX ? (uint32_t)limit : UINT32_MAX;
 }
 
-int sl_splitter_next(struct sl_splitter *s, const uint8_t *text, size_t len, size_t at, size_t *piece)
+int sl_splitter_next(struct sl_splitter *s, const uint8_t *text, size_t len, size_t at,
+                     size_t *piece)
 {
     pcre2_set_match_limit(s->context, match_limit(len - at));
     int rc = pcre2_match(s->code, text, len, at, PCRE2_NO_UTF_CHECK, s->data, s->context);
     if (rc == PCRE2_ERROR_JIT_STACKLIMIT)
-        rc = pcre2_match(s->code, text, len, at, PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT, s->data, s->context);
+        rc = pcre2_match(s->code, text, len, at, PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT, s->data,
+                         s->context);
     if (rc < 0)
         return fail_pcre(rc, "splitting the text");
     *piece = pcre2_get_ovector_pointer(s->data)[1] - at;

@@ -13,16 +13,17 @@ size_t sl_utf8_valid(const uint8_t *text, size_t len);
 /* Bytes at the start of text[len] up to the first valid character. */
 size_t sl_utf8_invalid(const uint8_t *text, size_t len);
 
-/* *out[*n] = text with every valid stretch in NFC and all other bytes as they are; malloc()ed, the caller
- * frees. SL_ERR_NOMEM. */
+/* *out[*n] = text with every valid stretch in NFC and all other bytes as they are; malloc()ed, the
+ * caller frees. SL_ERR_NOMEM. */
 int sl_text_normalize(const uint8_t *text, size_t len, uint8_t **out, size_t *n);
 
 /* The compiled split pattern and the state of one match at a time. */
 struct sl_splitter;
 int sl_splitter_open(struct sl_splitter **out);
 void sl_splitter_close(struct sl_splitter **splitter);
-/* Length of the piece that starts at text[at]; text[len] is valid UTF-8 and at < len. Every character
- * belongs to a piece. SL_ERR_RANGE, SL_ERR_NOMEM. */
-int sl_splitter_next(struct sl_splitter *s, const uint8_t *text, size_t len, size_t at, size_t *piece);
+/* Length of the piece that starts at text[at]; text[len] is valid UTF-8 and at < len. Every
+ * character belongs to a piece. SL_ERR_RANGE, SL_ERR_NOMEM. */
+int sl_splitter_next(struct sl_splitter *s, const uint8_t *text, size_t len, size_t at,
+                     size_t *piece);
 
 #endif

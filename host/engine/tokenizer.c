@@ -16,7 +16,8 @@
 enum { N_NAMED = 5, MAX_NAME = 16, MAX_EOG = 16 };
 enum { ENDOFTEXT, STARTOFTEXT, BOS, EOS, PAD }; /* order of the named specials */
 
-static const char *const named[N_NAMED] = {"<|endoftext|>", "<|startoftext|>", "<|bos|>", "<|eos|>", "<|pad|>"};
+static const char *const named[N_NAMED] = {"<|endoftext|>", "<|startoftext|>", "<|bos|>", "<|eos|>",
+                                           "<|pad|>"};
 
 struct sl_tokenizer {
     struct sl_ranks ranks;
@@ -38,7 +39,8 @@ static void set_specials(struct sl_tokenizer *tok, uint64_t vocab_size)
     for (uint32_t i = 0; i < n_extra; i++)
         snprintf(tok->special[N_NAMED + i], MAX_NAME, "<|extra_%u|>", (unsigned)(i % 1000));
     tok->n_special = N_NAMED + n_extra;
-    /* The released models stop on <|eos|> and <|extra_5|>; texts of the pretrained one end with <|endoftext|>. */
+    /* The released models stop on <|eos|> and <|extra_5|>; texts of the pretrained one end with
+     * <|endoftext|>. */
     tok->eog[tok->n_eog++] = tok->ranks.n + ENDOFTEXT;
     tok->eog[tok->n_eog++] = tok->ranks.n + EOS;
     if (n_extra > 5)
@@ -100,7 +102,8 @@ static int find_rank_file(const char *model_dir, char *path, size_t cap)
     unsigned count = 0;
     DIR *dir = opendir(model_dir);
     if (!dir)
-        return sl_fail(SL_ERR_IO, "give the model's directory", "%s: %s", model_dir, strerror(errno));
+        return sl_fail(SL_ERR_IO, "give the model's directory", "%s: %s", model_dir,
+                       strerror(errno));
     bool spm = false;
     for (struct dirent *e; (e = readdir(dir));) {
         spm |= !strcmp(e->d_name, "tokenizer.model");
@@ -114,12 +117,15 @@ static int find_rank_file(const char *model_dir, char *path, size_t cap)
     }
     closedir(dir);
     if (count > 1)
-        return sl_fail(SL_ERR_FORMAT, "keep the model's own", "%s: several *.tiktoken files", model_dir);
+        return sl_fail(SL_ERR_FORMAT, "keep the model's own", "%s: several *.tiktoken files",
+                       model_dir);
     if (count == 0 && spm)
         return sl_fail(SL_ERR_UNSUPPORTED, "give token ids instead (--tokens FILE)",
-                       "%s: sentencepiece vocabularies (tokenizer.model) cannot be read yet", model_dir);
+                       "%s: sentencepiece vocabularies (tokenizer.model) cannot be read yet",
+                       model_dir);
     if (count == 0)
-        return sl_fail(SL_ERR_IO, "copy the model's hy.tiktoken there, or give token ids (--tokens FILE)",
+        return sl_fail(SL_ERR_IO,
+                       "copy the model's hy.tiktoken there, or give token ids (--tokens FILE)",
                        "%s: no *.tiktoken file", model_dir);
     return join_path(path, cap, model_dir, name);
 }
@@ -136,7 +142,8 @@ static int load_json(const char *dir, const char *name, bool optional, json_t **
     if (access(path, R_OK)) {
         if (optional && errno == ENOENT)
             return 0;
-        return sl_fail(SL_ERR_IO, "the model's directory is incomplete", "%s: %s", path, strerror(errno));
+        return sl_fail(SL_ERR_IO, "the model's directory is incomplete", "%s: %s", path,
+                       strerror(errno));
     }
     *out = json_load_file(path, JSON_REJECT_DUPLICATES, &why);
     if (*out && json_is_object(*out))
@@ -158,8 +165,8 @@ static int read_vocab_size(const char *model_dir, uint64_t *vocab_size)
     if (json_is_integer(value) && json_integer_value(value) > 0)
         *vocab_size = (uint64_t)json_integer_value(value);
     else
-        err = sl_fail(SL_ERR_FORMAT, "copy the file again", "%s/config.json: vocab_size is not a positive number",
-                      model_dir);
+        err = sl_fail(SL_ERR_FORMAT, "copy the file again",
+                      "%s/config.json: vocab_size is not a positive number", model_dir);
     json_decref(config);
     return err;
 }
@@ -237,7 +244,8 @@ static int encode_plain(struct encoder *e, const uint8_t *text, size_t len)
 }
 
 /* Id of the special token whose name starts at text, or -1. *n: bytes of the name. */
-static int32_t match_special(const struct sl_tokenizer *tok, const uint8_t *text, size_t len, size_t *n)
+static int32_t match_special(const struct sl_tokenizer *tok, const uint8_t *text, size_t len,
+                             size_t *n)
 {
     size_t end = 2;
     if (len < 4 || text[0] != '<' || text[1] != '|')
@@ -277,7 +285,8 @@ static int encode(struct encoder *e, const char *text, size_t len, bool parse_sp
     uint8_t *normal;
     size_t n;
     if (len > SL_MAX_TEXT)
-        return sl_fail(SL_ERR_RANGE, "split the text into smaller parts", "the text has more than 512 MB");
+        return sl_fail(SL_ERR_RANGE, "split the text into smaller parts",
+                       "the text has more than 512 MB");
     int err = sl_text_normalize((const uint8_t *)text, len, &normal, &n);
     if (err)
         return err;
@@ -291,8 +300,8 @@ static int encode(struct encoder *e, const char *text, size_t len, bool parse_sp
     return err;
 }
 
-int sl_tokenizer_encode(const struct sl_tokenizer *tok, const char *text, size_t len, bool parse_special,
-                        int32_t **ids, size_t *n)
+int sl_tokenizer_encode(const struct sl_tokenizer *tok, const char *text, size_t len,
+                        bool parse_special, int32_t **ids, size_t *n)
 {
     struct encoder e = {.tok = tok};
     int err = encode(&e, text, len, parse_special);
@@ -305,7 +314,8 @@ int sl_tokenizer_encode(const struct sl_tokenizer *tok, const char *text, size_t
     return 0;
 }
 
-int sl_tokenizer_cost(const struct sl_tokenizer *tok, const char *text, size_t len, uint64_t *n_lookup)
+int sl_tokenizer_cost(const struct sl_tokenizer *tok, const char *text, size_t len,
+                      uint64_t *n_lookup)
 {
     struct encoder e = {.tok = tok};
     int err = encode(&e, text, len, false);
