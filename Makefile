@@ -99,6 +99,22 @@ $(BUILD)/abigen: tools/abigen.c $(wildcard abi/*.def)
 	@mkdir -p $(@D)
 	$(CC) $(STD) -Iabi -o $@ $<
 
+# libFuzzer over everything in tests/fuzz; corpora grow in $(BUILD)/fuzz/corpus.
+FUZZ_S ?= 60
+FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
+.PHONY: fuzz fuzz-run
+fuzz: ## Run each fuzzer for FUZZ_S seconds
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/fuzz CC=clang \
+	    "SANFLAGS=-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -Wno-pass-failed" fuzz-run
+
+fuzz-run: $(FUZZERS)
+	@for f in $(FUZZERS); do mkdir -p $(BUILD)/corpus/$${f##*/}; echo "$${f##*/}"; \
+	    $$f -max_total_time=$(FUZZ_S) -verbosity=0 -print_final_stats=1 \
+	        -artifact_prefix=$(BUILD)/ $(BUILD)/corpus/$${f##*/} || exit 1; done
+
+$(BUILD)/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(LIB_OBJ) $(HLS_OBJ)
+	$(CC) $(SANFLAGS) -fsanitize=fuzzer -o $@ $^ $(LDLIBS)
+
 .PHONY: clean
 clean: ## Remove build products
 	rm -rf $(BUILD)
