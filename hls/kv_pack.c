@@ -20,8 +20,7 @@ static uint32_t block_log2(uint32_t d)
     return sl_log2(d & (~d + 1));
 }
 
-/* Unnormalised Hadamard transform of blocks of 2^n of d channels, Sylvester order. */
-static void hadamard(int64_t v[MAX_D], uint32_t d, uint32_t n)
+void sl_kv_hadamard(int64_t v[MAX_D], uint32_t d, uint32_t n)
 {
     SL_LOOP(stage)
     for (uint32_t k = 0; k < n; k++) {
@@ -145,7 +144,7 @@ static void pack_vector(SL_GLOBAL sl_beat *ctl, const struct sl_req *r, uint64_t
     uint32_t d = r->k, n_out = sl_kv_code_beats(r->format, d) + 1;
     bool bad = false;
     int32_t exponent = load_vector(ctl, from, d, v, &bad);
-    hadamard(v, d, block_log2(d));
+    sl_kv_hadamard(v, d, block_log2(d));
     for (uint32_t i = 0; i < n_out; i++)
         sl_beat_clear(&out[i]);
     if (r->format == SL_KVREC_INT8)
@@ -238,7 +237,7 @@ static void unpack_vector(SL_GLOBAL sl_beat *ctl, const struct sl_req *r, uint64
     uint32_t d = r->k, n = block_log2(d);
     int32_t e =
         r->format == SL_KVREC_INT8 ? load_int8(ctl + from, d, v) : load_int4(ctl + from, d, v);
-    hadamard(v, d, n);
+    sl_kv_hadamard(v, d, n);
     for (uint32_t i = 0; i < d; i++) {
         SL_PIPELINE
         if (i % 16 == 0)
