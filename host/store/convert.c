@@ -72,7 +72,7 @@ static int copy_small(const struct convert *c, const char *name)
     int err = read_small(c->params->in_dir, name, &text, &n);
     if (err)
         return err;
-    err = sl_outfile_put(c->params->out_dir, name, text, n);
+    err = sl_outfile_put(c->params->out_dir, name, text, n, true);
     free(text);
     return err;
 }
@@ -93,8 +93,8 @@ static int copy_companions(const struct convert *c)
     DIR *dir = opendir(c->params->in_dir);
     if (!dir)
         return sl_fail(SL_ERR_IO, NULL, "%s: %s", c->params->in_dir, strerror(errno));
-    int err =
-        sl_outfile_put(c->params->out_dir, "config.json", c->config_json, strlen(c->config_json));
+    int err = sl_outfile_put(c->params->out_dir, "config.json", c->config_json,
+                             strlen(c->config_json), true);
     for (struct dirent *e; !err && (e = readdir(dir)) != NULL;)
         if (is_tokenizer_file(e->d_name))
             err = copy_small(c, e->d_name);
@@ -445,7 +445,11 @@ static int convert_all(struct convert *c)
         err = convert_part(c, p);
     if (!err)
         err = copy_companions(c);
-    return err ? err : sl_manifest_write(&c->m, c->params->out_dir, c->config_json);
+    if (!err)
+        err = sl_dir_sync(c->params->out_dir); /* every name before the manifest's */
+    if (!err)
+        err = sl_manifest_write(&c->m, c->params->out_dir, c->config_json);
+    return err ? err : sl_dir_sync(c->params->out_dir);
 }
 
 static void close_convert(struct convert *c)

@@ -239,13 +239,13 @@ static json_t *pack_parts(const struct sl_manifest *m)
 }
 
 /* root: consumed; NULL means no memory. */
-static int put_json(json_t *root, const char *dir, const char *name)
+static int put_json(json_t *root, const char *dir, const char *name, bool durable)
 {
     char *text = root ? json_dumps(root, JSON_INDENT(1)) : NULL;
     json_decref(root);
     if (!text)
         return sl_fail(SL_ERR_NOMEM, NULL, "out of memory for %s", name);
-    int err = sl_outfile_put(dir, name, text, strlen(text));
+    int err = sl_outfile_put(dir, name, text, strlen(text), durable);
     free(text);
     return err;
 }
@@ -266,7 +266,7 @@ int sl_manifest_write(const struct sl_manifest *m, const char *dir, const char *
         "config", config, "groups", (json_int_t)m->n_group, "groups_raised",
         (json_int_t)m->n_group_raised, "tensors", "file", SL_TENSORS_NAME, "bytes",
         (json_int_t)m->tensors_bytes, "xxh3", hash, "parts", pack_parts(m));
-    return put_json(root, dir, SL_MANIFEST_NAME);
+    return put_json(root, dir, SL_MANIFEST_NAME, true);
 }
 
 bool sl_manifest_peek_identity(const char *dir, const char *file, uint64_t *identity)
@@ -313,7 +313,8 @@ int sl_fragment_write(const struct sl_fragment *f, const char *dir, const struct
         json_pack("{s:s, s:I, s:I, s:I, s:s, s:o}", "identity", identity, "bytes",
                   (json_int_t)f->bytes, "groups", (json_int_t)f->n_group, "groups_raised",
                   (json_int_t)f->n_group_raised, "tensors_xxh3", tensors, "slabs", slabs);
-    return put_json(root, dir, name);
+    /* A fragment lost or torn by a loss of power costs its part once more, nothing else. */
+    return put_json(root, dir, name, false);
 }
 
 bool sl_fragment_read(struct sl_fragment *out, const char *dir, const struct sl_layout *layout,

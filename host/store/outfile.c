@@ -97,26 +97,26 @@ int sl_outfile_zeros(struct sl_outfile *f, uint64_t n)
     return err;
 }
 
-/* The new name is durable once the directory is. */
-static int sync_dir(const struct sl_outfile *f)
+int sl_dir_sync(const char *dir)
 {
-    int fd = open(f->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return fail_errno(f, "sync its directory");
-    int r = fsync(fd);
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int r = fd < 0 ? -1 : fsync(fd);
     /* Some file systems cannot sync directories and say EINVAL. */
-    int err = r && errno != EINVAL ? fail_errno(f, "sync its directory") : 0;
-    close(fd);
+    int err = r && errno != EINVAL
+                  ? sl_fail(SL_ERR_IO, NULL, "%s: cannot be synced: %s", dir, strerror(errno))
+                  : 0;
+    if (fd >= 0)
+        close(fd);
     return err;
 }
 
-int sl_outfile_commit(struct sl_outfile *f)
+static int finish(struct sl_outfile *f, bool durable)
 {
     char part[PATH_MAX], path[PATH_MAX];
     int err = part_path(f, part);
     if (!err)
         err = sl_path_join(path, f->dir, f->name);
-    if (!err && fsync(f->fd))
+    if (!err && durable && fsync(f->fd))
         err = fail_errno(f, "sync");
     if (!err) {
         int r = close(f->fd);
@@ -124,7 +124,12 @@ int sl_outfile_commit(struct sl_outfile *f)
         if (r || rename(part, path))
             err = fail_errno(f, "finish");
     }
-    return err ? err : sync_dir(f);
+    return err;
+}
+
+int sl_outfile_commit(struct sl_outfile *f)
+{
+    return finish(f, true);
 }
 
 void sl_outfile_abort(struct sl_outfile *f)
@@ -138,14 +143,14 @@ void sl_outfile_abort(struct sl_outfile *f)
         unlink(path);
 }
 
-int sl_outfile_put(const char *dir, const char *name, const void *data, size_t n)
+int sl_outfile_put(const char *dir, const char *name, const void *data, size_t n, bool durable)
 {
     struct sl_outfile f;
     int err = sl_outfile_open(&f, dir, name);
     if (!err)
         err = sl_outfile_write(&f, data, n);
     if (!err)
-        err = sl_outfile_commit(&f);
+        err = finish(&f, durable);
     sl_outfile_abort(&f);
     return err;
 }
