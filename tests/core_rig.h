@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Puts a device and the reference core side by side: the same arenas, the same job list, and afterwards the same
- * control arena to the last byte, padding, records and guard beats included.
+ * Puts a device and the reference core side by side: the same arenas, the same job list, and
+ * afterwards the same control arena to the last byte, padding, records and guard beats included.
  */
 #ifndef SL_CORE_RIG_H
 #define SL_CORE_RIG_H
@@ -12,51 +12,56 @@
 
 enum {
     RIG_MAX_JOBS = 64,
-    RIG_GUARD = 16  /* beats behind the limit that the core is told */
+    RIG_GUARD = 16 /* beats behind the limit that the core is told */
 };
 
 /* The devices that every test runs on; ends with NULL. */
 extern const char *const rig_devices[];
 
 struct core_rig {
-    struct sl_device *dev;      /* owned */
-    struct ref_core ref;        /* arenas owned; what the device must leave */
-    uint8_t *got;               /* the device's control arena after a launch, owned */
-    uint32_t ctl_top, w_top;    /* first free beats */
+    struct sl_device *dev;   /* owned */
+    struct ref_core ref;     /* arenas owned; what the device must leave */
+    uint8_t *got;            /* the device's control arena after a launch, owned */
+    uint32_t ctl_top, w_top; /* first free beats */
     uint32_t job_off, n_job;
     struct sl_job job[RIG_MAX_JOBS];
     struct ref_outcome outcome; /* of the last launch */
     struct sl_rng rng;          /* restarted by rig_reset */
     uint64_t seed;
-    char what[160];             /* the case, for messages */
+    char what[160]; /* the case, for messages */
 };
 
-/* Arenas of that many beats, weight arenas filled with noise. 0 or a negative enum sl_err. rig_close accepts a zeroed rig. */
+/* Arenas of that many beats, weight arenas filled with noise. 0 or a negative enum sl_err.
+ * rig_close accepts a zeroed rig. */
 int rig_open(struct core_rig *rig, const char *device, uint32_t ctl_beats, uint32_t w_beats);
 void rig_close(struct core_rig *rig);
 
 /* Starts a case: frees both arenas, fills control memory with noise, forgets the jobs. */
-void rig_reset(struct core_rig *rig, uint64_t seed, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+void rig_reset(struct core_rig *rig, uint64_t seed, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
 
-/* Beats of the control arena behind a guard beat. Aborts when the arena is too small: a mistake of the test. */
+/* Beats of the control arena behind a guard beat. Aborts when they are too many. */
 uint32_t rig_ctl(struct core_rig *rig, uint64_t beats);
 uint8_t *rig_at(struct core_rig *rig, uint32_t beat);
 
 /* Uploads a slab behind the last one; returns its w_off. */
 uint32_t rig_put_expert(struct core_rig *rig, const struct gen_expert *ex);
-uint32_t rig_put_plain(struct core_rig *rig, const struct sl_slab *head, const struct ref_matrix *m);
-uint32_t rig_put_router(struct core_rig *rig, const struct sl_slab *head, const struct ref_router *r);
+uint32_t rig_put_plain(struct core_rig *rig, const struct sl_slab *head,
+                       const struct ref_matrix *m);
+uint32_t rig_put_router(struct core_rig *rig, const struct sl_slab *head,
+                        const struct ref_router *r);
 
 /* Appends a job with a cookie of its own. */
 struct sl_job *rig_job(struct core_rig *rig, int op);
-/* Room for x and y of the job behind each other (n items each, at the smallest strides plus `gap`). */
+/* Room for x and y of the job behind each other, at the smallest strides plus `gap`. */
 void rig_place(struct core_rig *rig, struct sl_job *job, uint32_t gap);
 /* Fills the x items of an EXPERT, PLAIN or ROUTER job, `rows` of them. */
-void rig_fill_x(struct core_rig *rig, const struct sl_job *job, enum gen gen, uint32_t rows, int base_max);
+void rig_fill_x(struct core_rig *rig, const struct sl_job *job, enum gen gen, uint32_t rows,
+                int base_max);
 
 /* Places list and records, runs both and compares. False: the first difference was printed. */
 bool rig_run(struct core_rig *rig);
-/* The same with a list that is already in the arena at rig->job_off: any bytes. Uploads weights when told to. */
+/* The same with a list that is already in the arena: any bytes. */
 bool rig_run_at(struct core_rig *rig, uint32_t job_off, uint32_t n_job, bool upload_weights);
 struct sl_record rig_record(const struct core_rig *rig, uint32_t i);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* EXPERT on every device against the independent reference, and the reference against mathematics in binary64. */
+/* EXPERT on every device against the reference, and the reference against binary64. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +12,7 @@ enum { N_FORMAT = 5, CTL_BEATS = 24576, W_BEATS = 320000 };
 struct expert_case {
     uint32_t k, d_ff;
     unsigned n_tokens;
-    uint32_t first, count;  /* of the slice; count 0: whole */
+    uint32_t first, count; /* of the slice; count 0: whole */
     int flags;
     enum gen w, x;
     int base_max;
@@ -32,7 +32,8 @@ static struct sl_job *add_job(struct core_rig *rig, const struct expert_case *c,
 }
 
 /* Slab, x and one job in a fresh rig; `ex` may be changed by the caller before it is uploaded. */
-static bool make_expert(struct core_rig *rig, const struct expert_case *c, int format, struct gen_expert *ex)
+static bool make_expert(struct core_rig *rig, const struct expert_case *c, int format,
+                        struct gen_expert *ex)
 {
     struct sl_slab shape = ref_expert_header(format, c->k, c->d_ff);
     if (!gen_expert(&rig->rng, c->w, &shape, ex))
@@ -47,8 +48,8 @@ static bool make_expert(struct core_rig *rig, const struct expert_case *c, int f
 static bool run_case(struct core_rig *rig, const struct expert_case *c, int format, uint64_t seed)
 {
     struct gen_expert ex;
-    rig_reset(rig, seed, "expert format %d k %u d_ff %u tokens %u slice %u+%u gen %d/%d", format, c->k, c->d_ff,
-              c->n_tokens, c->first, c->count, c->w, c->x);
+    rig_reset(rig, seed, "expert format %d k %u d_ff %u tokens %u slice %u+%u gen %d/%d", format,
+              c->k, c->d_ff, c->n_tokens, c->first, c->count, c->w, c->x);
     bool ok = make_expert(rig, c, format, &ex);
     if (ok) {
         rig->job[0].w_off = rig_put_expert(rig, &ex);
@@ -73,19 +74,37 @@ static void run_cases(const struct expert_case *cases, size_t n, uint64_t seed)
 static void every_format_and_shape(void)
 {
     static const struct expert_case cases[] = {
-        {.k = 32, .d_ff = 32, .n_tokens = 1},      {.k = 64, .d_ff = 64, .n_tokens = 2},
-        {.k = 96, .d_ff = 96, .n_tokens = 3},      {.k = 992, .d_ff = 160, .n_tokens = 7},
-        {.k = 1024, .d_ff = 32, .n_tokens = 16},   {.k = 1056, .d_ff = 64, .n_tokens = 63},
-        {.k = 2080, .d_ff = 96, .n_tokens = 2},    {.k = 6400, .d_ff = 160, .n_tokens = 1},
-        {.k = 96, .d_ff = 4576, .n_tokens = 2},    {.k = 64, .d_ff = 992, .n_tokens = 64},
-        {.k = 1056, .d_ff = 2080, .n_tokens = 3},  {.k = 32768, .d_ff = 32, .n_tokens = 1},
-        {.k = 32, .d_ff = 32768, .n_tokens = 1},   {.k = 128, .d_ff = 96, .n_tokens = 1, .flags = SL_FLAG_PARTIAL},
+        {.k = 32, .d_ff = 32, .n_tokens = 1},
+        {.k = 64, .d_ff = 64, .n_tokens = 2},
+        {.k = 96, .d_ff = 96, .n_tokens = 3},
+        {.k = 992, .d_ff = 160, .n_tokens = 7},
+        {.k = 1024, .d_ff = 32, .n_tokens = 16},
+        {.k = 1056, .d_ff = 64, .n_tokens = 63},
+        {.k = 2080, .d_ff = 96, .n_tokens = 2},
+        {.k = 6400, .d_ff = 160, .n_tokens = 1},
+        {.k = 96, .d_ff = 4576, .n_tokens = 2},
+        {.k = 64, .d_ff = 992, .n_tokens = 64},
+        {.k = 1056, .d_ff = 2080, .n_tokens = 3},
+        {.k = 32768, .d_ff = 32, .n_tokens = 1},
+        {.k = 32, .d_ff = 32768, .n_tokens = 1},
+        {.k = 128, .d_ff = 96, .n_tokens = 1, .flags = SL_FLAG_PARTIAL},
         {.k = 96, .d_ff = 32, .n_tokens = 3, .flags = SL_FLAG_PARTIAL | SL_FLAG_PORT_COUNTERS},
-        {.k = 160, .d_ff = 4160, .n_tokens = 2, .first = 2016, .count = 1088, .flags = SL_FLAG_PORT_COUNTERS},
+        {.k = 160,
+         .d_ff = 4160,
+         .n_tokens = 2,
+         .first = 2016,
+         .count = 1088,
+         .flags = SL_FLAG_PORT_COUNTERS},
         {.k = 64, .d_ff = 2112, .n_tokens = 1, .first = 1024, .count = 32, .base_max = 900},
-        {.k = 96, .d_ff = 1120, .n_tokens = 1, .first = 992, .count = 64, .flags = SL_FLAG_PORT_COUNTERS},
+        {.k = 96,
+         .d_ff = 1120,
+         .n_tokens = 1,
+         .first = 992,
+         .count = 64,
+         .flags = SL_FLAG_PORT_COUNTERS},
     };
-    run_cases(cases, sizeof cases / sizeof cases[0], sl_rng_open("every_format_and_shape", 1).state);
+    run_cases(cases, sizeof cases / sizeof cases[0],
+              sl_rng_open("every_format_and_shape", 1).state);
 }
 
 static void extreme_and_degenerate_data(void)
@@ -102,15 +121,16 @@ static void extreme_and_degenerate_data(void)
         {.k = 2048, .d_ff = 256, .n_tokens = 1, .w = GEN_SCALES},
         {.k = 96, .d_ff = 96, .n_tokens = 2, .base_max = SL_BASE_MAX},
     };
-    run_cases(cases, sizeof cases / sizeof cases[0], sl_rng_open("extreme_and_degenerate_data", 2).state);
+    run_cases(cases, sizeof cases / sizeof cases[0],
+              sl_rng_open("extreme_and_degenerate_data", 2).state);
 }
 
 /* Tunes an expert so that g, u or h leave their windows, and tells what the record must show. */
 struct window_case {
     const char *what;
-    int g_shift, u_shift;       /* added to the exponents of gate and up */
-    int u_h;                    /* absolute */
-    int drop;                   /* u_h_drop */
+    int g_shift, u_shift; /* added to the exponents of gate and up */
+    int u_h;              /* absolute */
+    int drop;             /* u_h_drop */
     bool sat_gu, saturates, clamps;
 };
 
@@ -130,7 +150,8 @@ static const struct window_case windows[] = {
 
 static void run_window(struct core_rig *rig, const struct window_case *c, int format, uint64_t seed)
 {
-    const struct expert_case shape = {.k = 96, .d_ff = 128, .n_tokens = 5, .w = GEN_TYPICAL, .x = GEN_TYPICAL};
+    const struct expert_case shape = {
+        .k = 96, .d_ff = 128, .n_tokens = 5, .w = GEN_TYPICAL, .x = GEN_TYPICAL};
     struct gen_expert ex;
     rig_reset(rig, seed, "expert window '%s' format %d", c->what, format);
     CU_ASSERT_TRUE_FATAL(make_expert(rig, &shape, format, &ex));
@@ -180,13 +201,14 @@ static void output_range_of_fp32(void)
     rig_close(&rig);
 }
 
-/* Whole expert, then `n` slices of it with their sum, in one launch. cut[i] .. cut[i + 1] are the slices. */
-static void run_slices(struct core_rig *rig, const struct expert_case *whole, int format, const uint32_t *cut,
-                       unsigned n)
+/* Whole expert, then its slices cut[i] .. cut[i + 1] with their sum, in one launch. */
+static void run_slices(struct core_rig *rig, const struct expert_case *whole, int format,
+                       const uint32_t *cut, unsigned n)
 {
     struct gen_expert ex;
     CU_ASSERT_TRUE_FATAL(make_expert(rig, whole, format, &ex));
-    const uint32_t w_off = rig_put_expert(rig, &ex), x_off = rig->job[0].x_off, x_stride = rig->job[0].x_stride;
+    const uint32_t w_off = rig_put_expert(rig, &ex), x_off = rig->job[0].x_off,
+                   x_stride = rig->job[0].x_stride;
     const uint32_t part_beats = (uint32_t)ref_ceil_div(8 * whole->k, 64), stride = part_beats + 1;
     const uint32_t parts = rig_ctl(rig, (uint64_t)n * whole->n_tokens * stride);
     rig->job[0].w_off = w_off;
@@ -215,8 +237,11 @@ static void run_slices(struct core_rig *rig, const struct expert_case *whole, in
     sum->scale_exp = (int16_t)(ex.head.exp2 - ex.head.u_h);
     CU_ASSERT_TRUE(rig_run(rig));
     for (unsigned t = 0; t < whole->n_tokens; t++)
-        CU_ASSERT_EQUAL(memcmp(rig->got + (rig->job[0].y_off + t * sum->y_stride) * (size_t)SL_BEAT_BYTES,
-                               rig->got + (sum->y_off + t * sum->y_stride) * (size_t)SL_BEAT_BYTES, 4 * whole->k), 0);
+        CU_ASSERT_EQUAL(
+            memcmp(rig->got + (rig->job[0].y_off + t * sum->y_stride) * (size_t)SL_BEAT_BYTES,
+                   rig->got + (sum->y_off + t * sum->y_stride) * (size_t)SL_BEAT_BYTES,
+                   4 * whole->k),
+            0);
     gen_expert_free(&ex);
 }
 
@@ -237,8 +262,9 @@ static void slices_add_up_to_the_whole(void)
         for (size_t i = 0; i < sizeof splits / sizeof splits[0]; i++)
             for (int format = 0; format < N_FORMAT; format++) {
                 struct expert_case whole = {.k = 96, .d_ff = splits[i].d_ff, .n_tokens = 3};
-                rig_reset(&rig, 500 + 10 * i + (uint64_t)format, "expert d_ff %u in %u slices, format %d", whole.d_ff,
-                          splits[i].n, format);
+                rig_reset(&rig, 500 + 10 * i + (uint64_t)format,
+                          "expert d_ff %u in %u slices, format %d", whole.d_ff, splits[i].n,
+                          format);
                 run_slices(&rig, &whole, format, splits[i].cut, splits[i].n);
             }
         rig_close(&rig);
@@ -263,7 +289,8 @@ static void token_lists_repeat_and_jump(void)
             job->list_off = rig_ctl(&rig, ref_ceil_div(4 * n, 64));
             for (unsigned i = 0; i < n; i++) {
                 uint32_t row = i % 3 == 0 ? 9 : (uint32_t)sl_rng_range(&rig.rng, 0, 9);
-                ref_put32(rig_at(&rig, job->list_off) + 4 * i, row | (i * 37 & 255) << SL_LIST_TOKEN_BITS);
+                ref_put32(rig_at(&rig, job->list_off) + 4 * i, row | (i * 37 & 255)
+                                                                         << SL_LIST_TOKEN_BITS);
             }
             job->y_off = rig_ctl(&rig, (uint64_t)n * job->y_stride);
             job->w_off = rig_put_expert(&rig, &ex);
@@ -306,7 +333,7 @@ static double ffn(const struct gen_expert *ex, const double *x, double *y)
     return sqrt(square);
 }
 
-/* Error of the core's output against ffn() of the same weights and the unquantised x, relative in rms. */
+/* Error in rms of the core's output against ffn() of the same weights and the unquantised x. */
 static double ffn_error(struct core_rig *rig, int format, int target)
 {
     enum { K = 512, D_FF = 256 };
@@ -340,7 +367,8 @@ static void near_the_ffn_in_binary64(void)
     CU_ASSERT_EQUAL_FATAL(rig_open(&rig, "csim", 4096, 40000), 0);
     for (int target = -6; target <= 4; target += 2)
         for (int format = 0; format < N_FORMAT; format++) {
-            rig_reset(&rig, 700 + (uint64_t)format, "expert against binary64, format %d, g about 2^%d", format, target);
+            rig_reset(&rig, 700 + (uint64_t)format,
+                      "expert against binary64, format %d, g about 2^%d", format, target);
             double error = ffn_error(&rig, format, target);
             CU_ASSERT(error < 0.035);
             CU_ASSERT(error > 1e-4); /* 8-bit activations cannot be better */
@@ -355,7 +383,8 @@ static void helpers_agree_with_binary64(void)
         int64_t v = (int64_t)sl_rng_next(&rng) >> sl_rng_range(&rng, 0, 63);
         int e = (int)sl_rng_range(&rng, -215, 80);
         uint16_t m = (uint16_t)sl_rng_next(&rng);
-        int64_t narrow = v >> 26; /* 38 bits times 16 are exact in binary64, then one rounding to fp32 */
+        int64_t narrow =
+            v >> 26; /* 38 bits times 16 are exact in binary64, then one rounding to fp32 */
         float want = (float)ldexp((double)narrow * m, e);
         if (m && narrow)
             CU_ASSERT_EQUAL(ref_float(ref_scale_f32(narrow, m, e)), want);
@@ -381,8 +410,8 @@ static void helpers_agree_with_binary64(void)
 static void experts_of_the_target_models(void)
 {
     static const struct expert_case cases[] = {
-        {.k = 2048, .d_ff = 8192, .n_tokens = 2, .w = GEN_TYPICAL},    /* Yuan 2.0-M32 */
-        {.k = 6400, .d_ff = 18304, .n_tokens = 1, .w = GEN_TYPICAL},   /* Hunyuan-Large */
+        {.k = 2048, .d_ff = 8192, .n_tokens = 2, .w = GEN_TYPICAL},  /* Yuan 2.0-M32 */
+        {.k = 6400, .d_ff = 18304, .n_tokens = 1, .w = GEN_TYPICAL}, /* Hunyuan-Large */
     };
     if (!rig_long()) {
         CU_PASS("SL_LONG=1 runs whole experts");
@@ -390,7 +419,9 @@ static void experts_of_the_target_models(void)
     }
     for (const char *const *device = rig_devices; *device; device++) {
         struct core_rig rig;
-        uint32_t w_beats = !strcmp(*device, "csim") ? 6000000 : !strcmp(*device, "csim:4") ? 1500000 : 250000;
+        uint32_t w_beats = !strcmp(*device, "csim")     ? 6000000
+                           : !strcmp(*device, "csim:4") ? 1500000
+                                                        : 250000;
         CU_ASSERT_EQUAL_FATAL(rig_open(&rig, *device, CTL_BEATS, w_beats), 0);
         for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
             for (int format = 0; format < N_FORMAT; format++)

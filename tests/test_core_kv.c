@@ -13,13 +13,13 @@ enum { CTL_BEATS = 16384 };
 enum head {
     HEAD_RANDOM,
     HEAD_ZERO,
-    HEAD_CONSTANT,  /* one channel of the rotated block holds everything */
-    HEAD_EXTREME,   /* +-32767 at random */
-    HEAD_IMPULSE,   /* one channel */
-    HEAD_TINY,      /* -1, 0, 1 */
+    HEAD_CONSTANT, /* one channel of the rotated block holds everything */
+    HEAD_EXTREME,  /* +-32767 at random */
+    HEAD_IMPULSE,  /* one channel */
+    HEAD_TINY,     /* -1, 0, 1 */
     HEAD_POSITIVE,
-    HEAD_OUTLIER,   /* small channels and one of 32767 */
-    HEAD_ROW,       /* a row of the Hadamard matrix at full scale: the largest rotated value there is */
+    HEAD_OUTLIER, /* small channels and one of 32767 */
+    HEAD_ROW, /* a row of the Hadamard matrix at full scale: the largest rotated value there is */
     N_HEAD
 };
 
@@ -42,8 +42,10 @@ static int exponent(struct sl_rng *rng, unsigned n)
 {
     switch (n % 5) {
     case 0: return (int)sl_rng_range(rng, -30, 0);
-    case 1: return (int)sl_rng_range(rng, -150, -115); /* where the scale's exponent field runs out below */
-    case 2: return (int)sl_rng_range(rng, 100, 135);   /* and above */
+    case 1:
+        return (int)sl_rng_range(rng, -150,
+                                 -115); /* where the scale's exponent field runs out below */
+    case 2: return (int)sl_rng_range(rng, 100, 135); /* and above */
     case 3: return (int)sl_rng_range(rng, -SL_BASE_MAX, SL_BASE_MAX);
     default: return n % 2 ? -SL_BASE_MAX : SL_BASE_MAX;
     }
@@ -56,11 +58,13 @@ static void fill_vectors(struct core_rig *rig, const struct sl_job *job)
         unsigned pick = (unsigned)sl_rng_range(&rig->rng, 0, job->k - 1);
         ref_put32(x, (uint32_t)exponent(&rig->rng, v / N_HEAD + v));
         for (unsigned i = 0; i < job->k; i++)
-            ref_put16(x + 64 + 2 * i, (uint16_t)channel(&rig->rng, (enum head)(v % N_HEAD), i, job->k, pick));
+            ref_put16(x + 64 + 2 * i,
+                      (uint16_t)channel(&rig->rng, (enum head)(v % N_HEAD), i, job->k, pick));
     }
 }
 
-static struct sl_job *add_kv(struct core_rig *rig, int op, int kind, unsigned d, unsigned n_tokens, unsigned rows)
+static struct sl_job *add_kv(struct core_rig *rig, int op, int kind, unsigned d, unsigned n_tokens,
+                             unsigned rows)
 {
     struct sl_job *job = rig_job(rig, op);
     job->format = (uint8_t)kind;
@@ -72,7 +76,8 @@ static struct sl_job *add_kv(struct core_rig *rig, int op, int kind, unsigned d,
 }
 
 /* Packs and unpacks the same vectors as both kinds in one launch. */
-static bool round_trip(struct core_rig *rig, unsigned d, unsigned n_tokens, unsigned rows, uint64_t seed)
+static bool round_trip(struct core_rig *rig, unsigned d, unsigned n_tokens, unsigned rows,
+                       uint64_t seed)
 {
     rig_reset(rig, seed, "kv head_dim %u tokens %u rows %u", d, n_tokens, rows);
     for (int kind = SL_KVREC_INT8; kind <= SL_KVREC_INT4; kind++) {
@@ -103,7 +108,8 @@ static void every_head_size(void)
 
 static void many_tokens_and_rows(void)
 {
-    static const unsigned shape[][3] = {{2, 64, 256}, {128, 64, 8}, {96, 63, 3}, {80, 16, 40}, {256, 1, 256}, {6, 1, 1}};
+    static const unsigned shape[][3] = {{2, 64, 256}, {128, 64, 8},  {96, 63, 3},
+                                        {80, 16, 40}, {256, 1, 256}, {6, 1, 1}};
     struct core_rig rig;
     CU_ASSERT_EQUAL_FATAL(rig_open(&rig, "csim:4", 700000, 16), 0);
     for (size_t i = 0; i < sizeof shape / sizeof shape[0]; i++)
@@ -122,10 +128,12 @@ static void unpack_takes_any_record(void)
         for (int kind = SL_KVREC_INT8; kind <= SL_KVREC_INT4; kind++) {
             struct sl_job *job = add_kv(&rig, SL_OP_KV_UNPACK, kind, d, 2, 2);
             uint8_t *tail = rig_at(&rig, job->x_off + (uint32_t)ref_kv_beats(kind, d) - 1);
-            if (n % 3 == 0) /* scale fields near each other, so that no group vanishes beside another */
+            if (n % 3 ==
+                0) /* scale fields near each other, so that no group vanishes beside another */
                 for (int g = 0; g < 8; g++)
-                    ref_put16(tail + 2 * g, (uint16_t)(n % 9 ? 0x3F00 + sl_rng_range(&rig.rng, 0, 0x7FF)
-                                                             : 0x8000 * (g % 2)));
+                    ref_put16(tail + 2 * g,
+                              (uint16_t)(n % 9 ? 0x3F00 + sl_rng_range(&rig.rng, 0, 0x7FF)
+                                               : 0x8000 * (g % 2)));
         }
         CU_ASSERT_TRUE(rig_run(&rig));
     }
@@ -142,7 +150,8 @@ static double restored_error(struct core_rig *rig, int kind, unsigned d)
         uint8_t *x = rig_at(rig, pack->x_off + v * pack->x_stride);
         ref_put32(x, (uint32_t)(-13 - (int)v));
         for (unsigned i = 0; i < d; i++)
-            ref_put16(x + 64 + 2 * i, (uint16_t)(int)fmin(fmax(8000 * sl_rng_normal(&rig->rng), -32767), 32767));
+            ref_put16(x + 64 + 2 * i,
+                      (uint16_t)(int)fmin(fmax(8000 * sl_rng_normal(&rig->rng), -32767), 32767));
     }
     unpack = add_kv(rig, SL_OP_KV_UNPACK, kind, d, 1, 8);
     unpack->x_off = pack->y_off;
@@ -150,8 +159,11 @@ static double restored_error(struct core_rig *rig, int kind, unsigned d)
     CU_ASSERT_TRUE(rig_run(rig));
     for (uint32_t v = 0; v < 8; v++)
         for (unsigned i = 0; i < d; i++) {
-            double x = ldexp((int16_t)ref_get16(rig_at(rig, pack->x_off + v * pack->x_stride) + 64 + 2 * i), (int)v);
-            double y = ref_float(ref_get32(rig_at(rig, unpack->y_off + v * unpack->y_stride) + 4 * i));
+            double x = ldexp(
+                (int16_t)ref_get16(rig_at(rig, pack->x_off + v * pack->x_stride) + 64 + 2 * i),
+                (int)v);
+            double y =
+                ref_float(ref_get32(rig_at(rig, unpack->y_off + v * unpack->y_stride) + 4 * i));
             y = ldexp(y, 13 + 2 * (int)v); /* all vectors weigh the same */
             wrong += (y - x) * (y - x);
             right += x * x;
@@ -164,22 +176,24 @@ static void restores_vectors_within_the_step(void)
     struct core_rig rig;
     CU_ASSERT_EQUAL_FATAL(rig_open(&rig, "csim", CTL_BEATS, 16), 0);
     for (unsigned d = 32; d <= SL_MAX_HEAD_DIM; d += 16) {
-        double int8 = restored_error(&rig, SL_KVREC_INT8, d), int4 = restored_error(&rig, SL_KVREC_INT4, d);
+        double int8 = restored_error(&rig, SL_KVREC_INT8, d),
+               int4 = restored_error(&rig, SL_KVREC_INT4, d);
         CU_ASSERT(int8 > 1e-3 && int8 < 0.012);
         CU_ASSERT(int4 > 1e-2 && int4 < 0.11);
     }
     rig_close(&rig);
 }
 
-/* By hand: D = 2, codes (100, 50) * 2^0: y = (150, 50). e = 7 - 14 = -7, 150 * 128 / 127 -> sig 152, scale 152 * 2^-7. */
+/* By hand: D = 2, codes (100, 50) * 2^0: y = (150, 50). e = 7 - 14 = -7, 150 * 128 / 127 -> sig
+ * 152, scale 152 * 2^-7. */
 static void a_vector_by_hand(void)
 {
     static const int16_t x[2] = {100, 50};
     uint8_t record[2 * SL_BEAT_BYTES];
     uint32_t y[2];
     ref_kv_pack(SL_KVREC_INT8, 2, x, 0, record);
-    CU_ASSERT_EQUAL(record[0], 126);    /* 19200 / 152 = 126.3 */
-    CU_ASSERT_EQUAL(record[1], 42);     /* 6400 / 152 = 42.1 */
+    CU_ASSERT_EQUAL(record[0], 126); /* 19200 / 152 = 126.3 */
+    CU_ASSERT_EQUAL(record[1], 42);  /* 6400 / 152 = 42.1 */
     CU_ASSERT_EQUAL(ref_get16(record + 64), (152 - 128) | (-7 + 134) << 7);
     ref_kv_unpack(SL_KVREC_INT8, 2, record, y);
     CU_ASSERT_EQUAL(ref_float(y[0]), (126 + 42) * 152 / 256.0f);

@@ -27,8 +27,8 @@ static bool run_case(struct core_rig *rig, const struct plain_case *c, int forma
 {
     struct ref_matrix m = {0};
     struct sl_slab head;
-    rig_reset(rig, seed, "plain format %d k %u rows %u tokens %u flags %d gen %d/%d", format, c->k, c->rows,
-              c->n_tokens, c->flags, c->w, c->x);
+    rig_reset(rig, seed, "plain format %d k %u rows %u tokens %u flags %d gen %d/%d", format, c->k,
+              c->rows, c->n_tokens, c->flags, c->w, c->x);
     bool ok = ref_matrix_alloc(&m, format, c->rows, c->k);
     if (ok) {
         struct sl_job *job = rig_job(rig, SL_OP_PLAIN);
@@ -63,24 +63,36 @@ static void run_cases(const struct plain_case *cases, size_t n, uint64_t seed)
 static void every_format_and_shape(void)
 {
     static const struct plain_case cases[] = {
-        {.k = 32, .rows = 1, .n_tokens = 1},       {.k = 32, .rows = 2, .n_tokens = 64},
-        {.k = 64, .rows = 3, .n_tokens = 2},       {.k = 96, .rows = 55, .n_tokens = 3},
-        {.k = 96, .rows = 56, .n_tokens = 7},      {.k = 96, .rows = 57, .n_tokens = 16},
-        {.k = 992, .rows = 113, .n_tokens = 63},   {.k = 1024, .rows = 16, .n_tokens = 5},
-        {.k = 1056, .rows = 97, .n_tokens = 2},    {.k = 2080, .rows = 31, .n_tokens = 3},
-        {.k = 6400, .rows = 129, .n_tokens = 1},   {.k = 32768, .rows = 5, .n_tokens = 2},
+        {.k = 32, .rows = 1, .n_tokens = 1},
+        {.k = 32, .rows = 2, .n_tokens = 64},
+        {.k = 64, .rows = 3, .n_tokens = 2},
+        {.k = 96, .rows = 55, .n_tokens = 3},
+        {.k = 96, .rows = 56, .n_tokens = 7},
+        {.k = 96, .rows = 57, .n_tokens = 16},
+        {.k = 992, .rows = 113, .n_tokens = 63},
+        {.k = 1024, .rows = 16, .n_tokens = 5},
+        {.k = 1056, .rows = 97, .n_tokens = 2},
+        {.k = 2080, .rows = 31, .n_tokens = 3},
+        {.k = 6400, .rows = 129, .n_tokens = 1},
+        {.k = 32768, .rows = 5, .n_tokens = 2},
         {.k = 160, .rows = 1000, .n_tokens = 17, .base_max = SL_BASE_MAX},
         {.k = 96, .rows = 7, .n_tokens = 2, .flags = SL_FLAG_PARTIAL | SL_FLAG_PORT_COUNTERS},
         {.k = 2080, .rows = 8, .n_tokens = 3, .flags = SL_FLAG_PARTIAL},
         {.k = 1120, .rows = 59, .n_tokens = 1, .flags = SL_FLAG_PORT_COUNTERS},
     };
-    run_cases(cases, sizeof cases / sizeof cases[0], sl_rng_open("every_format_and_shape", 11).state);
+    run_cases(cases, sizeof cases / sizeof cases[0],
+              sl_rng_open("every_format_and_shape", 11).state);
 }
 
 static void extreme_and_degenerate_data(void)
 {
     static const struct plain_case cases[] = {
-        {.k = 32768, .rows = 4, .n_tokens = 2, .w = GEN_WORST, .x = GEN_WORST, .flags = SL_FLAG_PARTIAL},
+        {.k = 32768,
+         .rows = 4,
+         .n_tokens = 2,
+         .w = GEN_WORST,
+         .x = GEN_WORST,
+         .flags = SL_FLAG_PARTIAL},
         {.k = 32768, .rows = 3, .n_tokens = 1, .w = GEN_WORST, .x = GEN_WORST, .base_max = 60},
         {.k = 992, .rows = 61, .n_tokens = 3, .w = GEN_ANY},
         {.k = 96, .rows = 9, .n_tokens = 2, .w = GEN_ZERO},
@@ -89,16 +101,20 @@ static void extreme_and_degenerate_data(void)
         {.k = 160, .rows = 33, .n_tokens = 3, .x = GEN_SMALL},
         {.k = 4128, .rows = 10, .n_tokens = 1, .w = GEN_SCALES},
     };
-    run_cases(cases, sizeof cases / sizeof cases[0], sl_rng_open("extreme_and_degenerate_data", 12).state);
+    run_cases(cases, sizeof cases / sizeof cases[0],
+              sl_rng_open("extreme_and_degenerate_data", 12).state);
 }
 
 static void the_largest_row_count(void)
 {
     static const struct plain_case c = {.k = 32, .rows = SL_MAX_ROWS, .n_tokens = 2};
-    static const struct plain_case odd = {.k = 64, .rows = SL_MAX_ROWS - 1, .n_tokens = 1, .flags = SL_FLAG_PARTIAL};
+    static const struct plain_case odd = {
+        .k = 64, .rows = SL_MAX_ROWS - 1, .n_tokens = 1, .flags = SL_FLAG_PARTIAL};
     for (const char *const *device = rig_devices; *device; device++) {
         struct core_rig rig;
-        CU_ASSERT_EQUAL_FATAL(rig_open(&rig, *device, CTL_BEATS, !strcmp(*device, "csim") ? W_BEATS : W_BEATS / 4), 0);
+        CU_ASSERT_EQUAL_FATAL(
+            rig_open(&rig, *device, CTL_BEATS, !strcmp(*device, "csim") ? W_BEATS : W_BEATS / 4),
+            0);
         CU_ASSERT_TRUE(run_case(&rig, &c, SL_FORMAT_Q8, 120));
         CU_ASSERT_TRUE(run_case(&rig, &odd, SL_FORMAT_NF4, 120));
         rig_close(&rig);
@@ -106,7 +122,8 @@ static void the_largest_row_count(void)
 }
 
 /* Parts of random words, by part or by token in memory. */
-static void run_reduce(struct core_rig *rig, uint32_t rows, unsigned n_tokens, unsigned n_part, bool by_token)
+static void run_reduce(struct core_rig *rig, uint32_t rows, unsigned n_tokens, unsigned n_part,
+                       bool by_token)
 {
     struct sl_job *job = rig_job(rig, SL_OP_REDUCE);
     job->rows = rows;
@@ -122,7 +139,8 @@ static void run_reduce(struct core_rig *rig, uint32_t rows, unsigned n_tokens, u
     job->scale_exp = (int16_t)sl_rng_range(&rig->rng, -220, 70);
     uint8_t *x = rig_at(rig, job->x_off);
     for (size_t i = 0; i < (size_t)part * n_part * n_tokens * 8; i++)
-        ref_put64(x + 8 * i, (uint64_t)((int64_t)sl_rng_next(&rig->rng) >> sl_rng_range(&rig->rng, 0, 63)));
+        ref_put64(x + 8 * i,
+                  (uint64_t)((int64_t)sl_rng_next(&rig->rng) >> sl_rng_range(&rig->rng, 0, 63)));
     CU_ASSERT_TRUE(rig_run(rig));
     CU_ASSERT_EQUAL(rig_record(rig, 0).status, SL_STATUS_OK);
 }
@@ -140,7 +158,8 @@ static void reduce_in_every_shape(void)
                 unsigned n_tokens = tokens[n++ % 7];
                 if ((rows[r] / 8 + 2) * parts[p] * n_tokens > 20000)
                     n_tokens = 1;
-                rig_reset(&rig, 1300 + n, "reduce rows %u parts %u tokens %u", rows[r], parts[p], n_tokens);
+                rig_reset(&rig, 1300 + n, "reduce rows %u parts %u tokens %u", rows[r], parts[p],
+                          n_tokens);
                 if ((rows[r] / 8 + 2) * parts[p] * n_tokens < 50000)
                     run_reduce(&rig, rows[r], n_tokens, parts[p], n % 2);
             }
@@ -160,8 +179,10 @@ static void reduce_of_the_largest_row_count(void)
 /* Sums that cancel to zero, wrap, and give the largest words. */
 static void reduce_at_the_edges(void)
 {
-    static const int64_t pairs[][2] = {{5, -5}, {INT64_MAX, INT64_MAX}, {INT64_MIN, INT64_MIN}, {INT64_MIN, 0},
-                                       {INT64_MAX, 0}, {-1, 0}, {1, 0}, {INT64_MAX, 1}};
+    static const int64_t pairs[][2] = {
+        {5, -5},        {INT64_MAX, INT64_MAX}, {INT64_MIN, INT64_MIN},
+        {INT64_MIN, 0}, {INT64_MAX, 0},         {-1, 0},
+        {1, 0},         {INT64_MAX, 1}};
     static const int exponents[] = {-32768, -230, -212, -166, -150, 0, 60, 64, 65, 32767};
     struct core_rig rig;
     CU_ASSERT_EQUAL_FATAL(rig_open(&rig, "csim", 256, 16), 0);

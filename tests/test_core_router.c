@@ -29,7 +29,8 @@ struct router_case {
     int base_max;
 };
 
-static void fill_row(struct core_rig *rig, const struct router_case *c, struct ref_router *r, uint32_t row)
+static void fill_row(struct core_rig *rig, const struct router_case *c, struct ref_router *r,
+                     uint32_t row)
 {
     int16_t *w = r->weight + (size_t)row * r->k;
     for (uint32_t i = 0; i < r->k; i++)
@@ -55,12 +56,14 @@ static bool make_router(struct core_rig *rig, const struct router_case *c, struc
         }
     }
     for (uint32_t e = 0; e < c->n_expert && c->bias; e++)
-        r->bias[e] = c->rows == ROWS_SATURATED ? (int32_t)sl_rng_next(&rig->rng)
-                                               : (int32_t)sl_rng_range(&rig->rng, -(1 << 23), 1 << 23);
+        r->bias[e] = c->rows == ROWS_SATURATED
+                         ? (int32_t)sl_rng_next(&rig->rng)
+                         : (int32_t)sl_rng_range(&rig->rng, -(1 << 23), 1 << 23);
     return true;
 }
 
-static struct sl_job *add_router(struct core_rig *rig, const struct router_case *c, struct ref_router *r)
+static struct sl_job *add_router(struct core_rig *rig, const struct router_case *c,
+                                 struct ref_router *r)
 {
     struct sl_slab head = ref_router_header(r);
     struct sl_job *job = rig_job(rig, SL_OP_ROUTER);
@@ -79,8 +82,8 @@ static struct sl_job *add_router(struct core_rig *rig, const struct router_case 
 static bool run_case(struct core_rig *rig, const struct router_case *c, uint64_t seed)
 {
     struct ref_router r;
-    rig_reset(rig, seed, "router mode %d experts %u k %u top %u tokens %u flags %d bias %d rows %d", c->mode,
-              c->n_expert, c->k, c->top_k, c->n_tokens, c->flags, c->bias, c->rows);
+    rig_reset(rig, seed, "router mode %d experts %u k %u top %u tokens %u flags %d bias %d rows %d",
+              c->mode, c->n_expert, c->k, c->top_k, c->n_tokens, c->flags, c->bias, c->rows);
     bool ok = make_router(rig, c, &r);
     if (ok) {
         add_router(rig, c, &r);
@@ -92,7 +95,8 @@ static bool run_case(struct core_rig *rig, const struct router_case *c, uint64_t
 
 static void every_mode_and_shape(void)
 {
-    static const uint32_t experts[] = {1, 2, 16, 32, 64, 100, 256}, ks[] = {32, 64, 96, 992, 1024, 1056, 2080};
+    static const uint32_t experts[] = {1, 2, 16, 32, 64, 100, 256},
+                          ks[] = {32, 64, 96, 992, 1024, 1056, 2080};
     static const unsigned tokens[] = {1, 2, 3, 7, 16, 63, 64};
     const uint64_t seed = sl_rng_open("every_mode_and_shape", 21).state;
     for (const char *const *device = rig_devices; *device; device++) {
@@ -122,14 +126,16 @@ static void ties_saturation_and_extremes(void)
     static const struct {
         enum rows rows;
         enum gen x;
-    } data[] = {{ROWS_TIED, GEN_RANDOM},  {ROWS_SATURATED, GEN_RANDOM}, {ROWS_WORST, GEN_WORST}, {ROWS_ZERO, GEN_RANDOM},
-                {ROWS_RANDOM, GEN_ZERO},  {ROWS_RANDOM, GEN_SMALL},     {ROWS_SATURATED, GEN_WORST}};
+    } data[] = {{ROWS_TIED, GEN_RANDOM},    {ROWS_SATURATED, GEN_RANDOM}, {ROWS_WORST, GEN_WORST},
+                {ROWS_ZERO, GEN_RANDOM},    {ROWS_RANDOM, GEN_ZERO},      {ROWS_RANDOM, GEN_SMALL},
+                {ROWS_SATURATED, GEN_WORST}};
     const uint64_t seed = sl_rng_open("ties_saturation_and_extremes", 22).state;
     for (const char *const *device = rig_devices; *device; device++) {
         struct core_rig rig;
         CU_ASSERT_EQUAL_FATAL(rig_open(&rig, *device, CTL_BEATS, W_BEATS), 0);
         for (unsigned n = 0; n < 7 * 3 * 4; n++) {
-            struct router_case c = {.mode = (int)(n % 3), .n_expert = n % 2 ? 16 : 41, .k = 160, .top_k = 1 + n % 8};
+            struct router_case c = {
+                .mode = (int)(n % 3), .n_expert = n % 2 ? 16 : 41, .k = 160, .top_k = 1 + n % 8};
             c.n_tokens = 3;
             c.rows = data[n % 7].rows;
             c.x = data[n % 7].x;
@@ -139,9 +145,15 @@ static void ties_saturation_and_extremes(void)
             CU_ASSERT_TRUE(run_case(&rig, &c, seed + n));
         }
         /* The largest matrix row and the largest bases. */
-        struct router_case c = {.n_expert = 8, .k = 32768, .top_k = 2, .n_tokens = 1, .rows = ROWS_WORST, .x = GEN_WORST};
+        struct router_case c = {.n_expert = 8,
+                                .k = 32768,
+                                .top_k = 2,
+                                .n_tokens = 1,
+                                .rows = ROWS_WORST,
+                                .x = GEN_WORST};
         CU_ASSERT_TRUE(run_case(&rig, &c, seed));
-        c = (struct router_case){.n_expert = 8, .k = 64, .top_k = 2, .n_tokens = 9, .base_max = SL_BASE_MAX};
+        c = (struct router_case){
+            .n_expert = 8, .k = 64, .top_k = 2, .n_tokens = 9, .base_max = SL_BASE_MAX};
         CU_ASSERT_TRUE(run_case(&rig, &c, seed));
         rig_close(&rig);
     }
@@ -150,7 +162,11 @@ static void ties_saturation_and_extremes(void)
 /* Column 0 alone carries the logits: two experts share the best one, all others share 0. */
 static void equal_scores_go_to_the_lowest_index(void)
 {
-    const struct router_case c = {.mode = SL_MODE_SOFTMAX, .n_expert = 100, .k = 32, .top_k = 8, .n_tokens = 2,
+    const struct router_case c = {.mode = SL_MODE_SOFTMAX,
+                                  .n_expert = 100,
+                                  .k = 32,
+                                  .top_k = 8,
+                                  .n_tokens = 2,
                                   .rows = ROWS_ZERO};
     struct core_rig rig;
     struct ref_router r;
@@ -178,17 +194,22 @@ static void equal_scores_go_to_the_lowest_index(void)
 
 enum { CHAIN_E = 16, CHAIN_TOP = 4, CHAIN_K = 96, CHAIN_FF = 64 };
 
-/* Router, shared expert, and the chosen experts by its record; expert `absent` is not in the arenas. */
+/* Router, shared expert, and the chosen experts by its record, of which `absent` is missing. */
 static void run_chain(struct core_rig *rig, int format, unsigned absent)
 {
-    const struct router_case c = {.n_expert = CHAIN_E, .k = CHAIN_K, .top_k = CHAIN_TOP, .n_tokens = 2,
-                                  .flags = SL_FLAG_RENORM, .base_max = 1};
+    const struct router_case c = {.n_expert = CHAIN_E,
+                                  .k = CHAIN_K,
+                                  .top_k = CHAIN_TOP,
+                                  .n_tokens = 2,
+                                  .flags = SL_FLAG_RENORM,
+                                  .base_max = 1};
     struct ref_router r;
     struct gen_expert ex[CHAIN_E + 1];
     CU_ASSERT_TRUE_FATAL(make_router(rig, &c, &r));
     add_router(rig, &c, &r);
     const uint32_t slots = rig_ctl(rig, 1), x_off = rig_ctl(rig, ref_act8_beats(CHAIN_K));
-    const uint32_t y_beats = (uint32_t)ref_ceil_div(4 * CHAIN_K, 64), y_off = rig_ctl(rig, y_beats * (CHAIN_TOP + 1));
+    const uint32_t y_beats = (uint32_t)ref_ceil_div(4 * CHAIN_K, 64),
+                   y_off = rig_ctl(rig, y_beats * (CHAIN_TOP + 1));
     gen_x8(&rig->rng, GEN_TYPICAL, CHAIN_K, 5, rig_at(rig, x_off));
     for (unsigned e = 0; e <= CHAIN_E; e++) {
         struct sl_slab shape = ref_expert_header(format, CHAIN_K, CHAIN_FF);
@@ -197,8 +218,15 @@ static void run_chain(struct core_rig *rig, int format, unsigned absent)
         uint32_t w_off = rig_put_expert(rig, &ex[e]);
         if (e < CHAIN_E)
             ref_put32(rig_at(rig, slots) + 4 * e, e == absent ? SL_SLOT_ABSENT : w_off);
-        struct sl_job base = {.op = SL_OP_EXPERT, .format = (uint8_t)format, .n_tokens = 1, .k = CHAIN_K,
-                              .rows = CHAIN_FF, .slice_count = CHAIN_FF, .x_off = x_off, .w_off = w_off, .y_off = y_off};
+        struct sl_job base = {.op = SL_OP_EXPERT,
+                              .format = (uint8_t)format,
+                              .n_tokens = 1,
+                              .k = CHAIN_K,
+                              .rows = CHAIN_FF,
+                              .slice_count = CHAIN_FF,
+                              .x_off = x_off,
+                              .w_off = w_off,
+                              .y_off = y_off};
         if (e == CHAIN_E)
             *rig_job(rig, SL_OP_EXPERT) = base;
         gen_expert_free(&ex[e]);
@@ -261,7 +289,8 @@ static void exact_scores(int mode, unsigned n, const double *l, double *s)
     }
 }
 
-static double exact_weight(const struct router_case *c, const double *s, const uint16_t *chosen, unsigned i)
+static double exact_weight(const struct router_case *c, const double *s, const uint16_t *chosen,
+                           unsigned i)
 {
     const bool sigmoid = c->mode == SL_MODE_SIGMOID, renorm = c->flags & SL_FLAG_RENORM;
     double sum = 0, value[SL_MAX_N_EXPERT];
@@ -274,7 +303,7 @@ static double exact_weight(const struct router_case *c, const double *s, const u
     return value[chosen[i]] / (sigmoid && !renorm ? 1 : sum);
 }
 
-/* The chosen must be the best by the exact scores, up to the error of a score, and so must the weights. */
+/* Choice and weights by the exact scores, up to the error of a score. */
 static void check_choice(const struct router_case *c, const struct ref_router *r, const double *s,
                          const uint8_t *entry)
 {
@@ -282,7 +311,9 @@ static void check_choice(const struct router_case *c, const struct ref_router *r
     uint16_t chosen[SL_MAX_TOPK];
     bool taken[SL_MAX_N_EXPERT] = {false};
     for (unsigned e = 0; e < c->n_expert; e++)
-        rank[e] = c->mode == SL_MODE_SIGMOID ? 1 / (1 + exp(-s[e])) + (r->bias ? ldexp(r->bias[e], -24) : 0) : s[e];
+        rank[e] = c->mode == SL_MODE_SIGMOID
+                      ? 1 / (1 + exp(-s[e])) + (r->bias ? ldexp(r->bias[e], -24) : 0)
+                      : s[e];
     for (unsigned i = 0; i < c->top_k; i++) {
         chosen[i] = ref_get16(entry + 2 * i);
         taken[chosen[i]] = true;
@@ -291,7 +322,8 @@ static void check_choice(const struct router_case *c, const struct ref_router *r
     for (unsigned e = 0; e < c->n_expert; e++)
         CU_ASSERT(taken[e] || rank[e] <= worst + 1e-3);
     for (unsigned i = 0; i < c->top_k; i++)
-        CU_ASSERT(fabs(ldexp(ref_get32(entry + 16 + 4 * i), -24) - exact_weight(c, s, chosen, i)) < 1e-4);
+        CU_ASSERT(fabs(ldexp(ref_get32(entry + 16 + 4 * i), -24) - exact_weight(c, s, chosen, i)) <
+                  1e-4);
 }
 
 static void near_softmax_and_sigmoid_in_binary64(void)
@@ -301,8 +333,13 @@ static void near_softmax_and_sigmoid_in_binary64(void)
     struct core_rig rig;
     CU_ASSERT_EQUAL_FATAL(rig_open(&rig, "csim", CTL_BEATS, W_BEATS), 0);
     for (unsigned n = 0; n < 24; n++) {
-        struct router_case c = {.mode = (int)(n % 3), .n_expert = n % 2 ? 16 : 64, .k = K, .top_k = 1 + n % 8,
-                                .n_tokens = 1, .flags = n & 4 ? SL_FLAG_RENORM : 0, .bias = n & 8};
+        struct router_case c = {.mode = (int)(n % 3),
+                                .n_expert = n % 2 ? 16 : 64,
+                                .k = K,
+                                .top_k = 1 + n % 8,
+                                .n_tokens = 1,
+                                .flags = n & 4 ? SL_FLAG_RENORM : 0,
+                                .bias = n & 8};
         struct ref_router r;
         rig_reset(&rig, 2400 + n, "router against binary64, mode %d", c.mode);
         CU_ASSERT_TRUE_FATAL(make_router(&rig, &c, &r));

@@ -28,7 +28,8 @@ uint64_t ref_kv_beats(int kind, uint64_t head_dim)
 uint64_t ref_route_beats(uint64_t n_tokens, uint64_t n_expert, uint64_t top_k, bool scores)
 {
     uint64_t per_expert = ref_ceil_div(4 * n_expert, 64);
-    return n_tokens + per_expert + ref_ceil_div(4 * n_tokens * top_k, 64) + (scores ? n_tokens * per_expert : 0);
+    return n_tokens + per_expert + ref_ceil_div(4 * n_tokens * top_k, 64) +
+           (scores ? n_tokens * per_expert : 0);
 }
 
 uint64_t ref_x_beats(const struct sl_job *job)
@@ -66,7 +67,9 @@ static bool is_kv(const struct sl_job *job)
 
 static uint64_t x_items(const struct sl_job *job)
 {
-    return is_kv(job) ? (uint64_t)job->n_tokens * job->rows : job->op == SL_OP_QUERY ? 0 : job->n_tokens;
+    return is_kv(job)               ? (uint64_t)job->n_tokens * job->rows
+           : job->op == SL_OP_QUERY ? 0
+                                    : job->n_tokens;
 }
 
 static uint64_t y_items(const struct sl_job *job)
@@ -83,8 +86,9 @@ static bool op_ok(struct ref_run *run)
 
 static bool format_ok(struct ref_run *run)
 {
-    static const uint8_t n_format[] = {[SL_OP_QUERY] = 1,  [SL_OP_EXPERT] = 5,  [SL_OP_PLAIN] = 5, [SL_OP_REDUCE] = 1,
-                                       [SL_OP_ROUTER] = 3, [SL_OP_KV_PACK] = 2, [SL_OP_KV_UNPACK] = 2};
+    static const uint8_t n_format[] = {
+        [SL_OP_QUERY] = 1,  [SL_OP_EXPERT] = 5,  [SL_OP_PLAIN] = 5,    [SL_OP_REDUCE] = 1,
+        [SL_OP_ROUTER] = 3, [SL_OP_KV_PACK] = 2, [SL_OP_KV_UNPACK] = 2};
     return run->job.format < n_format[run->job.op];
 }
 
@@ -122,7 +126,8 @@ static bool columns_ok(uint64_t k)
 
 static bool slice_ok(const struct sl_job *job)
 {
-    return job->slice_first % SL_BLOCK == 0 && job->slice_count % SL_BLOCK == 0 && job->slice_count >= SL_BLOCK &&
+    return job->slice_first % SL_BLOCK == 0 && job->slice_count % SL_BLOCK == 0 &&
+           job->slice_count >= SL_BLOCK &&
            (uint64_t)job->slice_first + job->slice_count <= job->rows;
 }
 
@@ -146,7 +151,8 @@ static bool dimensions_ok(const struct sl_job *job)
                in_range(job->top_k, 1, job->rows < SL_MAX_TOPK ? job->rows : SL_MAX_TOPK);
     case SL_OP_KV_PACK:
     case SL_OP_KV_UNPACK:
-        return job->k % 2 == 0 && in_range(job->k, 2, SL_MAX_HEAD_DIM) && in_range(job->rows, 1, SL_MAX_KV_ROWS);
+        return job->k % 2 == 0 && in_range(job->k, 2, SL_MAX_HEAD_DIM) &&
+               in_range(job->rows, 1, SL_MAX_KV_ROWS);
     default: return true;
     }
 }
@@ -177,19 +183,21 @@ static struct ref_span x_span(const struct sl_job *job)
     return s;
 }
 
-/* Everything in the control arena that the job reads or writes, but the rows behind a token list. */
+/* What the job reads in the control arena, but the rows behind a token list. */
 enum { SPAN_X, SPAN_LIST, SPAN_ROUTE, SPAN_SLOTS, N_SPAN };
 
 static void ctl_spans(const struct sl_job *job, struct ref_span read[N_SPAN])
 {
     memset(read, 0, N_SPAN * sizeof read[0]);
     if (job->flags & SL_FLAG_LIST)
-        read[SPAN_LIST] = (struct ref_span){job->list_off, ref_ceil_div(4 * (uint64_t)job->n_tokens, 64)};
-    else
+        read[SPAN_LIST] =
+            (struct ref_span){job->list_off, ref_ceil_div(4 * (uint64_t)job->n_tokens, 64)};
+    else if (x_items(job))
         read[SPAN_X] = x_span(job);
     if (job->flags & SL_FLAG_INDIRECT) {
         read[SPAN_ROUTE] = (struct ref_span){(uint64_t)job->route_off + job->route_token, 1};
-        read[SPAN_SLOTS] = (struct ref_span){job->slot_off, ref_ceil_div(4 * (uint64_t)job->n_expert, 64)};
+        read[SPAN_SLOTS] =
+            (struct ref_span){job->slot_off, ref_ceil_div(4 * (uint64_t)job->n_expert, 64)};
     }
 }
 
@@ -203,7 +211,7 @@ static bool ctl_address_ok(struct ref_run *run)
     struct ref_span read[N_SPAN];
     ctl_spans(&run->job, read);
     for (int i = 0; i < N_SPAN; i++)
-        if (read[i].len && !fits(read[i], run->core->ctl_limit))
+        if (!fits(read[i], run->core->ctl_limit))
             return false;
     return fits(y_span(&run->job), run->core->ctl_limit);
 }
@@ -238,7 +246,7 @@ static uint32_t router_rows(const struct sl_job *job)
     return job->format == SL_MODE_ATTENTION ? 3 * job->rows : job->rows;
 }
 
-/* Beats of the slab that the job describes, slack included; a router's with a bias of that many beats. */
+/* Beats of the slab that the job describes, slack included. */
 static uint64_t slab_beats(const struct ref_run *run, uint64_t bias_beats)
 {
     const struct sl_job *job = &run->job;
@@ -256,7 +264,8 @@ static uint64_t slab_beats(const struct ref_run *run, uint64_t bias_beats)
 
 static bool slab_fits(const struct ref_run *run, uint64_t bias_beats)
 {
-    return fits((struct ref_span){run->w_off, slab_beats(run, bias_beats)}, run->core->weights.w_limit);
+    return fits((struct ref_span){run->w_off, slab_beats(run, bias_beats)},
+                run->core->weights.w_limit);
 }
 
 static bool slab_address_ok(struct ref_run *run)
@@ -275,8 +284,8 @@ static bool header_ok(struct ref_run *run)
     if (head->magic != SL_SLAB_MAGIC || head->k != job->k)
         return false;
     if (job->op == SL_OP_ROUTER)
-        return head->kind == SL_KIND_ROUTER && head->format == 0 && head->rows == router_rows(job) &&
-               (head->flags & ~SL_SLAB_HAS_BIAS) == 0 &&
+        return head->kind == SL_KIND_ROUTER && head->format == 0 &&
+               head->rows == router_rows(job) && (head->flags & ~SL_SLAB_HAS_BIAS) == 0 &&
                slab_fits(run, bias ? ref_ceil_div(4 * (uint64_t)job->rows, 64) : 0);
     if (head->format != job->format || head->rows != job->rows || head->flags)
         return false;
@@ -290,14 +299,16 @@ uint64_t ref_token_at(const struct ref_run *run, unsigned t)
     const struct sl_job *job = &run->job;
     uint64_t row = t;
     if (job->flags & SL_FLAG_LIST)
-        row = ref_get32(ref_ctl(run->core, job->list_off) + 4 * t) & ((1u << SL_LIST_TOKEN_BITS) - 1);
+        row =
+            ref_get32(ref_ctl(run->core, job->list_off) + 4 * t) & ((1u << SL_LIST_TOKEN_BITS) - 1);
     return job->x_off + row * job->x_stride;
 }
 
 static bool list_ok(struct ref_run *run)
 {
     for (unsigned t = 0; t < run->job.n_tokens && run->job.flags & SL_FLAG_LIST; t++)
-        if (!fits((struct ref_span){ref_token_at(run, t), ref_x_beats(&run->job)}, run->core->ctl_limit))
+        if (!fits((struct ref_span){ref_token_at(run, t), ref_x_beats(&run->job)},
+                  run->core->ctl_limit))
             return false;
     return true;
 }
@@ -334,7 +345,8 @@ static bool activation_ok(struct ref_run *run)
     bool ok = true;
     if (job->op == SL_OP_KV_PACK)
         for (uint32_t v = 0; ok && v < job->n_tokens * job->rows; v++)
-            ok = head_vector_ok(ref_ctl(run->core, job->x_off + (uint64_t)v * job->x_stride), job->k);
+            ok = head_vector_ok(ref_ctl(run->core, job->x_off + (uint64_t)v * job->x_stride),
+                                job->k);
     for (unsigned t = 0; ok && t < job->n_tokens; t++) {
         const uint8_t *item = ref_ctl(run->core, ref_token_at(run, t));
         if (job->op == SL_OP_ROUTER)
@@ -358,7 +370,8 @@ static bool y_hits_input(const struct ref_run *run)
     for (int i = 0; i < N_SPAN; i++)
         hit = hit || overlap(run->y, read[i]);
     for (unsigned t = 0; t < run->job.n_tokens && run->job.flags & SL_FLAG_LIST; t++)
-        hit = hit || overlap(run->y, (struct ref_span){ref_token_at(run, t), ref_x_beats(&run->job)});
+        hit =
+            hit || overlap(run->y, (struct ref_span){ref_token_at(run, t), ref_x_beats(&run->job)});
     return hit;
 }
 

@@ -19,10 +19,17 @@ uint64_t ref_launch_beats(const struct sl_job *job, uint32_t job_count, unsigned
 static void run_query(struct ref_run *run)
 {
     const struct ref_core *core = run->core;
-    struct sl_caps caps = {.abi_version = SL_ABI_VERSION, .n_port = (uint16_t)core->weights.n_port,
-                           .n_column = (uint16_t)core->n_column, .max_rows = SL_MAX_ROWS, .max_k = SL_MAX_K,
-                           .max_tokens = SL_MAX_TOKENS, .max_expert = SL_MAX_N_EXPERT, .max_topk = SL_MAX_TOPK,
-                           .max_head_dim = SL_MAX_HEAD_DIM, .max_jobs = SL_MAX_JOBS, .core = core->kind};
+    struct sl_caps caps = {.abi_version = SL_ABI_VERSION,
+                           .n_port = (uint16_t)core->weights.n_port,
+                           .n_column = (uint16_t)core->n_column,
+                           .max_rows = SL_MAX_ROWS,
+                           .max_k = SL_MAX_K,
+                           .max_tokens = SL_MAX_TOKENS,
+                           .max_expert = SL_MAX_N_EXPERT,
+                           .max_topk = SL_MAX_TOPK,
+                           .max_head_dim = SL_MAX_HEAD_DIM,
+                           .max_jobs = SL_MAX_JOBS,
+                           .core = core->kind};
     for (int format = SL_FORMAT_FP8; format <= SL_FORMAT_MXFP4; format++)
         caps.formats |= 1u << format;
     for (int op = SL_OP_QUERY; op <= SL_OP_KV_UNPACK; op++)
@@ -32,9 +39,13 @@ static void run_query(struct ref_run *run)
 
 static void run_op(struct ref_run *run)
 {
-    static void (*const op[])(struct ref_run *run) = {
-        [SL_OP_QUERY] = run_query,       [SL_OP_EXPERT] = ref_run_expert,   [SL_OP_PLAIN] = ref_run_plain,
-        [SL_OP_REDUCE] = ref_run_reduce, [SL_OP_ROUTER] = ref_run_router,   [SL_OP_KV_PACK] = ref_run_kv_pack,
+    static void (*const op[])(struct ref_run * run) = {
+        [SL_OP_QUERY] = run_query,
+        [SL_OP_EXPERT] = ref_run_expert,
+        [SL_OP_PLAIN] = ref_run_plain,
+        [SL_OP_REDUCE] = ref_run_reduce,
+        [SL_OP_ROUTER] = ref_run_router,
+        [SL_OP_KV_PACK] = ref_run_kv_pack,
         [SL_OP_KV_UNPACK] = ref_run_kv_unpack,
     };
     op[run->job.op](run);
@@ -73,7 +84,10 @@ struct ref_outcome ref_launch(const struct ref_core *core, uint32_t job_off, uin
         }
         memcpy(ref_ctl(core, records + i), &run.rec, sizeof run.rec);
         bool hits_list = run.y.off < records && job_off < run.y.off + run.y.len;
-        out.undefined = out.undefined || run.undefined || hits_list;
+        if (run.undefined || hits_list) {
+            out.loose[0] = job_count > 1 ? (struct ref_span){0, core->ctl_limit} : run.y;
+            out.loose[1] = (struct ref_span){records, 1};
+        }
     }
     return out;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A whole core by docs/numerics.md: takes the arenas and a job list and leaves the control arena as any core must.
- * Time (cycles, stalls) stays 0.
+ * A whole core by docs/numerics.md: takes the arenas and a job list and leaves the control arena as
+ * any core must. Time (cycles, stalls) stays 0.
  */
 #ifndef SL_REF_CORE_H
 #define SL_REF_CORE_H
@@ -9,7 +9,7 @@
 #include "ref/ref_slab.h"
 
 struct ref_core {
-    uint8_t *ctl;               /* borrowed; ctl_limit beats */
+    uint8_t *ctl; /* borrowed; ctl_limit beats */
     uint64_t ctl_limit;
     struct ref_weights weights; /* arenas borrowed */
     unsigned n_column, kind;    /* what QUERY says of an implementation: T, SL_CORE_* */
@@ -25,17 +25,18 @@ struct ref_run {
     const struct ref_core *core;
     struct sl_job job;
     struct sl_record rec;
-    struct ref_span y;          /* empty when the job failed or writes none */
-    bool undefined;             /* y overlaps what the job reads */
-    uint32_t w_off;             /* of the slab, after the slot table */
-    struct sl_slab head;        /* the slab's header, once it may be read */
+    struct ref_span y;   /* empty when the job failed or writes none */
+    bool undefined;      /* y overlaps what the job reads */
+    uint32_t w_off;      /* of the slab, after the slot table */
+    struct sl_slab head; /* the slab's header, once it may be read */
     uint32_t port_beats[SL_MAX_PORTS];
 };
 
-/* What came of a launch, for a caller that must not compare undefined words: the hull of each undefined job's y. */
+/* What came of a launch. loose: beats that nobody can foretell because some job's y overlaps what
+ * is read: y and the record when it is the only job, everything otherwise. */
 struct ref_outcome {
-    bool started;               /* list, records and counters fit */
-    bool undefined;             /* some job's y overlaps what that job reads, or the job list */
+    bool started; /* list, records and counters fit */
+    struct ref_span loose[2];
     unsigned n_ok;
 };
 
@@ -43,7 +44,8 @@ struct ref_outcome ref_launch(const struct ref_core *core, uint32_t job_off, uin
 /* Beats of list, records and, if any job asks, counters. */
 uint64_t ref_launch_beats(const struct sl_job *job, uint32_t job_count, unsigned n_port);
 
-/* The job's status (ref_check.c); fills y, undefined, w_off, head and, of INDIRECT jobs, the record's expert and weight. */
+/* The job's status (ref_check.c); fills y, undefined, w_off, head and, of INDIRECT jobs, the
+ * record's expert and weight. */
 int ref_check(struct ref_run *run);
 
 /* Geometry, in beats (docs/numerics.md 3.1, 5.4, 5.5). */

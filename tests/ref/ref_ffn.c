@@ -42,7 +42,8 @@ static int64_t dot(const struct ref_row *w, uint32_t first, uint32_t n, const st
 }
 
 /* The output word of row i of token t. */
-static void put_y(const struct ref_run *run, unsigned t, uint32_t i, int64_t sum, uint16_t mant, int e)
+static void put_y(const struct ref_run *run, unsigned t, uint32_t i, int64_t sum, uint16_t mant,
+                  int e)
 {
     uint8_t *y = ref_ctl(run->core, run->job.y_off + (uint64_t)t * run->job.y_stride);
     if (run->job.flags & SL_FLAG_PARTIAL)
@@ -70,13 +71,14 @@ struct expert {
     struct ref_run *run;
     struct ref_region region[2];
     struct ref_row row[2];
-    int u;                              /* exponent of h */
-    struct vector *x;                   /* [n_tokens] */
-    struct vector *h;                   /* [n_tokens]: the slice */
-    int64_t *exact;                     /* [n_tokens][slice_count]: h in Q32 */
+    int u;            /* exponent of h */
+    struct vector *x; /* [n_tokens] */
+    struct vector *h; /* [n_tokens]: the slice */
+    int64_t *exact;   /* [n_tokens][slice_count]: h in Q32 */
 };
 
-static int32_t activate(struct expert *ex, const struct ref_row *row, const struct vector *x, uint16_t mant, int e)
+static int32_t activate(struct expert *ex, const struct ref_row *row, const struct vector *x,
+                        uint16_t mant, int e)
 {
     bool saturated;
     int32_t v = ref_scale_s32(dot(row, 0, ex->run->job.k, x), mant, e + x->base + 16, &saturated);
@@ -103,7 +105,8 @@ static void gate_up(struct expert *ex)
     }
 }
 
-static void quantise_block(struct expert *ex, const int64_t exact[SL_BLOCK], int32_t q[SL_BLOCK], uint8_t *xe)
+static void quantise_block(struct expert *ex, const int64_t exact[SL_BLOCK], int32_t q[SL_BLOCK],
+                           uint8_t *xe)
 {
     uint64_t am = 0;
     for (int i = 0; i < SL_BLOCK; i++) {
@@ -206,11 +209,13 @@ void ref_run_plain(struct ref_run *run)
         load_x(run, t, &x[t]);
     clear_y(run);
     for (uint32_t i = 0; i < job->rows; i++) {
-        ref_get_row(job->format, job->k, ref_unit(&run->core->weights, run->w_off, &region, i / 2), i % 2, row);
+        ref_get_row(job->format, job->k, ref_unit(&run->core->weights, run->w_off, &region, i / 2),
+                    i % 2, row);
         if (i % 2 == 0)
             count_beats(run, i / 2, region.unit_beats);
         for (unsigned t = 0; t < job->n_tokens; t++)
-            put_y(run, t, i, dot(row, 0, job->k, &x[t]), run->head.mant0, run->head.exp0 + x[t].base);
+            put_y(run, t, i, dot(row, 0, job->k, &x[t]), run->head.mant0,
+                  run->head.exp0 + x[t].base);
     }
     run->rec.macs = (uint64_t)job->n_tokens * job->rows * job->k;
     free(row);
@@ -226,7 +231,8 @@ void ref_run_reduce(struct ref_run *run)
             uint64_t sum = 0;
             for (unsigned p = 0; p < job->n_part; p++)
                 sum += ref_get64(ref_ctl(run->core, job->x_off + (uint64_t)p * job->part_stride +
-                                                        (uint64_t)t * job->x_stride) + 8 * (size_t)i);
+                                                        (uint64_t)t * job->x_stride) +
+                                 8 * (size_t)i);
             put_y(run, t, i, (int64_t)sum, job->scale_mant, job->scale_exp);
         }
 }

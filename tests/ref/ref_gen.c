@@ -18,7 +18,8 @@ static uint8_t code_of(struct sl_rng *rng, enum gen gen, int format, uint32_t ro
         return any & 0x87;
     if (gen == GEN_SMALL)
         return format == SL_FORMAT_NF4 ? (uint8_t)(6 + any % 3) : any & 1;
-    if (gen != GEN_ANY && ((format == SL_FORMAT_FP8 && (any & 127) == 127) || (format == SL_FORMAT_Q8 && any == 128)))
+    if (gen != GEN_ANY &&
+        ((format == SL_FORMAT_FP8 && (any & 127) == 127) || (format == SL_FORMAT_Q8 && any == 128)))
         return any - 1;
     return any;
 }
@@ -148,7 +149,8 @@ int gen_exponent(const struct ref_matrix *m, const uint8_t *item, uint16_t mant,
     return square > 0 ? target - ilogb(sqrt(square) * mant) : 0;
 }
 
-bool gen_expert(struct sl_rng *rng, enum gen gen, const struct sl_slab *shape, struct gen_expert *out)
+bool gen_expert(struct sl_rng *rng, enum gen gen, const struct sl_slab *shape,
+                struct gen_expert *out)
 {
     memset(out, 0, sizeof *out);
     out->head = *shape;

@@ -7,13 +7,13 @@
 #include "test_main.h"
 
 enum gen {
-    GEN_RANDOM,     /* what a packer may emit */
-    GEN_ANY,        /* every byte a slab may hold: NaN codes, -128 */
-    GEN_WORST,      /* the largest magnitudes with one sign per row, largest scales and exponents */
-    GEN_ZERO,       /* codes of value 0, as +0 and -0 */
-    GEN_SMALL,      /* fp8 subnormals, codes next to 0 */
-    GEN_SCALES,     /* every scale byte in turn */
-    GEN_TYPICAL,    /* x as of a normal vector, weights as GEN_RANDOM with scales of one octave */
+    GEN_RANDOM,  /* what a packer may emit */
+    GEN_ANY,     /* every byte a slab may hold: NaN codes, -128 */
+    GEN_WORST,   /* the largest magnitudes with one sign per row, largest scales and exponents */
+    GEN_ZERO,    /* codes of value 0, as +0 and -0 */
+    GEN_SMALL,   /* fp8 subnormals, codes next to 0 */
+    GEN_SCALES,  /* every scale byte in turn */
+    GEN_TYPICAL, /* x as of a normal vector, weights as GEN_RANDOM with scales of one octave */
     N_GEN
 };
 
@@ -30,7 +30,7 @@ void gen_quantise16(const double *x, uint32_t k, uint8_t *item);
 double gen_value8(const uint8_t *item, uint32_t k, uint32_t c);
 double gen_value16(const uint8_t *item, uint32_t k, uint32_t c);
 
-/* e such that the products of m's first rows with the item, times mant * 2^e, are about 2^target. */
+/* e such that products of m's first rows with the item, times mant * 2^e, are about 2^target. */
 int gen_exponent(const struct ref_matrix *m, const uint8_t *item, uint16_t mant, int target);
 
 /* An expert with everything a slab says about it. */
@@ -38,9 +38,10 @@ struct gen_expert {
     struct ref_matrix m[3]; /* gate, up, down; owned */
     struct sl_slab head;
 };
-/* Weights by `gen`; mantissas as the format has them; exponents and u_h so that the item gives g, u and h of ordinary
- * size, spread by a few octaves. False: no memory. */
-bool gen_expert(struct sl_rng *rng, enum gen gen, const struct sl_slab *shape, struct gen_expert *out);
+/* Weights by `gen`; mantissas as the format has them; exponents and u_h so that the item gives g, u
+ * and h of ordinary size, spread by a few octaves. False: no memory. */
+bool gen_expert(struct sl_rng *rng, enum gen gen, const struct sl_slab *shape,
+                struct gen_expert *out);
 void gen_expert_tune(struct sl_rng *rng, struct gen_expert *ex, const uint8_t *item);
 void gen_expert_free(struct gen_expert *ex);
 

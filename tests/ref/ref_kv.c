@@ -35,7 +35,7 @@ static void rotate(unsigned d, int64_t *v)
     memcpy(v, y, d * sizeof y[0]);
 }
 
-/* The significand sig and exponent of a step that covers `extent` in `levels`: 128 <= sig <= 255. */
+/* The step sig * 2^e that covers an extent in so many levels, 128 <= sig <= 255. */
 struct step {
     int64_t sig;
     int e;
@@ -94,8 +94,8 @@ static void pack_int8(unsigned d, const int64_t *y, int exponent, uint8_t *recor
     ref_put16(record + ref_ceil_div(d, 64) * 64, scale);
 }
 
-static void pack_int4_group(unsigned first, unsigned n, const int64_t *y, int exponent, uint8_t *code,
-                            uint8_t *tail)
+static void pack_int4_group(unsigned first, unsigned n, const int64_t *y, int exponent,
+                            uint8_t *code, uint8_t *tail)
 {
     int64_t mn = 0, mx = 0;
     for (unsigned i = first; i < first + n; i++) {
@@ -137,7 +137,8 @@ void ref_kv_pack(int kind, unsigned d, const int16_t *code, int exponent, uint8_
 }
 
 /* sig * (code - zero point) of channel i; its group's scale without the sign in *scale. */
-static int64_t stored_value(int kind, unsigned i, const uint8_t *record, const uint8_t *tail, uint16_t *scale)
+static int64_t stored_value(int kind, unsigned i, const uint8_t *record, const uint8_t *tail,
+                            uint16_t *scale)
 {
     unsigned group = kind == SL_KVREC_INT8 ? 0 : i / GROUP;
     *scale = ref_get16(tail + 2 * group) & 0x7FFF;
@@ -188,7 +189,8 @@ void ref_run_kv_pack(struct ref_run *run)
         int16_t code[SL_MAX_HEAD_DIM];
         for (unsigned i = 0; i < job->k; i++)
             code[i] = (int16_t)ref_get16(x + 64 + 2 * i);
-        ref_kv_pack(job->format, job->k, code, (int32_t)ref_get32(x), item_at(run, job->y_off, v, job->y_stride));
+        ref_kv_pack(job->format, job->k, code, (int32_t)ref_get32(x),
+                    item_at(run, job->y_off, v, job->y_stride));
     }
 }
 

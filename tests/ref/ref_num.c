@@ -59,7 +59,8 @@ uint32_t ref_scale_f32(int64_t v, uint16_t m, int e)
         return sign | infinity;
     int ulp = exponent < -126 ? -149 : exponent - 23;
     uint32_t r = (uint32_t)ref_round(a, ulp - e); /* in units of 2^ulp, at most 2^24 */
-    /* A normal r carries the leading 1 into the exponent field; so does one that rounds up to 2^24. */
+    /* A normal r carries the leading 1 into the exponent field; so does one that rounds up to 2^24.
+     */
     uint32_t bits = exponent < -126 ? r : ((uint32_t)(exponent + 126) << 23) + r;
     return sign | (bits > infinity ? infinity : bits);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The named helpers and tables of docs/numerics.md 1, 5.1 and 5.4, written for reading: wide integers, no bit tricks.
- * The reference (tests/ref) shares nothing with the implementations it judges but the constants of abi/.
+ * The named helpers and tables of docs/numerics.md 1, 5.1 and 5.4, written for reading: wide
+ * integers, no bit tricks. The reference (tests/ref) shares nothing with the implementations it
+ * judges but the constants of abi/.
  */
 #ifndef SL_REF_NUM_H
 #define SL_REF_NUM_H

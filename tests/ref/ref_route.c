@@ -23,8 +23,8 @@ static void choose(const int32_t *score, unsigned n, unsigned top_k, unsigned ch
     }
 }
 
-static void softmax_weights(const struct ref_decision *d, const int32_t *score, const unsigned *chosen,
-                            uint32_t *weight)
+static void softmax_weights(const struct ref_decision *d, const int32_t *score,
+                            const unsigned *chosen, uint32_t *weight)
 {
     uint32_t p[SL_MAX_N_EXPERT];
     int64_t sum = 0;
@@ -103,7 +103,8 @@ void ref_decide(const struct ref_decision *d, struct sl_route_entry *entry, int3
     }
 }
 
-static int32_t logit_of(const struct ref_run *run, const uint8_t *item, const uint8_t *row, int row_exponent)
+static int32_t logit_of(const struct ref_run *run, const uint8_t *item, const uint8_t *row,
+                        int row_exponent)
 {
     const uint32_t k = run->job.k;
     const uint8_t *xe = item + 64, *x = xe + ref_ceil_div(k / SL_BLOCK, 64) * 64;
@@ -128,7 +129,8 @@ static void put_lists(const struct ref_run *run, uint8_t *start, uint8_t *list)
         unsigned first = n;
         for (unsigned t = 0; t < job->n_tokens; t++)
             for (unsigned c = 0; c < job->top_k; c++)
-                if (ref_get16(ref_ctl(run->core, (uint64_t)job->y_off + t) + SL_AT_route_expert0 + 2 * c) == e)
+                if (ref_get16(ref_ctl(run->core, (uint64_t)job->y_off + t) + SL_AT_route_expert0 +
+                              2 * c) == e)
                     ref_put32(list + 4 * (size_t)n++, t | c << SL_LIST_TOKEN_BITS);
         ref_put16(start + 4 * e, (uint16_t)first);
         ref_put16(start + 4 * e + 2, (uint16_t)(n - first));
@@ -163,9 +165,11 @@ void ref_run_router(struct ref_run *run)
     for (unsigned t = 0; t < job->n_tokens; t++) {
         const uint8_t *item = ref_ctl(run->core, ref_token_at(run, t));
         for (uint32_t r = 0; r < rows; r++)
-            logit[r] = logit_of(run, item, ref_unit(&run->core->weights, run->w_off, &region, r), exponent[r]);
-        struct ref_decision d = {job->format, job->rows, job->top_k, job->flags & SL_FLAG_RENORM, logit,
-                                 has_bias ? bias : NULL};
+            logit[r] = logit_of(run, item, ref_unit(&run->core->weights, run->w_off, &region, r),
+                                exponent[r]);
+        struct ref_decision d = {job->format, job->rows,
+                                 job->top_k,  job->flags & SL_FLAG_RENORM,
+                                 logit,       has_bias ? bias : NULL};
         struct sl_route_entry entry;
         ref_decide(&d, &entry, score);
         memcpy(y + t * SL_BEAT_BYTES, &entry, sizeof entry);

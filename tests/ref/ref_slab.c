@@ -94,19 +94,22 @@ uint64_t ref_unit_beats(int format, uint64_t k)
 }
 
 /* Puts a region behind `at` beats; returns where the next one starts. */
-static uint64_t place(struct ref_region *r, uint64_t at, uint64_t units, uint64_t unit_beats, unsigned n_port)
+static uint64_t place(struct ref_region *r, uint64_t at, uint64_t units, uint64_t unit_beats,
+                      unsigned n_port)
 {
     *r = (struct ref_region){at, units, unit_beats};
     return at + ref_ceil_div(units, n_port) * unit_beats;
 }
 
-uint64_t ref_expert_regions(int format, uint64_t k, uint64_t d_ff, unsigned n_port, struct ref_region out[2])
+uint64_t ref_expert_regions(int format, uint64_t k, uint64_t d_ff, unsigned n_port,
+                            struct ref_region out[2])
 {
     uint64_t at = place(&out[0], 1, d_ff, ref_unit_beats(format, k), n_port);
     return place(&out[1], at, ref_ceil_div(k, 2), ref_unit_beats(format, d_ff), n_port);
 }
 
-uint64_t ref_plain_region(int format, uint64_t k, uint64_t rows, unsigned n_port, struct ref_region *out)
+uint64_t ref_plain_region(int format, uint64_t k, uint64_t rows, unsigned n_port,
+                          struct ref_region *out)
 {
     return place(out, 1, ref_ceil_div(rows, 2), ref_unit_beats(format, k), n_port);
 }
@@ -117,13 +120,14 @@ uint64_t ref_router_region(uint64_t k, uint64_t rows, uint64_t bias_beats, unsig
     return place(out, 1 + ref_ceil_div(rows, 64) + bias_beats, rows, padded(k) / 32, n_port);
 }
 
-uint8_t *ref_unit(const struct ref_weights *w, uint64_t w_off, const struct ref_region *region, uint64_t j)
+uint8_t *ref_unit(const struct ref_weights *w, uint64_t w_off, const struct ref_region *region,
+                  uint64_t j)
 {
     uint64_t beat = w_off + region->first + j / w->n_port * region->unit_beats;
     return w->w[j % w->n_port] + beat * SL_BEAT_BYTES;
 }
 
-/* Where a unit's low or high row has column 0's code, the next ones following, and group 0's scale. */
+/* Where a unit's low or high row has the code of column 0 and the scale of group 0. */
 struct row_place {
     size_t code, scale, scale_step;
 };
@@ -209,7 +213,8 @@ uint64_t ref_put_router(const struct ref_weights *w, uint64_t w_off, const struc
     put_all_ports(w, w_off, head, sizeof *head);
     put_all_ports(w, w_off + 1, r->exponent, r->rows);
     if (r->bias)
-        put_all_ports(w, w_off + 1 + ref_ceil_div(r->rows, 64), r->bias, r->n_expert * sizeof *r->bias);
+        put_all_ports(w, w_off + 1 + ref_ceil_div(r->rows, 64), r->bias,
+                      r->n_expert * sizeof *r->bias);
     for (uint32_t row = 0; row < r->rows; row++) {
         uint8_t *unit = ref_unit(w, w_off, &region, row);
         for (uint32_t c = 0; c < r->k; c++)
@@ -220,8 +225,14 @@ uint64_t ref_put_router(const struct ref_weights *w, uint64_t w_off, const struc
 
 static struct sl_slab header(int kind, int format, uint32_t k, uint32_t rows)
 {
-    return (struct sl_slab){.magic = SL_SLAB_MAGIC, .kind = (uint8_t)kind, .format = (uint8_t)format, .k = k,
-                            .rows = rows, .mant0 = 1, .mant1 = 1, .mant2 = 1};
+    return (struct sl_slab){.magic = SL_SLAB_MAGIC,
+                            .kind = (uint8_t)kind,
+                            .format = (uint8_t)format,
+                            .k = k,
+                            .rows = rows,
+                            .mant0 = 1,
+                            .mant1 = 1,
+                            .mant2 = 1};
 }
 
 struct sl_slab ref_expert_header(int format, uint32_t k, uint32_t d_ff)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Slabs from plain matrices of codes, and back: docs/numerics.md 2, on the P weight arenas of a core. */
+/* Slabs on P weight arenas from plain matrices of codes, and back: docs/numerics.md 2. */
 #ifndef SL_REF_SLAB_H
 #define SL_REF_SLAB_H
 
@@ -18,8 +18,8 @@ struct ref_matrix {
 
 /* One row, decoded. */
 struct ref_row {
-    bool scaled;                        /* false: fp8 */
-    int32_t value[SL_MAX_K];            /* of each code */
+    bool scaled;             /* false: fp8 */
+    int32_t value[SL_MAX_K]; /* of each code */
     uint8_t scale[SL_MAX_K / SL_BLOCK];
 };
 
@@ -46,7 +46,8 @@ struct ref_router {
 /* Zero on allocation failure: tests stop there. free_* accept zeroed objects. */
 bool ref_matrix_alloc(struct ref_matrix *m, int format, uint32_t rows, uint32_t k);
 void ref_matrix_free(struct ref_matrix *m);
-bool ref_router_alloc(struct ref_router *r, uint32_t n_expert, uint32_t rows, uint32_t k, bool bias);
+bool ref_router_alloc(struct ref_router *r, uint32_t n_expert, uint32_t rows, uint32_t k,
+                      bool bias);
 void ref_router_free(struct ref_router *r);
 
 bool ref_is_4bit(int format);
@@ -57,15 +58,17 @@ double ref_matrix_value(const struct ref_matrix *m, uint32_t row, uint32_t col);
 uint64_t ref_scale_beats(int format, uint64_t k); /* in front of a row; 4-bit: of a pair */
 uint64_t ref_unit_beats(int format, uint64_t k);
 
-/* Regions of a slab of which every port holds its share: [0] gate/up or the rows, [1] an expert's down. Returns the
- * beats on each port, slack not counted. */
-uint64_t ref_expert_regions(int format, uint64_t k, uint64_t d_ff, unsigned n_port, struct ref_region out[2]);
-uint64_t ref_plain_region(int format, uint64_t k, uint64_t rows, unsigned n_port, struct ref_region *out);
+/* Regions of a slab of which every port holds its share: [0] gate/up or the rows, [1] an expert's
+ * down. Returns the beats on each port, slack not counted. */
+uint64_t ref_expert_regions(int format, uint64_t k, uint64_t d_ff, unsigned n_port,
+                            struct ref_region out[2]);
+uint64_t ref_plain_region(int format, uint64_t k, uint64_t rows, unsigned n_port,
+                          struct ref_region *out);
 uint64_t ref_router_region(uint64_t k, uint64_t rows, uint64_t bias_beats, unsigned n_port,
                            struct ref_region *out);
 
-/* Writes a slab at w_off on all ports: `head` and the data; padding and absent units stay as they are. Returns the
- * beats it takes on each port, slack included. */
+/* Writes a slab at w_off on all ports: `head` and the data; padding and absent units stay as they
+ * are. Returns the beats it takes on each port, slack included. */
 uint64_t ref_put_expert(const struct ref_weights *w, uint64_t w_off, const struct sl_slab *head,
                         const struct ref_matrix m[3]); /* gate, up, down */
 uint64_t ref_put_plain(const struct ref_weights *w, uint64_t w_off, const struct sl_slab *head,
@@ -79,7 +82,8 @@ struct sl_slab ref_plain_header(int format, uint32_t k, uint32_t rows);
 struct sl_slab ref_router_header(const struct ref_router *r);
 
 /* Bytes of unit j of a region. */
-uint8_t *ref_unit(const struct ref_weights *w, uint64_t w_off, const struct ref_region *region, uint64_t j);
+uint8_t *ref_unit(const struct ref_weights *w, uint64_t w_off, const struct ref_region *region,
+                  uint64_t j);
 /* Decodes k columns of the low or high row of a unit. */
 void ref_get_row(int format, uint32_t k, const uint8_t *unit, bool high, struct ref_row *out);
 
