@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* exp, sums and norms of the host against binary64, and every instruction set against the rule of
+ * docs/numerics.md section 6 written out. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/kv_quant.h"
+#include "engine/mathf.h"
+#include "engine/simd.h"
+#include "test_main.h"
+
+static const double exp_bound = 8.1e-8; /* stated in docs/numerics.md */
+
+static float float_of(uint32_t bits)
+{
+    float x;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
+static bool same_bits(const float *a, const float *b, size_t n)
+{
+    return memcmp(a, b, n * sizeof *a) == 0;
+}
+
+/* All floats would take minutes here: every 251st, and all near the ends and near zero. */
+static void exp_stays_within_its_bound(void)
+{
+    double worst = 0;
+    for (uint32_t sign = 0; sign < 2; sign++)
+        for (uint32_t bits = 0; bits<0x42B20000; bits += bits> 0x42AE0000 ? 1 : 251) {
+            float x = float_of(bits | sign << 31);
+            if (x < -87.33f || x > 88.7228f)
+                continue;
+            double want = exp((double)x), error = fabs((double)sl_expf(x) - want) / want;
+            worst = error > worst ? error : worst;
+        }
+    CU_ASSERT(worst <= exp_bound);
+    CU_ASSERT(worst > 1e-9); /* it was looked at */
+}
+
+static void exp_has_exact_ends(void)
+{
+    CU_ASSERT_EQUAL(sl_expf(0.0f), 1.0f);
+    CU_ASSERT_EQUAL(sl_expf(-0.0f), 1.0f);
+    CU_ASSERT_EQUAL(sl_expf(nextafterf(-87.33f, -100)), 0.0f);
+    CU_ASSERT(sl_expf(-87.33f) >= 0x1p-126f);
+    CU_ASSERT_EQUAL(sl_expf(-INFINITY), 0.0f);
+    CU_ASSERT(isfinite(sl_expf(88.7228f)));
+    CU_ASSERT_EQUAL(sl_expf(88.73f), INFINITY);
+    CU_ASSERT_EQUAL(sl_expf(INFINITY), INFINITY);
+    CU_ASSERT(isnan(sl_expf(NAN)));
+}
+
+/* ---- every instruction set ------------------------------------------------------------------ */
+
+static void fill(struct sl_rng *rng, float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        x[i] = (float)(sl_rng_normal(rng) * exp2((double)sl_rng_range(rng, -6, 6)));
+}
+
+/* Term i into partial i mod 16, ascending; then the tree. Products by fmaf. */
+static float rule(const float *a, const float *b, size_t n)
+{
+    float s[16] = {0};
+    for (size_t i = 0; i < n; i++)
+        s[i % 16] = b ? fmaf(a[i], b[i], s[i % 16]) : s[i % 16] + a[i];
+    for (int width = 8; width; width /= 2)
+        for (int l = 0; l < width; l++)
+            s[l] += s[l + width];
+    return s[0];
+}
+
+enum { MAX_N = 300 };
+
+static void check_sums(const struct sl_simd *simd, struct sl_rng *rng, size_t n)
+{
+    static float a[4][MAX_N], b[4][MAX_N];
+    const float *pa[4], *pb[4];
+    float out[16], max = -INFINITY;
+    for (int r = 0; r < 4; r++) {
+        fill(rng, a[r], n);
+        fill(rng, b[r], n);
+        pa[r] = a[r];
+        pb[r] = b[r];
+    }
+    for (size_t i = 0; i < n; i++)
+        max = fmaxf(max, a[0][i]);
+    CU_ASSERT_EQUAL(simd->sum(a[0], n), rule(a[0], NULL, n));
+    CU_ASSERT_EQUAL(simd->max(a[0], n), max);
+    CU_ASSERT_EQUAL(simd->dot(a[0], b[0], n), rule(a[0], b[0], n));
+    simd->dot4(pa, b[0], n, out);
+    for (int r = 0; r < 4; r++)
+        CU_ASSERT_EQUAL(out[r], rule(a[r], b[0], n));
+    simd->dot4x4(pa, pb, n, out);
+    for (int r = 0; r < 16; r++)
+        CU_ASSERT_EQUAL(out[r], rule(a[r / 4], b[r % 4], n));
+}
+
+static void sums_follow_the_16_partial_tree_on_every_instruction_set(void)
+{
+    struct sl_rng rng = sl_rng_open("mathf", 11);
+    for (int level = 0; level < SL_N_SIMD_LEVEL; level++) {
+        const struct sl_simd *simd = sl_simd_at((enum sl_simd_level)level);
+        for (size_t n = 0; simd && n < 70; n++)
+            check_sums(simd, &rng, n);
+        if (simd)
+            check_sums(simd, &rng, MAX_N);
+    }
+    CU_ASSERT_PTR_NOT_NULL(sl_simd_best());
+}
+
+static void check_elementwise(const struct sl_simd *simd, struct sl_rng *rng, size_t n)
+{
+    float x[MAX_N], y[MAX_N], got[MAX_N], want[MAX_N];
+    fill(rng, x, n);
+    fill(rng, y, n);
+    if (n > 2) {
+        x[n / 2] = -200;
+        x[n / 3] = NAN;
+    }
+    simd->exp_sub(got, x, n, 0.75f);
+    for (size_t i = 0; i < n; i++)
+        want[i] = sl_expf(x[i] - 0.75f);
+    for (size_t i = 0; i < n; i++)
+        CU_ASSERT((isnan(got[i]) && isnan(want[i])) || same_bits(&got[i], &want[i], 1));
+    simd->silu_mul(got, x, y, n);
+    for (size_t i = 0; i < n; i++) {
+        want[i] = x[i] / (1.0f + sl_expf(-x[i])) * y[i];
+        CU_ASSERT((isnan(got[i]) && isnan(want[i])) || got[i] == want[i]);
+    }
+    memcpy(got, y, n * sizeof *y);
+    simd->axpy(got, x, n, 1.7f);
+    for (size_t i = 0; i < n; i++) {
+        want[i] = fmaf(1.7f, x[i], y[i]);
+        CU_ASSERT((isnan(got[i]) && isnan(want[i])) || got[i] == want[i]);
+    }
+}
+
+static void elementwise_loops_agree_on_every_instruction_set(void)
+{
+    struct sl_rng rng = sl_rng_open("mathf", 12);
+    for (int level = 0; level < SL_N_SIMD_LEVEL; level++) {
+        const struct sl_simd *simd = sl_simd_at((enum sl_simd_level)level);
+        for (size_t n = 0; simd && n < 70; n++)
+            check_elementwise(simd, &rng, n);
+    }
+    CU_ASSERT_STRING_EQUAL(sl_simd_at(SL_SIMD_GENERIC)->name, "generic");
+}
+
+/* Scores and weighted sums of one block of records; bits equal those of the portable set. */
+static void check_block(const struct sl_simd *simd, struct sl_rng *rng, enum sl_kv_format format,
+                        uint32_t dim)
+{
+    static uint8_t rec[SL_KV_BLOCK * 4 * 256];
+    float q[256], p[SL_KV_BLOCK], acc[2][256], s[2][SL_KV_BLOCK], vec[256];
+    const struct sl_simd *portable = sl_simd_at(SL_SIMD_GENERIC);
+    uint32_t n = (uint32_t)sl_rng_range(rng, 1, SL_KV_BLOCK);
+    size_t stride = sl_kv_vec_bytes(format, dim);
+    fill(rng, q, dim);
+    fill(rng, p, n);
+    fill(rng, acc[0], dim);
+    memcpy(acc[1], acc[0], sizeof acc[0]);
+    for (uint32_t j = 0; j < n; j++) {
+        fill(rng, vec, dim);
+        if (format == SL_KV_F32)
+            memcpy(rec + j * stride, vec, stride);
+        else
+            CU_ASSERT(sl_kv_pack_vec(format, dim, vec, rec + j * stride));
+    }
+    struct sl_kv_block block = {rec, dim, n};
+    simd->scores[format](&block, q, 0.125f, s[0]);
+    portable->scores[format](&block, q, 0.125f, s[1]);
+    CU_ASSERT(same_bits(s[0], s[1], n));
+    simd->accumulate[format](&block, p, acc[0]);
+    portable->accumulate[format](&block, p, acc[1]);
+    CU_ASSERT(same_bits(acc[0], acc[1], dim));
+}
+
+static void packed_blocks_agree_on_every_instruction_set(void)
+{
+    static const uint32_t dim[] = {2, 6, 8, 16, 24, 32, 34, 48, 64, 80, 96, 128, 134, 250, 256};
+    struct sl_rng rng = sl_rng_open("mathf", 13);
+    for (int level = 0; level < SL_N_SIMD_LEVEL; level++) {
+        const struct sl_simd *simd = sl_simd_at((enum sl_simd_level)level);
+        for (size_t i = 0; simd && i < sizeof dim / sizeof *dim; i++)
+            for (int format = SL_KV_F32; format <= SL_KV_INT4; format++)
+                check_block(simd, &rng, (enum sl_kv_format)format, dim[i]);
+    }
+}
+
+/* ---- norms ---------------------------------------------------------------------------------- */
+
+static void rms_norm_equals_its_formula(void)
+{
+    struct sl_rng rng = sl_rng_open("mathf", 14);
+    float x[80], w[80], y[80];
+    double sum = 0;
+    fill(&rng, x, 80);
+    fill(&rng, w, 80);
+    for (int i = 0; i < 80; i++)
+        sum += (double)x[i] * x[i];
+    sl_rms_norm(y, x, w, 80, 1e-5f);
+    for (int i = 0; i < 80; i++) {
+        double want = (double)w[i] * x[i] / sqrt(sum / 80 + 1e-5);
+        CU_ASSERT(fabs(y[i] - want) <= 4e-7 * fabs(want));
+    }
+    float zero[8] = {0}, one[8] = {1, 1, 1, 1, 1, 1, 1, 1};
+    sl_rms_norm(zero, zero, one, 8, 1e-5f);
+    CU_ASSERT_EQUAL(zero[3], 0.0f);
+}
+
+static void softmax_sums_to_one_and_survives_large_scores(void)
+{
+    float x[20];
+    double sum = 0;
+    for (int i = 0; i < 20; i++)
+        x[i] = 1e4f + (float)i;
+    sl_softmax(x, 20);
+    for (int i = 0; i < 20; i++)
+        sum += x[i];
+    CU_ASSERT_DOUBLE_EQUAL(sum, 1, 1e-6);
+    CU_ASSERT_DOUBLE_EQUAL(x[19] / x[18], exp(1), 1e-5);
+}
+
+static void finite_means_neither_nan_nor_infinity(void)
+{
+    float x[70] = {0};
+    x[3] = -3.4e38f;
+    x[69] = 1e-42f;
+    CU_ASSERT_TRUE(sl_all_finite(x, 70));
+    x[68] = NAN;
+    CU_ASSERT_FALSE(sl_all_finite(x, 70));
+    CU_ASSERT_TRUE(sl_all_finite(x, 68));
+    x[68] = -INFINITY;
+    CU_ASSERT_FALSE(sl_all_finite(x, 70));
+}
+
+#define CASE(f)                                                                                    \
+    {                                                                                              \
+#f, f                                                                                      \
+    }
+static const struct sl_case cases[] = {
+    CASE(exp_stays_within_its_bound),
+    CASE(exp_has_exact_ends),
+    CASE(sums_follow_the_16_partial_tree_on_every_instruction_set),
+    CASE(elementwise_loops_agree_on_every_instruction_set),
+    CASE(packed_blocks_agree_on_every_instruction_set),
+    CASE(rms_norm_equals_its_formula),
+    CASE(softmax_sums_to_one_and_survives_large_scores),
+    CASE(finite_means_neither_nan_nor_infinity),
+    {NULL, NULL}};
+
+const struct sl_suite suite_mathf = {"mathf", cases};
