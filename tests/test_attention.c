@@ -1,0 +1,379 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Attention over the cache: its bits against docs/numerics.md section 6 written out, its values
+ * against a plain softmax in binary64 over keys and values unpacked by the reference, and its
+ * independence of chunking and threads.
+ */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/pool.h"
+#include "engine/attention.h"
+#include "engine/kv_quant.h"
+#include "engine/mathf.h"
+#include "ref/ref_kv.h"
+#include "sl_abi.h"
+#include "test_main.h"
+
+enum { MAX_POS = 200, MAX_DIM = 256 };
+
+struct rig {
+    struct sl_config c;
+    struct sl_pool *pool;
+    struct sl_kv kv;
+    struct sl_attention attention;
+    float *k, *v, *q, *out; /* [MAX_POS][heads][head_dim] */
+};
+
+static float *random_rows(struct sl_rng *rng, size_t n)
+{
+    float *x = malloc(n * sizeof *x);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(x);
+    for (size_t i = 0; i < n; i++)
+        x[i] = (float)sl_rng_normal(rng);
+    return x;
+}
+
+static void rig_open(struct rig *r, struct sl_rng *rng, uint32_t dim, unsigned n_threads)
+{
+    *r = (struct rig){.c = {.n_layer = 4,
+                            .cla_factor = 2,
+                            .n_head = 6,
+                            .n_kv_head = 2,
+                            .head_dim = dim,
+                            .d_attn = 6 * dim}};
+    CU_ASSERT_EQUAL_FATAL(sl_pool_open(&r->pool, n_threads), 0);
+    CU_ASSERT_EQUAL_FATAL(sl_attention_open(&r->attention, &r->c, r->pool), 0);
+    r->k = random_rows(rng, (size_t)MAX_POS * 2 * dim);
+    r->v = random_rows(rng, (size_t)MAX_POS * 2 * dim);
+    r->q = random_rows(rng, (size_t)MAX_POS * 6 * dim);
+    r->out = calloc((size_t)MAX_POS * 6 * dim, sizeof *r->out);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(r->out);
+    for (size_t i = 0; i < (size_t)MAX_POS * 6 * dim; i++)
+        r->q[i] *= 2; /* softmax with some contrast */
+}
+
+static void rig_close(struct rig *r)
+{
+    free(r->k);
+    free(r->v);
+    free(r->q);
+    free(r->out);
+    sl_kv_close(&r->kv);
+    sl_attention_close(&r->attention);
+    sl_pool_close(&r->pool);
+}
+
+static void fill_cache(struct rig *r, enum sl_kv_format k, enum sl_kv_format v)
+{
+    sl_kv_close(&r->kv);
+    CU_ASSERT_EQUAL_FATAL(sl_kv_open(&r->kv, &r->c, MAX_POS, k, v), 0);
+    struct sl_kv_put put = {.kv_layer = 1, .n_tok = MAX_POS, .k = r->k, .v = r->v};
+    CU_ASSERT_EQUAL_FATAL(sl_kv_store(&r->kv, &put, r->pool), 0);
+}
+
+static void run(struct rig *r, uint32_t pos, uint32_t n_tok)
+{
+    size_t at = (size_t)pos * r->c.d_attn;
+    struct sl_attention_call call = {.kv = &r->kv,
+                                     .kv_layer = 1,
+                                     .pos = pos,
+                                     .n_tok = n_tok,
+                                     .q = r->q + at,
+                                     .out = r->out + at};
+    sl_attention_run(&r->attention, &call);
+}
+
+/* ---- the rule written out ------------------------------------------------------------------- */
+
+/* A stored vector: codes as they are summed, and the scale of every channel's group. */
+struct stored {
+    float code[MAX_DIM], scale[MAX_DIM];
+};
+
+static struct stored decode(enum sl_kv_format format, uint32_t dim, const uint8_t *rec)
+{
+    struct stored s;
+    uint32_t n_group = (dim + 31) / 32;
+    for (uint32_t i = 0; i < dim; i++) {
+        const uint8_t *scale = format == SL_KV_INT8 ? rec + dim : rec + dim / 2 + 2 * (i / 32);
+        uint8_t nibble = (uint8_t)(rec[i / 2] >> (i % 2 * 4) & 15);
+        s.scale[i] = 1;
+        if (format == SL_KV_F32)
+            memcpy(&s.code[i], rec + 4 * i, 4);
+        else
+            s.scale[i] = ref_float((uint32_t)(scale[0] | scale[1] << 8) << 16);
+        if (format == SL_KV_INT8)
+            s.code[i] = (float)(int8_t)rec[i];
+        if (format == SL_KV_INT4)
+            s.code[i] = (float)(nibble - rec[dim / 2 + 2 * n_group + i / 32]);
+    }
+    return s;
+}
+
+static float sum16(const float *a, const float *b, uint32_t n)
+{
+    float s[16] = {0};
+    for (uint32_t i = 0; i < n; i++)
+        s[i % 16] = b ? fmaf(a[i], b[i], s[i % 16]) : s[i % 16] + a[i];
+    for (int w = 8; w; w /= 2)
+        for (int l = 0; l < w; l++)
+            s[l] += s[l + w];
+    return s[0];
+}
+
+static float score(enum sl_kv_format format, uint32_t dim, const float *q, const struct stored *k,
+                   float factor)
+{
+    float s = 0;
+    if (format != SL_KV_INT4)
+        return sum16(q, k->code, dim) * k->scale[0] * factor;
+    for (uint32_t g = 0; g < dim; g += 32)
+        s += sum16(q + g, k->code + g, dim - g < 32 ? dim - g : 32) * k->scale[g];
+    return s * factor;
+}
+
+/* One query head by docs/numerics.md section 6. */
+static void by_rule(const struct rig *r, uint32_t pos, uint32_t head, float *y)
+{
+    uint32_t dim = r->c.head_dim, kv_head = head / 3;
+    uint32_t block = sl_kv_hadamard_block(dim);
+    bool packed_k = r->kv.format_k != SL_KV_F32, packed_v = r->kv.format_v != SL_KV_F32;
+    float q[MAX_DIM], m = -INFINITY, l = 0, p[64];
+    float factor = 1.0f / sqrtf((float)dim) / (packed_k ? (float)block : 1.0f);
+    memcpy(q, r->q + ((size_t)pos * 6 + head) * dim, dim * sizeof *q);
+    if (packed_k)
+        sl_kv_hadamard(q, dim);
+    memset(y, 0, dim * sizeof *y);
+    for (uint32_t at = 0; at <= pos; at += 64) {
+        uint32_t n = pos + 1 - at < 64 ? pos + 1 - at : 64;
+        float top = m;
+        for (uint32_t j = 0; j < n; j++) {
+            struct stored k = decode(r->kv.format_k, dim, sl_kv_k(&r->kv, 1, kv_head, at + j));
+            p[j] = score(r->kv.format_k, dim, q, &k, factor);
+            top = fmaxf(top, p[j]);
+        }
+        float c = sl_expf(m - top);
+        for (uint32_t j = 0; j < n; j++)
+            p[j] = sl_expf(p[j] - top);
+        l = l * c + sum16(p, NULL, n);
+        for (uint32_t i = 0; i < dim; i++)
+            y[i] *= c;
+        for (uint32_t j = 0; j < n; j++) {
+            struct stored v = decode(r->kv.format_v, dim, sl_kv_v(&r->kv, 1, kv_head, at + j));
+            for (uint32_t i = 0; i < dim; i++)
+                y[i] = fmaf(p[j] * v.scale[i], v.code[i], y[i]);
+        }
+        m = top;
+    }
+    for (uint32_t i = 0; i < dim; i++)
+        y[i] /= l;
+    if (packed_v)
+        sl_kv_hadamard(y, dim);
+    for (uint32_t i = 0; packed_v && i < dim; i++)
+        y[i] /= (float)block;
+}
+
+static const enum sl_kv_format formats[][2] = {{SL_KV_F32, SL_KV_F32},
+                                               {SL_KV_INT8, SL_KV_INT8},
+                                               {SL_KV_INT4, SL_KV_INT4},
+                                               {SL_KV_INT8, SL_KV_INT4},
+                                               {SL_KV_F32, SL_KV_INT8}};
+enum { N_FORMAT = sizeof formats / sizeof *formats };
+static const uint32_t dims[] = {8, 34, 80, 96, 128, 256};
+enum { N_DIM = sizeof dims / sizeof *dims };
+
+static void bits_follow_the_written_rule(void)
+{
+    static const uint32_t pos[] = {0, 1, 15, 62, 63, 64, 65, 127, 128, 199};
+    struct sl_rng rng = sl_rng_open("attention", 31);
+    for (int d = 0; d < N_DIM; d++) {
+        struct rig r;
+        float want[MAX_DIM];
+        rig_open(&r, &rng, dims[d], 2);
+        for (int f = 0; f < N_FORMAT; f++) {
+            fill_cache(&r, formats[f][0], formats[f][1]);
+            run(&r, 0, MAX_POS);
+            for (size_t i = 0; i < sizeof pos / sizeof *pos; i++)
+                for (uint32_t h = 0; h < 6; h++) {
+                    by_rule(&r, pos[i], h, want);
+                    const float *got = r.out + ((size_t)pos[i] * 6 + h) * dims[d];
+                    CU_ASSERT_EQUAL(memcmp(got, want, dims[d] * sizeof *want), 0);
+                }
+        }
+        rig_close(&r);
+    }
+}
+
+/* ---- values --------------------------------------------------------------------------------- */
+
+/* What a record stands for, by the reference's unpacking. */
+static void unpack(enum sl_kv_format format, uint32_t dim, const uint8_t *rec, double *out)
+{
+    uint8_t record[6 * 64] = {0};
+    uint32_t bits[MAX_DIM], n_group = (dim + 31) / 32;
+    uint32_t n_code = format == SL_KV_INT8 ? dim : dim / 2, beats = (n_code + 63) / 64;
+    if (format == SL_KV_F32) {
+        for (uint32_t i = 0; i < dim; i++) {
+            float x;
+            memcpy(&x, rec + 4 * i, 4);
+            out[i] = x;
+        }
+        return;
+    }
+    memcpy(record, rec, n_code);
+    memcpy(record + 64 * beats, rec + n_code, format == SL_KV_INT8 ? 2 : 2 * n_group);
+    if (format == SL_KV_INT4)
+        memcpy(record + 64 * beats + 32, rec + n_code + 2 * n_group, n_group);
+    ref_kv_unpack(format == SL_KV_INT8 ? SL_KVREC_INT8 : SL_KVREC_INT4, dim, record, bits);
+    for (uint32_t i = 0; i < dim; i++)
+        out[i] = ref_float(bits[i]);
+}
+
+/* Softmax over all positions at once. */
+static void plain(const struct rig *r, uint32_t pos, uint32_t head, double *y)
+{
+    static double k[MAX_POS][MAX_DIM], v[MAX_POS][MAX_DIM], s[MAX_POS];
+    uint32_t dim = r->c.head_dim;
+    const float *q = r->q + ((size_t)pos * 6 + head) * dim;
+    double max = -INFINITY, sum = 0;
+    for (uint32_t j = 0; j <= pos; j++) {
+        unpack(r->kv.format_k, dim, sl_kv_k(&r->kv, 1, head / 3, j), k[j]);
+        unpack(r->kv.format_v, dim, sl_kv_v(&r->kv, 1, head / 3, j), v[j]);
+        s[j] = 0;
+        for (uint32_t i = 0; i < dim; i++)
+            s[j] += q[i] * k[j][i] / sqrt(dim);
+        max = fmax(max, s[j]);
+    }
+    for (uint32_t j = 0; j <= pos; j++)
+        sum += s[j] = exp(s[j] - max);
+    for (uint32_t i = 0; i < dim; i++) {
+        y[i] = 0;
+        for (uint32_t j = 0; j <= pos; j++)
+            y[i] += s[j] / sum * v[j][i];
+    }
+}
+
+static void values_equal_a_plain_softmax_over_the_unpacked_cache(void)
+{
+    static const uint32_t pos[] = {0, 63, 64, 199};
+    struct sl_rng rng = sl_rng_open("attention", 32);
+    for (int d = 0; d < N_DIM; d++) {
+        struct rig r;
+        double want[MAX_DIM];
+        rig_open(&r, &rng, dims[d], 2);
+        for (int f = 0; f < N_FORMAT; f++) {
+            fill_cache(&r, formats[f][0], formats[f][1]);
+            run(&r, 0, MAX_POS);
+            for (int i = 0; i < 4; i++) {
+                uint32_t head = (uint32_t)sl_rng_range(&rng, 0, 5);
+                const float *got = r.out + ((size_t)pos[i] * 6 + head) * dims[d];
+                plain(&r, pos[i], head, want);
+                for (uint32_t c = 0; c < dims[d]; c++)
+                    CU_ASSERT(fabs(got[c] - want[c]) <= 2e-5);
+            }
+        }
+        rig_close(&r);
+    }
+}
+
+/* Int8 must be close to what was never packed; int4 at least recognisable. */
+static void packing_costs_little(void)
+{
+    static const double limit[] = {0, 0.02, 0.2};
+    struct sl_rng rng = sl_rng_open("attention", 33);
+    struct rig r;
+    rig_open(&r, &rng, 80, 1);
+    size_t n = (size_t)MAX_POS * r.c.d_attn;
+    float *exact = malloc(n * sizeof *exact);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(exact);
+    for (int f = SL_KV_F32; f <= SL_KV_INT4; f++) {
+        double error = 0, energy = 0;
+        fill_cache(&r, (enum sl_kv_format)f, (enum sl_kv_format)f);
+        run(&r, 0, MAX_POS);
+        if (f == SL_KV_F32)
+            memcpy(exact, r.out, n * sizeof *exact);
+        for (size_t i = 0; i < n; i++) {
+            error += pow((double)r.out[i] - exact[i], 2);
+            energy += pow((double)exact[i], 2);
+        }
+        CU_ASSERT(sqrt(error / energy) <= limit[f]);
+        CU_ASSERT(f == SL_KV_F32 || error > 0);
+    }
+    free(exact);
+    rig_close(&r);
+}
+
+/* ---- independence --------------------------------------------------------------------------- */
+
+static void chunking_and_threads_change_no_bit(void)
+{
+    static const uint32_t chunk[] = {1, 7, 64, 100};
+    const struct sl_rng start = sl_rng_open("attention", 34);
+    for (int f = 0; f < N_FORMAT; f++) {
+        struct sl_rng rng = start;
+        struct rig one;
+        rig_open(&one, &rng, 80, 1);
+        size_t bytes = (size_t)MAX_POS * one.c.d_attn * sizeof(float);
+        fill_cache(&one, formats[f][0], formats[f][1]);
+        run(&one, 0, MAX_POS);
+        for (size_t i = 0; i < sizeof chunk / sizeof *chunk; i++) {
+            struct rig two;
+            rng = start;
+            rig_open(&two, &rng, 80, 3);
+            fill_cache(&two, formats[f][0], formats[f][1]);
+            for (uint32_t at = 0; at < MAX_POS; at += chunk[i])
+                run(&two, at, MAX_POS - at < chunk[i] ? MAX_POS - at : chunk[i]);
+            CU_ASSERT_EQUAL(memcmp(one.out, two.out, bytes), 0);
+            rig_close(&two);
+        }
+        rig_close(&one);
+    }
+}
+
+static void later_positions_take_no_part(void)
+{
+    struct sl_rng rng = sl_rng_open("attention", 35);
+    struct rig r;
+    rig_open(&r, &rng, 80, 2);
+    fill_cache(&r, SL_KV_INT8, SL_KV_INT4);
+    size_t bytes = 6 * 80 * sizeof(float);
+    float before[6 * 80];
+    run(&r, 70, 1);
+    memcpy(before, r.out + (size_t)70 * 6 * 80, bytes);
+    for (uint32_t h = 0; h < 2; h++) {
+        memset(sl_kv_k(&r.kv, 1, h, 71), 0xFF, (MAX_POS - 71) * sl_kv_vec_bytes(SL_KV_INT8, 80));
+        memset(sl_kv_v(&r.kv, 1, h, 71), 0xFF, (MAX_POS - 71) * sl_kv_vec_bytes(SL_KV_INT4, 80));
+    }
+    run(&r, 70, 1);
+    CU_ASSERT_EQUAL(memcmp(before, r.out + (size_t)70 * 6 * 80, bytes), 0);
+    rig_close(&r);
+}
+
+static void cache_refuses_what_it_cannot_hold(void)
+{
+    struct sl_kv kv = {0};
+    struct sl_config c = {.n_layer = 3, .cla_factor = 1, .n_head = 1, .n_kv_head = 1};
+    c.head_dim = 7;
+    CU_ASSERT_EQUAL(sl_kv_open(&kv, &c, 8, SL_KV_INT8, SL_KV_F32), SL_ERR_UNSUPPORTED);
+    CU_ASSERT_EQUAL(sl_kv_open(&kv, &c, 8, SL_KV_F32, SL_KV_F32), 0);
+    sl_kv_close(&kv);
+    c.head_dim = 258;
+    CU_ASSERT_EQUAL(sl_kv_open(&kv, &c, 8, SL_KV_F32, SL_KV_INT4), SL_ERR_UNSUPPORTED);
+    CU_ASSERT_PTR_NULL(kv.k);
+}
+
+#define CASE(f)                                                                                    \
+    {                                                                                              \
+#f, f                                                                                      \
+    }
+static const struct sl_case cases[] = {CASE(bits_follow_the_written_rule),
+                                       CASE(values_equal_a_plain_softmax_over_the_unpacked_cache),
+                                       CASE(packing_costs_little),
+                                       CASE(chunking_and_threads_change_no_bit),
+                                       CASE(later_positions_take_no_part),
+                                       CASE(cache_refuses_what_it_cannot_hold),
+                                       {NULL, NULL}};
+
+const struct sl_suite suite_attention = {"attention", cases};
