@@ -57,6 +57,10 @@ static void refuses_indexes_that_lie(void)
         {"{\"weight_map\":{\"a\":\"\"}}", "'a'"},
         {"{\"weight_map\":{\"a\":\"s3.safetensors\"}}", "s3.safetensors"},
         {"{\"weight_map\":{\"x\":\"s1.safetensors\"}}", "'x'"},
+        {"{\"weight_map\":{\"a\":\"s2.safetensors\",\"b\":\"s1.safetensors\"}}",
+         "does not hold it"},
+        {"{\"weight_map\":{\"a\":\"s1.safetensors\",\"a_scale\":\"s1.safetensors\"}}", "'a_scale'"},
+        {"{\"weight_map\":{\"a\\n\":\"s1\\n\"}}", "'?'"},
         {"{\"weight_map\":{\"a\":\"s1.safetensors\",\"a\":\"s2.safetensors\"}}", "duplicate"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -136,6 +140,40 @@ static void impossible_scales_are_refused(void)
     CU_ASSERT_EQUAL(open_fp8(FP8("F32", "[2]", "10"), data, 10, out), SL_ERR_SHAPE);
 }
 
+static void scales_of_blocks_are_refused(void)
+{
+    static const char header[] =
+        "{\"w.weight\":{\"dtype\":\"F8_E4M3\",\"shape\":[2],\"data_offsets\":[0,2]},"
+        "\"w.weight_scale_inv\":{\"dtype\":\"F32\",\"shape\":[1,1],\"data_offsets\":[2,6]}}";
+    uint8_t data[6] = {0};
+    float out[2];
+    CU_ASSERT_EQUAL(open_fp8(header, data, 6, out), SL_ERR_UNSUPPORTED);
+    CU_ASSERT_PTR_NOT_NULL(strstr(sl_error_message(), "w.weight_scale_inv"));
+}
+
+static void fp8_weights_without_a_scale_are_their_codes(void)
+{
+    static const char header[] =
+        "{\"w.weight\":{\"dtype\":\"F8_E4M3\",\"shape\":[2],\"data_offsets\":[0,2]},"
+        "\"w.input_scale\":{\"dtype\":\"F32\",\"shape\":[],\"data_offsets\":[2,6]}}";
+    uint8_t data[6] = {0x38, 0xC0};
+    float input_scale = 5, out[2];
+    memcpy(data + 2, &input_scale, 4);
+    CU_ASSERT_EQUAL_FATAL(open_fp8(header, data, 6, out), 0);
+    CU_ASSERT_EQUAL(out[0], 1.0f);
+    CU_ASSERT_EQUAL(out[1], -2.0f);
+}
+
+static void a_directory_of_pickles_is_told_what_to_do(void)
+{
+    char dir[256];
+    struct sl_checkpoint *c = NULL;
+    CU_ASSERT_EQUAL_FATAL(sl_temp_dir(dir, sizeof dir), 0);
+    temp_file_put(dir, "pytorch_model.bin.index.json", "{}", 2);
+    CU_ASSERT_EQUAL(sl_checkpoint_open(&c, dir), SL_ERR_UNSUPPORTED);
+    CU_ASSERT_PTR_NOT_NULL(strstr(sl_error_hint(), "safetensors"));
+}
+
 static void a_directory_without_weights_is_named(void)
 {
     char dir[256];
@@ -176,6 +214,10 @@ const struct sl_suite suite_checkpoint = {
         {"names_missing_and_misshapen_tensors", names_missing_and_misshapen_tensors},
         {"fp8_weights_take_their_scale", fp8_weights_take_their_scale},
         {"impossible_scales_are_refused", impossible_scales_are_refused},
+        {"scales_of_blocks_are_refused", scales_of_blocks_are_refused},
+        {"fp8_weights_without_a_scale_are_their_codes",
+         fp8_weights_without_a_scale_are_their_codes},
+        {"a_directory_of_pickles_is_told_what_to_do", a_directory_of_pickles_is_told_what_to_do},
         {"a_directory_without_weights_is_named", a_directory_without_weights_is_named},
         {"golden_fp8_checkpoint_opens", golden_fp8_checkpoint_opens},
         {NULL, NULL}}};

@@ -77,6 +77,8 @@ static const struct refusal {
     {"{" T("a", "F32", "[2]", "[0,8]") "," T("b", "F32", "[1]", "[4,8]") "}", 8, "overlaps"},
     {"{" T("a", "F32", "[1]", "[0,4]") "," T("b", "F32", "[1]", "[8,12]") "}", 12, "gap"},
     {"{" T("a", "F32", "[1]", "[4,8]") "}", 8, "gap"},
+    {"{" T("a", "F32\\n", "[1]", "[0,4]") "}", 4, "'?'"},
+    {"{\"a\\nb\":{}}", 0, "control characters"},
     {"{\"\\ud800\":{}}", 0, "header"},
     {"{\"a\\u0000b\":{}}", 0, "header"},
     {"{\"\xff\":{}}", 0, "header"},
@@ -93,6 +95,7 @@ static void refuses_headers_that_lie(void)
         int err = sl_safetensors_open(&st, temp_path(dir, "bad"));
         CU_ASSERT(err == SL_ERR_FORMAT || err == SL_ERR_UNSUPPORTED);
         CU_ASSERT_PTR_NOT_NULL(strstr(sl_error_message(), refusals[i].word));
+        CU_ASSERT_PTR_NULL(strchr(sl_error_message(), '\n'));
         if (!strstr(sl_error_message(), refusals[i].word))
             printf("case %zu: %s\n", i, sl_error_message());
     }
@@ -131,6 +134,40 @@ static void refuses_impossible_lengths_and_truncation(void)
     }
 }
 
+static void empty_tensors_take_no_room(void)
+{
+    char dir[256];
+    struct sl_safetensors st;
+    static const char header[] = "{" T("e", "F32", "[0,7]", "[4,4]") "," T(
+        "a", "F32", "[1]", "[0,4]") "," T("f", "BF16", "[3,0]", "[0,0]") "}";
+    CU_ASSERT_EQUAL_FATAL(sl_temp_dir(dir, sizeof dir), 0);
+    temp_safetensors_put(dir, "x", header, two, 4);
+    CU_ASSERT_EQUAL_FATAL(sl_safetensors_open(&st, temp_path(dir, "x")), 0);
+    CU_ASSERT_EQUAL(st.n_tensor, 3);
+    CU_ASSERT_STRING_EQUAL(st.tensor[1].name, "a");
+    CU_ASSERT_EQUAL(st.tensor[2].n_elem, 0);
+    sl_safetensors_close(&st);
+}
+
+/* Every prefix of a good file is refused. */
+static void refuses_every_truncation(void)
+{
+    char dir[256];
+    struct sl_safetensors st;
+    static const char header[] = "{" T("a", "F32", "[2]", "[0,8]") "}";
+    uint8_t whole[128] = {sizeof header - 1};
+    memcpy(whole + 8, header, sizeof header - 1);
+    size_t size = 8 + sizeof header - 1 + 8;
+    CU_ASSERT_EQUAL_FATAL(sl_temp_dir(dir, sizeof dir), 0);
+    for (size_t n = 0; n < size; n++) {
+        temp_file_put(dir, "t", whole, n);
+        CU_ASSERT_EQUAL(sl_safetensors_open(&st, temp_path(dir, "t")), SL_ERR_FORMAT);
+    }
+    temp_file_put(dir, "t", whole, size);
+    CU_ASSERT_EQUAL_FATAL(sl_safetensors_open(&st, temp_path(dir, "t")), 0);
+    sl_safetensors_close(&st);
+}
+
 static void names_what_it_cannot_open(void)
 {
     char dir[256];
@@ -149,5 +186,7 @@ const struct sl_suite suite_safetensors = {
         {"refuses_headers_that_lie", refuses_headers_that_lie},
         {"refuses_deep_nesting", refuses_deep_nesting},
         {"refuses_impossible_lengths_and_truncation", refuses_impossible_lengths_and_truncation},
+        {"empty_tensors_take_no_room", empty_tensors_take_no_room},
+        {"refuses_every_truncation", refuses_every_truncation},
         {"names_what_it_cannot_open", names_what_it_cannot_open},
         {NULL, NULL}}};

@@ -65,10 +65,12 @@ static int shard_names(const char ***out, size_t *n, json_t *map, const char *pa
     json_object_foreach(map, key, value)
     {
         const char *name = json_string_value(value);
-        if (!name || !is_plain_name(name)) {
+        bool shown = name && sl_is_one_line(name) && sl_is_one_line(key);
+        if (!shown || !is_plain_name(name)) {
             free(names);
             return sl_fail(SL_ERR_FORMAT, "shards must lie beside the index",
-                           "%s: tensor '%.200s' points to '%.100s'", path, key, name ? name : "?");
+                           "%s: tensor '%.200s' points to '%.100s'", path,
+                           sl_is_one_line(key) ? key : "?", shown ? name : "?");
         }
         names[count++] = name;
     }
@@ -96,6 +98,14 @@ static int open_shards(struct sl_checkpoint *c, const char *dir, json_t *map, co
     return err;
 }
 
+static const char *file_name_of(const struct sl_checkpoint *c, const struct sl_tensor *t)
+{
+    for (size_t f = 0; f < c->n_file; f++)
+        if (t >= c->file[f].tensor && t < c->file[f].tensor + c->file[f].n_tensor)
+            return strrchr(c->file[f].path, '/') + 1;
+    return "";
+}
+
 /* Every tensor of the index must be in the shard that it names. */
 static int check_index(const struct sl_checkpoint *c, json_t *map, const char *path)
 {
@@ -103,10 +113,9 @@ static int check_index(const struct sl_checkpoint *c, json_t *map, const char *p
     json_t *value;
     json_object_foreach(map, key, value)
     {
-        size_t n = strlen(key);
-        bool scale = n > 6 && !strcmp(key + n - 6, "_scale");
-        if (!scale && !sl_checkpoint_find(c, key))
-            return sl_fail(SL_ERR_FORMAT, "download the missing shard again",
+        const struct sl_tensor *t = sl_checkpoint_find(c, key);
+        if (!t || strcmp(file_name_of(c, t), json_string_value(value)))
+            return sl_fail(SL_ERR_FORMAT, "download the shard again",
                            "%s names tensor '%.200s', but %s does not hold it", path, key,
                            json_string_value(value));
     }
@@ -142,6 +151,17 @@ static int index_names(struct sl_checkpoint *c)
     return 0;
 }
 
+/* Other FP8 exports keep reciprocal scales of blocks: without them the codes mean nothing. */
+static int refuse_inverse_scale(const struct sl_checkpoint *c, const char *scale_name)
+{
+    char name[520];
+    snprintf(name, sizeof name, "%s_inv", scale_name);
+    if (!sl_checkpoint_find(c, name))
+        return 0;
+    return sl_fail(SL_ERR_UNSUPPORTED, "one scale per tensor is read",
+                   "tensor '%.200s': scales of blocks", name);
+}
+
 /* The FP8 release: <linear>.weight_scale belongs to the F8 tensor <linear>.weight. */
 static int attach_scale(const struct sl_checkpoint *c, struct sl_tensor *t)
 {
@@ -152,7 +172,7 @@ static int attach_scale(const struct sl_checkpoint *c, struct sl_tensor *t)
         return 0;
     const struct sl_tensor *s = sl_checkpoint_find(c, name);
     if (!s)
-        return 0;
+        return refuse_inverse_scale(c, name);
     if (s->n_elem != 1)
         return sl_fail(SL_ERR_SHAPE, "one scale per tensor is read",
                        "tensor '%.200s' has %" PRIu64 " elements, expected 1", s->name, s->n_elem);
@@ -204,19 +224,32 @@ static int open_single(struct sl_checkpoint *c, const char *path)
     return err ? err : index_names(c);
 }
 
-/* dir NULL: path is the only file; else dir with its index or its single file. */
-static int open_either(struct sl_checkpoint *c, const char *dir, const char *path)
+static bool exists(const char *dir, const char *name)
 {
-    char file[PATH_MAX];
-    int err = dir ? join(file, dir, "model.safetensors.index.json") : 0;
+    char path[PATH_MAX];
+    return !join(path, dir, name) && access(path, F_OK) == 0;
+}
+
+/* dir with its index or its single file. */
+static int open_dir(struct sl_checkpoint *c, const char *dir)
+{
+    static const char single[] = "model.safetensors", index[] = "model.safetensors.index.json";
+    char path[PATH_MAX];
+    bool has_index = exists(dir, index);
+    bool pickled = exists(dir, "pytorch_model.bin.index.json") || exists(dir, "pytorch_model.bin");
+    if (pickled && !has_index && !exists(dir, single))
+        return sl_fail(SL_ERR_UNSUPPORTED, "export the model as safetensors first",
+                       "%s holds PyTorch pickles, no %s", dir, single);
+    int err = join(path, dir, has_index ? index : single);
     if (err)
         return err;
-    if (dir && access(file, F_OK) == 0)
-        err = open_index(c, dir, file);
-    else if (!dir)
-        err = open_single(c, path);
-    else if (!(err = join(file, dir, "model.safetensors")))
-        err = open_single(c, file);
+    return has_index ? open_index(c, dir, path) : open_single(c, path);
+}
+
+/* dir NULL: path is the only file. */
+static int open_either(struct sl_checkpoint *c, const char *dir, const char *path)
+{
+    int err = dir ? open_dir(c, dir) : open_single(c, path);
     return err ? err : attach_scales(c);
 }
 

@@ -15,6 +15,14 @@ static int bad(const struct sl_safetensors *st, const char *name, const char *wh
                    why);
 }
 
+bool sl_is_one_line(const char *text)
+{
+    for (; *text; text++)
+        if ((unsigned char)*text < ' ' || *text == 0x7F)
+            return false;
+    return true;
+}
+
 static int parse_dtype(enum sl_dtype *out, const char *text)
 {
     for (int d = SL_DTYPE_F32; d <= SL_DTYPE_F8_E4M3; d++)
@@ -52,10 +60,11 @@ static int parse_tensor(const struct sl_safetensors *st, struct sl_tensor *t, co
     if (!json_is_string(dtype) || json_array_size(offsets) != 2 || !json_is_integer(begin) ||
         !json_is_integer(end))
         return bad(st, name, "dtype, shape or data_offsets is missing or has the wrong type");
-    if (parse_dtype(&t->dtype, json_string_value(dtype)))
+    const char *dtype_name = json_string_value(dtype);
+    if (parse_dtype(&t->dtype, dtype_name))
         return sl_fail(SL_ERR_UNSUPPORTED, "F32, BF16, F16 and F8_E4M3 are read",
                        "%s: tensor '%.200s' has dtype '%.40s'", st->path, name,
-                       json_string_value(dtype));
+                       sl_is_one_line(dtype_name) ? dtype_name : "?");
     if (parse_shape(t, json_object_get(entry, "shape")))
         return bad(st, name, "impossible shape");
     json_int_t b = json_integer_value(begin), e = json_integer_value(end);
@@ -109,6 +118,8 @@ static int parse_tensors(struct sl_safetensors *st, json_t *header, size_t data_
     {
         if (!strcmp(name, "__metadata__"))
             continue;
+        if (!sl_is_one_line(name))
+            return bad(st, "?", "control characters in its name");
         struct sl_tensor *t = &st->tensor[st->n_tensor];
         int err = parse_tensor(st, t, name, entry, data_at);
         if (err)

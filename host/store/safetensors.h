@@ -14,6 +14,9 @@ struct sl_safetensors {
     size_t n_tensor;
 };
 
+/* True for text without control characters: names of files end up in messages of one line. */
+bool sl_is_one_line(const char *text);
+
 /* Checks everything the header says against the file: sizes, shapes, order, gaps, duplicates.
  * SL_ERR_IO, SL_ERR_FORMAT, SL_ERR_UNSUPPORTED (a dtype that is not read here). Every tensor's
  * scale is 1. */
