@@ -162,18 +162,26 @@ static bool is_own_file(const char *name)
     return false;
 }
 
+/* Removes own files: all, or only what a finished conversion no longer needs. */
+static int remove_own_files(const char *out_dir, bool all)
+{
+    DIR *dir = opendir(out_dir);
+    if (!dir)
+        return sl_fail(SL_ERR_IO, NULL, "%s: %s", out_dir, strerror(errno));
+    for (struct dirent *e; (e = readdir(dir)) != NULL;) {
+        bool spent = !fnmatch("*.frag", e->d_name, 0) || !fnmatch("*.part", e->d_name, 0);
+        if (is_own_file(e->d_name) && (all || spent))
+            remove_file(out_dir, e->d_name);
+    }
+    closedir(dir);
+    return 0;
+}
+
 /* The manifest goes first: without it nothing of the rest opens. */
 static int clear_out_dir(const char *out_dir)
 {
     remove_file(out_dir, SL_MANIFEST_NAME);
-    DIR *dir = opendir(out_dir);
-    if (!dir)
-        return sl_fail(SL_ERR_IO, NULL, "%s: %s", out_dir, strerror(errno));
-    for (struct dirent *e; (e = readdir(dir)) != NULL;)
-        if (is_own_file(e->d_name))
-            remove_file(out_dir, e->d_name);
-    closedir(dir);
-    return 0;
+    return remove_own_files(out_dir, true);
 }
 
 /* The two may not be one directory, and the output may not be a checkpoint whose config.json would
@@ -427,15 +435,6 @@ static int take_finished(struct convert *c)
     return 0;
 }
 
-static void remove_fragments(const struct convert *c)
-{
-    for (uint32_t p = 0; p <= c->m.layout.n_part; p++) {
-        char name[SL_PART_NAME_MAX];
-        sl_fragment_name(&c->m.layout, p, name);
-        remove_file(c->params->out_dir, name);
-    }
-}
-
 static int convert_all(struct convert *c)
 {
     int err = check_space(c);
@@ -481,7 +480,7 @@ int sl_convert(const struct sl_convert_params *params, struct sl_convert_report 
         bool complete = sl_store_is_store(params->out_dir);
         err = complete ? take_finished(&c) : convert_all(&c);
         if (!err)
-            remove_fragments(&c);
+            err = remove_own_files(params->out_dir, false);
     }
     c.report.n_group = c.m.n_group;
     c.report.n_group_raised = c.m.n_group_raised;
