@@ -159,7 +159,7 @@ int sl_input_check(const struct sl_input *in, uint32_t n_vocab)
 {
     if (in->n == 0)
         return sl_cli_error(SL_ERR_USAGE, "give a text with --prompt or --file",
-                            "no tokens: the text is empty");
+                            "text: empty, there are no tokens");
     for (size_t i = 0; i < in->n; i++)
         if (in->ids[i] < 0 || (uint32_t)in->ids[i] >= n_vocab)
             return sl_cli_error(SL_ERR_SHAPE, "take vocabulary and weights from the same model",

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* info, devices and version: what needs no weights. */
+#include <dirent.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
 
 #include "console.h"
 #include "verbs.h"
-
-/* info, devices and version: what needs no weights. */
 
 static double percent(uint64_t part, uint64_t whole)
 {
@@ -92,12 +94,37 @@ static json_t *info_object(const struct sl_model_info *m)
     return o;
 }
 
+static bool ends_with(const char *text, const char *end)
+{
+    size_t n = strlen(text), m = strlen(end);
+    return n >= m && !strcmp(text + n - m, end);
+}
+
+/* Bytes of the files that hold weights; 0 when there are none (a config.json alone). */
+static uint64_t weight_files(const char *path)
+{
+    uint64_t bytes = 0;
+    DIR *dir = opendir(path);
+    for (struct dirent *e; dir && (e = readdir(dir));) {
+        struct stat st;
+        bool weights = ends_with(e->d_name, ".safetensors") || ends_with(e->d_name, ".slab");
+        if (weights && !fstatat(dirfd(dir), e->d_name, &st, 0) && S_ISREG(st.st_mode))
+            bytes += (uint64_t)st.st_size;
+    }
+    if (dir)
+        closedir(dir);
+    return bytes;
+}
+
 int sl_verb_info(const struct sl_options *o)
 {
+    const char *path = o->n_arg ? o->arg[0] : o->model;
     struct sl_model_info info = {0};
-    int err = sl_config_info(o->n_arg ? o->arg[0] : o->model, &info);
+    int err = sl_config_info(path, &info);
     if (err)
         return sl_cli_library_error(err);
+    if (!info.weight_bytes)
+        info.weight_bytes = weight_files(path);
     if (o->json)
         return sl_json_print(info_object(&info));
     print_table(&info);

@@ -55,7 +55,7 @@ int sl_verb_logits(const struct sl_options *o)
     }
     if (!code && o->ctx_size && in.n > (size_t)o->ctx_size)
         code = sl_cli_error(SL_ERR_USAGE, "shorten the text or raise --ctx-size",
-                            "the text has %zu tokens and the context %lld", in.n,
+                            "text: %zu tokens do not fit a context of %lld", in.n,
                             (long long)o->ctx_size);
     if (!code)
         code = sl_input_open_session(&session, model, o,

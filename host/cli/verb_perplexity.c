@@ -92,7 +92,7 @@ static int open_scoring(struct scoring *s)
         return code;
     if (s->in.n < s->n_ctx)
         return sl_cli_error(SL_ERR_USAGE, "give a longer text or a smaller --ctx-size",
-                            "the text has %zu tokens, a window %zu", s->in.n, s->n_ctx);
+                            "text: %zu tokens do not fill a window of %zu", s->in.n, s->n_ctx);
     code = open_side(s, &s->own, s->o);
     if (!code)
         code = sl_input_check(&s->in, (uint32_t)s->n_vocab);

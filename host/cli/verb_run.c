@@ -62,7 +62,7 @@ static int open_run(struct run *r)
         return code;
     if (r->in.n > r->n_ctx)
         return sl_cli_error(SL_ERR_USAGE, "shorten the text or raise --ctx-size",
-                            "the text has %zu tokens and the context %zu", r->in.n, r->n_ctx);
+                            "text: %zu tokens do not fit a context of %zu", r->in.n, r->n_ctx);
     code = sl_input_open_session(&r->session, r->model, r->o, (uint32_t)r->n_ctx);
     if (code)
         return code;
@@ -243,6 +243,14 @@ static json_t *prompt_text(const struct run *r)
     return text ? text : json_null();
 }
 
+/* 0.7f as 0.7: the nearest double of a float shows digits that nobody gave. */
+static json_t *short_real(float v)
+{
+    char text[32];
+    snprintf(text, sizeof text, "%.6g", (double)v);
+    return json_real(strtod(text, NULL));
+}
+
 static int report_json(const struct run *r, const struct sl_session_stats *stats)
 {
     json_t *o = json_object();
@@ -264,10 +272,10 @@ static int report_json(const struct run *r, const struct sl_session_stats *stats
     json_object_set_new(o, "launches_per_token", sl_json_number(launches_per_token(stats)));
     json_object_set_new(o, "retries", json_integer((json_int_t)stats->n_retries));
     json_object_set_new(o, "seed", json_integer((json_int_t)r->sampling.seed));
-    json_object_set_new(o, "temperature", json_real((double)r->sampling.temp));
+    json_object_set_new(o, "temperature", short_real(r->sampling.temp));
     json_object_set_new(o, "top_k", json_integer(r->sampling.top_k));
-    json_object_set_new(o, "top_p", json_real((double)r->sampling.top_p));
-    json_object_set_new(o, "repetition_penalty", json_real((double)r->sampling.repeat_penalty));
+    json_object_set_new(o, "top_p", short_real(r->sampling.top_p));
+    json_object_set_new(o, "repetition_penalty", short_real(r->sampling.repeat_penalty));
     json_object_set_new(o, "operations", operation_list(stats));
     return sl_json_print(o);
 }

@@ -1,0 +1,488 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The built program, run as a user runs it: exit codes, one-line errors, results. It stands beside
+ * the tests' own program. */
+#include <fcntl.h>
+#include <jansson.h>
+#include <math.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "golden_read.h"
+#include "test_main.h"
+
+enum { MAX_ARG = 32, MAX_OUTPUT = 1 << 16 };
+
+static const char demo[] = "models/demo-hunyuan";
+static const char *const golden_models[] = {"hunyuan-large-cla2", "hunyuan-v1-moe-a13b",
+                                            "yuan2-m32-base"};
+
+struct result {
+    int code; /* exit code, or 1000 + signal */
+    char out[MAX_OUTPUT], err[MAX_OUTPUT];
+};
+
+static void program_path(char *out, size_t cap)
+{
+    ssize_t n = readlink("/proc/self/exe", out, cap - 16);
+    CU_ASSERT_FATAL(n > 0);
+    out[n] = 0;
+    strcpy(strrchr(out, '/') + 1, "sluice");
+}
+
+static void read_all(const char *path, char *out)
+{
+    FILE *f = fopen(path, "rb");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(f);
+    out[fread(out, 1, MAX_OUTPUT - 1, f)] = 0;
+    fclose(f);
+}
+
+/* Starts the program on a line that is split at single blanks ('_' in --prompt= stands for one).
+ * in: the file on its standard input. */
+static pid_t start(const char *line, const char *in, const char *out, const char *err)
+{
+    char text[2048], path[512], *argv[MAX_ARG] = {path};
+    size_t argc = 1;
+    program_path(path, sizeof path);
+    snprintf(text, sizeof text, "%s", line);
+    for (char *word = strtok(text, " "); word && argc < MAX_ARG - 1; word = strtok(NULL, " "))
+        argv[argc++] = word;
+    for (size_t i = 1; i < argc; i++)
+        for (char *c = strncmp(argv[i], "--prompt=", 9) ? NULL : argv[i]; c && *c; c++)
+            *c = *c == '_' ? ' ' : *c;
+    pid_t pid = fork();
+    if (pid == 0) {
+        if (dup2(open(in ? in : "/dev/null", O_RDONLY), 0) < 0 ||
+            dup2(open(out, O_WRONLY | O_CREAT | O_TRUNC, 0600), 1) < 0 ||
+            dup2(open(err, O_WRONLY | O_CREAT | O_TRUNC, 0600), 2) < 0)
+            _exit(126);
+        execv(path, argv);
+        _exit(127);
+    }
+    return pid;
+}
+
+static int finish(pid_t pid)
+{
+    int status = 0;
+    CU_ASSERT_EQUAL_FATAL(waitpid(pid, &status, 0), pid);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
+}
+
+static void run_with_input(struct result *r, const char *line, const char *in)
+{
+    char dir[256], out[300], err[300];
+    CU_ASSERT_EQUAL_FATAL(sl_temp_dir(dir, sizeof dir), 0);
+    snprintf(out, sizeof out, "%s/out", dir);
+    snprintf(err, sizeof err, "%s/err", dir);
+    r->code = finish(start(line, in, out, err));
+    read_all(out, r->out);
+    read_all(err, r->err);
+    if (r->code >= 126 && r->code != 130)
+        printf("\n  %s -> %d\n%s", line, r->code, r->err);
+}
+
+static void run(struct result *r, const char *line)
+{
+    run_with_input(r, line, NULL);
+}
+
+static void write_text(const char *path, const char *text)
+{
+    FILE *f = fopen(path, "wb");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(f);
+    fputs(text, f);
+    fclose(f);
+}
+
+/* One line on stderr that names the code and gives a hint, nothing on stdout. */
+static void check_error(const char *line, int code, const char *name)
+{
+    struct result r;
+    char start_with[64];
+    run(&r, line);
+    snprintf(start_with, sizeof start_with, "error: %s ", name);
+    char *newline = strchr(r.err, '\n');
+    bool good = r.code == code && !strncmp(r.err, start_with, strlen(start_with)) && newline &&
+                !newline[1] && strstr(r.err, ": ") && strstr(r.err, "; hint: ") && !r.out[0];
+    if (!good)
+        printf("\n  %s -> %d\n  %s", line, r.code, r.err);
+    CU_ASSERT(good);
+}
+
+static void wrong_command_lines_exit_with_2(void)
+{
+    check_error("", 2, "USAGE");
+    check_error("walk", 2, "USAGE");
+    check_error("run -m M -p P --bogus", 2, "USAGE");
+    check_error("run -m M -p P -n ten", 2, "USAGE");
+    check_error("run -m models/demo-hunyuan -p x --device nowhere", 2, "USAGE");
+    check_error("run -m models/demo-hunyuan -p abcabcabcabc -c 2", 2, "USAGE");
+    check_error("perplexity -m models/demo-hunyuan -p short", 2, "USAGE");
+    check_error("perplexity -m models/demo-hunyuan -p short -c 1", 2, "USAGE");
+}
+
+static void missing_and_damaged_files_exit_with_3(void)
+{
+    char dir[256], line[512], path[300];
+    check_error("run -m /nonexistent -p x", 3, "IO");
+    check_error("info /nonexistent", 3, "IO");
+    check_error("run -m tests/golden/hunyuan-large-cla2 -p x", 3, "IO"); /* no vocabulary */
+    check_error("tokenize -m models/demo-hunyuan -f /nonexistent", 3, "IO");
+    check_error("logits -m models/demo-hunyuan -p x -o /dev/null", 3, "IO");
+    check_error("logits -m models/demo-hunyuan -p x -o /nonexistent/x.npy", 3, "IO");
+    CU_ASSERT_EQUAL_FATAL(sl_temp_dir(dir, sizeof dir), 0);
+    snprintf(path, sizeof path, "%s/config.json", dir);
+    write_text(path, "{\"architectures\": ");
+    snprintf(line, sizeof line, "info %s", dir);
+    check_error(line, 3, "FORMAT");
+    write_text(path, "{\"architectures\": [\"NobodysModel\"], \"vocab_size\": 10}");
+    check_error(line, 3, "UNSUPPORTED");
+    snprintf(path, sizeof path, "%s/ids", dir);
+    write_text(path, "1 2 three");
+    snprintf(line, sizeof line, "logits -m models/demo-hunyuan --tokens %s -o %s/x.npy", path, dir);
+    check_error(line, 3, "FORMAT");
+    write_text(path, "1 2 999999");
+    check_error(line, 3, "SHAPE");
+}
+
+static void help_and_version_answer_on_stdout(void)
+{
+    static const char *const lines[] = {"help",       "--help",        "-h",      "help run",
+                                        "run --help", "perplexity -h", "version", "--version",
+                                        "devices",    "devices --json"};
+    struct result r;
+    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
+        run(&r, lines[i]);
+        CU_ASSERT_EQUAL(r.code, 0);
+        CU_ASSERT(r.out[0] && !r.err[0]);
+    }
+}
+
+/* ---- results against the published reference's */
+
+static void ids_file(const char *dir, const int32_t *ids, size_t n, char *path, size_t cap)
+{
+    snprintf(path, cap, "%s/ids", dir);
+    FILE *f = fopen(path, "w");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(f);
+    for (size_t i = 0; i < n; i++)
+        fprintf(f, "%d%s", (int)ids[i], i % 3 ? ", " : "\n");
+    fclose(f);
+}
+
+static void logits_equal_the_golden_ones(void)
+{
+    for (size_t m = 0; m < sizeof golden_models / sizeof golden_models[0]; m++) {
+        struct golden g;
+        struct result r;
+        char dir[256], ids[300], line[1024];
+        size_t n_id = 0, n_logit = 0;
+        CU_ASSERT_FATAL(golden_open(&g, golden_models[m]));
+        CU_ASSERT_EQUAL_FATAL(sl_temp_dir(dir, sizeof dir), 0);
+        const int32_t *id = golden_i32(&g, "input_ids", &n_id);
+        const float *want = golden_f32(&g, "logits", &n_logit);
+        CU_ASSERT_FATAL(id && want && n_id && n_logit % n_id == 0);
+        ids_file(dir, id, n_id, ids, sizeof ids);
+        snprintf(line, sizeof line, "logits -m %s/%s --exact --tokens %s -b 5 -o %s/x.npy",
+                 sl_golden_dir(), golden_models[m], ids, dir);
+        run(&r, line);
+        CU_ASSERT_EQUAL_FATAL(r.code, 0);
+        snprintf(line, sizeof line, "%s/x.npy", dir);
+        FILE *f = fopen(line, "rb");
+        float *got = malloc(n_logit * sizeof *got);
+        char header[129] = "", shape[64];
+        CU_ASSERT_FATAL(f && got);
+        CU_ASSERT_EQUAL(fread(header, 1, 128, f), 128);
+        snprintf(shape, sizeof shape, "'shape': (%zu, %zu)", n_id, n_logit / n_id);
+        CU_ASSERT_PTR_NOT_NULL(strstr(header + 10, shape));
+        CU_ASSERT_EQUAL_FATAL(fread(got, sizeof *got, n_logit, f), n_logit);
+        CU_ASSERT_EQUAL(fgetc(f), EOF);
+        size_t far = 0;
+        for (size_t i = 0; i < n_logit; i++)
+            far += !(fabsf(got[i] - want[i]) <= 1e-4f + 1e-4f * fabsf(want[i]));
+        CU_ASSERT_EQUAL(far, 0);
+        fclose(f);
+        free(got);
+        golden_close(&g);
+    }
+}
+
+static bool same_ids(json_t *list, const int32_t *want, size_t n)
+{
+    bool same = json_array_size(list) == n;
+    for (size_t i = 0; i < n && same; i++)
+        same = json_integer_value(json_array_get(list, i)) == want[i];
+    return same;
+}
+
+static void greedy_runs_continue_as_the_reference_does(void)
+{
+    for (size_t m = 0; m < sizeof golden_models / sizeof golden_models[0]; m++) {
+        struct golden g;
+        struct result r;
+        char dir[256], ids[300], line[1024];
+        size_t n_id = 0, n_next = 0;
+        CU_ASSERT_FATAL(golden_open(&g, golden_models[m]));
+        CU_ASSERT_EQUAL_FATAL(sl_temp_dir(dir, sizeof dir), 0);
+        const int32_t *id = golden_i32(&g, "input_ids", &n_id);
+        const int32_t *next = golden_i32(&g, "greedy_next_ids", &n_next);
+        CU_ASSERT_FATAL(id && next);
+        ids_file(dir, id, n_id, ids, sizeof ids);
+        snprintf(line, sizeof line, "run -m %s/%s --exact --tokens %s -n %zu --temp 0 --json",
+                 sl_golden_dir(), golden_models[m], ids, n_next);
+        run(&r, line);
+        CU_ASSERT_EQUAL_FATAL(r.code, 0);
+        json_t *o = json_loads(r.out, JSON_REJECT_DUPLICATES, NULL);
+        CU_ASSERT(same_ids(json_object_get(o, "token_ids"), next, n_next));
+        CU_ASSERT(same_ids(json_object_get(o, "prompt_token_ids"), id, n_id));
+        CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(o, "device")), "exact");
+        json_decref(o);
+        golden_close(&g);
+    }
+}
+
+/* ---- run */
+
+static void json_reports_what_ran_where(void)
+{
+    static const char *const keys[] = {
+        "text",   "token_ids", "prompt_token_ids",   "prefill_tokens_per_s",
+        "device", "seed",      "launches_per_token", "decode_tokens_per_s"};
+    struct result r;
+    run(&r, "run -m models/demo-hunyuan --prompt=In_the_beginning -n 8 --json");
+    CU_ASSERT_EQUAL_FATAL(r.code, 0);
+    CU_ASSERT_PTR_EQUAL(strchr(r.out, '\n'), r.out + strlen(r.out) - 1); /* one line */
+    json_t *o = json_loads(r.out, JSON_REJECT_DUPLICATES, NULL), *op;
+    CU_ASSERT_PTR_NOT_NULL_FATAL(o);
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
+        CU_ASSERT(json_object_get(o, keys[i]) && !json_is_null(json_object_get(o, keys[i])));
+    CU_ASSERT(json_real_value(json_object_get(o, "launches_per_token")) > 0);
+    json_t *list = json_object_get(o, "operations");
+    size_t i, experts = 0;
+    json_array_foreach(list, i, op)
+    {
+        const char *name = json_string_value(json_object_get(op, "op"));
+        experts += name && !strcmp(name, "expert_ffn") &&
+                   !strcmp(json_string_value(json_object_get(op, "impl")), "csim") &&
+                   json_integer_value(json_object_get(op, "calls")) > 0;
+    }
+    CU_ASSERT_EQUAL(experts, 1);
+    json_decref(o);
+}
+
+static void a_run_repeats_and_its_seed_matters(void)
+{
+    static struct result a, b, c;
+    run(&a, "run -m models/demo-hunyuan --prompt=In_the_beginning -n 24 --temp 1");
+    run(&b, "run -m models/demo-hunyuan --prompt=In_the_beginning -n 24 --temp 1 -t 2 -b 2");
+    run(&c, "run -m models/demo-hunyuan --prompt=In_the_beginning -n 24 --temp 1 -s 9");
+    CU_ASSERT_EQUAL(a.code, 0);
+    CU_ASSERT_EQUAL(strncmp(a.out, "In the beginning", 16), 0);
+    CU_ASSERT_STRING_EQUAL(a.out, b.out);
+    CU_ASSERT_STRING_NOT_EQUAL(a.out, c.out);
+    CU_ASSERT_PTR_NOT_NULL(strstr(a.err, "seed 0"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(c.err, "seed 9"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(a.err, "launches/token"));
+}
+
+static void text_sources_agree(void)
+{
+    static struct result a, b, c;
+    char dir[256], path[300], line[512];
+    CU_ASSERT_EQUAL_FATAL(sl_temp_dir(dir, sizeof dir), 0);
+    snprintf(path, sizeof path, "%s/text", dir);
+    write_text(path, "the light<|eos|>");
+    run(&a, "tokenize -m models/demo-hunyuan --prompt=the_light<|eos|>");
+    snprintf(line, sizeof line, "tokenize -m models/demo-hunyuan -f %s", path);
+    run(&b, line);
+    run_with_input(&c, "tokenize -m models/demo-hunyuan", path);
+    CU_ASSERT_EQUAL(a.code, 0);
+    CU_ASSERT(strspn(a.out, "0123456789 ") == strlen(a.out) - 1);
+    CU_ASSERT_STRING_EQUAL(a.out, b.out);
+    CU_ASSERT_STRING_EQUAL(a.out, c.out);
+    run(&b, "tokenize -m models/demo-hunyuan --prompt=the_light<|eos|> --no-special");
+    CU_ASSERT(strlen(b.out) > strlen(a.out));
+    run(&b, "tokenize -m models/demo-hunyuan --prompt=the_light<|eos|> --json");
+    json_t *o = json_loads(b.out, 0, NULL), *ids = json_object_get(o, "ids");
+    json_t *last = json_array_get(json_object_get(o, "pieces"), json_array_size(ids) - 1);
+    CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(last, "text")), "<|eos|>");
+    CU_ASSERT(json_is_true(json_object_get(last, "special")));
+    CU_ASSERT_EQUAL(json_integer_value(json_object_get(last, "id")), atol(strrchr(a.out, ' ')));
+    json_decref(o);
+}
+
+/* Waits until the file has something in it: the program is then past loading. */
+static void wait_for_output(const char *path)
+{
+    for (unsigned i = 0; i < 1500; i++) {
+        FILE *f = fopen(path, "rb");
+        int c = f ? fgetc(f) : EOF;
+        if (f)
+            fclose(f);
+        if (c != EOF)
+            return;
+        poll(NULL, 0, 20);
+    }
+    CU_FAIL("no output within 30 s");
+}
+
+static void ctrl_c_keeps_the_text_and_exits_with_130(void)
+{
+    static struct result r;
+    char dir[256], out[300], err[300];
+    CU_ASSERT_EQUAL_FATAL(sl_temp_dir(dir, sizeof dir), 0);
+    snprintf(out, sizeof out, "%s/out", dir);
+    snprintf(err, sizeof err, "%s/err", dir);
+    snprintf(r.out, sizeof r.out, "%s/ids", dir);
+    write_text(r.out, "1 2 3");
+    char line[600];
+    snprintf(line, sizeof line,
+             "run -m %s/hunyuan-large-cla2 --exact --tokens %s -c 1000000 --temp 0",
+             sl_golden_dir(), r.out);
+    pid_t pid = start(line, NULL, out, err);
+    wait_for_output(out);
+    CU_ASSERT_EQUAL(kill(pid, SIGINT), 0);
+    CU_ASSERT_EQUAL(finish(pid), 130);
+    read_all(out, r.out);
+    read_all(err, r.err);
+    CU_ASSERT_EQUAL(strncmp(r.out, "1 2 3 ", 6), 0);
+    CU_ASSERT_PTR_NOT_NULL(strstr(r.err, "decode"));
+}
+
+/* ---- perplexity, info, convert */
+
+/* The scores of the second half of one window, from the logits that `logits` writes. */
+static double window_nll(const float *logits, const int32_t *ids, size_t n, size_t n_vocab)
+{
+    double nll = 0;
+    for (size_t j = n / 2; j + 1 < n; j++) {
+        const float *row = logits + j * n_vocab;
+        double sum = 0;
+        for (size_t v = 0; v < n_vocab; v++)
+            sum += exp((double)row[v]);
+        nll += log(sum) - (double)row[ids[j + 1]];
+    }
+    return nll;
+}
+
+static void perplexity_scores_the_second_half_of_each_window(void)
+{
+    struct golden g;
+    static struct result r;
+    char dir[256], ids[300], line[1024];
+    size_t n = 0, n_logit = 0;
+    CU_ASSERT_FATAL(golden_open(&g, "hunyuan-large-cla2"));
+    CU_ASSERT_EQUAL_FATAL(sl_temp_dir(dir, sizeof dir), 0);
+    const int32_t *id = golden_i32(&g, "input_ids", &n);
+    const float *logits = golden_f32(&g, "logits", &n_logit);
+    CU_ASSERT_FATAL(id && logits);
+    ids_file(dir, id, n, ids, sizeof ids);
+    snprintf(line, sizeof line,
+             "perplexity -m %s/hunyuan-large-cla2 --exact --tokens %s -c %zu -b 5 --json",
+             sl_golden_dir(), ids, n);
+    run(&r, line);
+    CU_ASSERT_EQUAL_FATAL(r.code, 0);
+    json_t *o = json_loads(r.out, 0, NULL);
+    double want = exp(window_nll(logits, id, n, n_logit / n) / (double)(n - 1 - n / 2));
+    double got = json_real_value(json_object_get(o, "perplexity"));
+    CU_ASSERT_DOUBLE_EQUAL(got / want, 1, 1e-3);
+    CU_ASSERT_EQUAL(json_integer_value(json_object_get(o, "windows")), 1);
+    CU_ASSERT_EQUAL(json_integer_value(json_object_get(o, "tokens_scored")),
+                    (json_int_t)(n - 1 - n / 2));
+    CU_ASSERT_PTR_NULL(json_object_get(o, "kl_divergence"));
+    json_decref(o);
+    golden_close(&g);
+}
+
+static void quantised_models_are_compared_with_the_exact_one(void)
+{
+    static struct result r;
+    run(&r, "perplexity -m models/demo-hunyuan -f models/heldout/en.txt --no-reference -c 4000000 "
+            "--json");
+    CU_ASSERT_EQUAL(r.code, 2);
+    char dir[256], path[300], line[512], text[4096];
+    FILE *f = fopen("models/heldout/en.txt", "rb");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(f);
+    text[fread(text, 1, sizeof text - 1, f)] = 0;
+    fclose(f);
+    CU_ASSERT_EQUAL_FATAL(sl_temp_dir(dir, sizeof dir), 0);
+    snprintf(path, sizeof path, "%s/text", dir);
+    write_text(path, text);
+    snprintf(line, sizeof line, "perplexity -m models/demo-hunyuan -f %s -c 128 --json", path);
+    run(&r, line);
+    CU_ASSERT_EQUAL_FATAL(r.code, 0);
+    json_t *o = json_loads(r.out, 0, NULL);
+    double kl = json_real_value(json_object_get(o, "kl_divergence"));
+    double ppl = json_real_value(json_object_get(o, "perplexity"));
+    double exact = json_real_value(json_object_get(o, "exact_perplexity"));
+    CU_ASSERT(kl > 0 && kl < 0.05);
+    CU_ASSERT(fabs(log(ppl / exact)) < 0.05);
+    CU_ASSERT(json_real_value(json_object_get(o, "bits_per_byte")) > 0.1);
+    CU_ASSERT(json_real_value(json_object_get(o, "top1_flip_rate")) < 0.1);
+    json_decref(o);
+}
+
+static void info_needs_no_weights(void)
+{
+    static struct result r;
+    run(&r, "info tests/configs/hunyuan-large-instruct.json --json");
+    CU_ASSERT_EQUAL_FATAL(r.code, 0);
+    json_t *o = json_loads(r.out, 0, NULL);
+    /* 4 L H D and 2 L G D bytes for 64 layers, 80 heads, 8 K/V heads of 80, two layers sharing. */
+    CU_ASSERT_EQUAL(json_integer_value(json_object_get(o, "kv_bytes_mha_bf16")), 1638400);
+    CU_ASSERT_EQUAL(json_integer_value(json_object_get(o, "kv_bytes_bf16")), 81920);
+    CU_ASSERT_DOUBLE_EQUAL(json_real_value(json_object_get(o, "kv_percent_of_mha")), 5.0, 1e-9);
+    json_decref(o);
+    run(&r, "info tests/configs/hunyuan-large-instruct.json");
+    CU_ASSERT_PTR_NOT_NULL(strstr(r.out, "81920 (5.00 %)"));
+    run(&r, "info models/demo-hunyuan");
+    CU_ASSERT_PTR_NOT_NULL(strstr(r.out, "weights"));
+}
+
+static void a_converted_model_generates_the_same_text(void)
+{
+    static struct result a, b;
+    char dir[256], line[512];
+    CU_ASSERT_EQUAL_FATAL(sl_temp_dir(dir, sizeof dir), 0);
+    snprintf(line, sizeof line, "convert %s %s/m --format nf4", demo, dir);
+    run(&a, line);
+    CU_ASSERT_EQUAL_FATAL(a.code, 0);
+    CU_ASSERT_PTR_NOT_NULL(strstr(a.out, "bytes in"));
+    run(&a, line);
+    CU_ASSERT_PTR_NOT_NULL(strstr(a.out, "there already"));
+    snprintf(line, sizeof line, "convert %s %s/m --format q8", demo, dir);
+    run(&a, line);
+    CU_ASSERT_EQUAL(a.code, 2);
+    snprintf(line, sizeof line, "run -m %s/m --prompt=In_the_beginning -n 16", dir);
+    run(&a, line);
+    run(&b, "run -m models/demo-hunyuan --format nf4 --prompt=In_the_beginning -n 16");
+    CU_ASSERT_EQUAL(a.code, 0);
+    CU_ASSERT_STRING_EQUAL(a.out, b.out);
+}
+
+static const struct sl_case cases[] = {
+    {"wrong_command_lines_exit_with_2", wrong_command_lines_exit_with_2},
+    {"missing_and_damaged_files_exit_with_3", missing_and_damaged_files_exit_with_3},
+    {"help_and_version_answer_on_stdout", help_and_version_answer_on_stdout},
+    {"logits_equal_the_golden_ones", logits_equal_the_golden_ones},
+    {"greedy_runs_continue_as_the_reference_does", greedy_runs_continue_as_the_reference_does},
+    {"json_reports_what_ran_where", json_reports_what_ran_where},
+    {"a_run_repeats_and_its_seed_matters", a_run_repeats_and_its_seed_matters},
+    {"text_sources_agree", text_sources_agree},
+    {"ctrl_c_keeps_the_text_and_exits_with_130", ctrl_c_keeps_the_text_and_exits_with_130},
+    {"perplexity_scores_the_second_half_of_each_window",
+     perplexity_scores_the_second_half_of_each_window},
+    {"quantised_models_are_compared_with_the_exact_one",
+     quantised_models_are_compared_with_the_exact_one},
+    {"info_needs_no_weights", info_needs_no_weights},
+    {"a_converted_model_generates_the_same_text", a_converted_model_generates_the_same_text},
+    {NULL, NULL},
+};
+const struct sl_suite suite_cli = {"cli", cases};
