@@ -412,6 +412,8 @@ static void text_that_is_no_config_is_refused(void)
         CU_ASSERT_EQUAL(parse(&c, bad[i]), SL_ERR_FORMAT);
     CU_ASSERT_EQUAL(parse(&c, "{\"architectures\":[\"LlamaForCausalLM\"]}"), SL_ERR_UNSUPPORTED);
     CU_ASSERT_PTR_NOT_NULL(strstr(sl_error_message(), "LlamaForCausalLM"));
+    CU_ASSERT_EQUAL(parse(&c, "{\"architectures\":[\"Yuan\\nForCausalLM\"]}"), SL_ERR_UNSUPPORTED);
+    CU_ASSERT_PTR_NULL(strchr(sl_error_message(), '\n'));
     CU_ASSERT_EQUAL(parse(&c, "{\"architectures\":[\"HunYuanDenseV1ForCausalLM\"]}"),
                     SL_ERR_UNSUPPORTED);
     char *deep = malloc(400001);

@@ -147,12 +147,21 @@ static bool fixed_key_agrees(const json_t *v, const struct fixed_key *f)
     return json_is_number(v) && (float)json_number_value(v) == (float)f->number;
 }
 
+enum { VALUE_TEXT = 64 };
+
+/* A value as JSON text: one line whatever it holds. */
+static void value_text(char out[VALUE_TEXT], const json_t *v)
+{
+    char *text = json_dumps(v, JSON_ENCODE_ANY | JSON_COMPACT | JSON_ENSURE_ASCII);
+    snprintf(out, VALUE_TEXT, "%s", text ? text : "?");
+    free(text);
+}
+
 static int refuse_value(const char *key, const json_t *v)
 {
-    char why[120];
-    char *text = json_dumps(v, JSON_ENCODE_ANY | JSON_COMPACT | JSON_ENSURE_ASCII);
-    snprintf(why, sizeof why, "is %.60s, which is not implemented", text ? text : "?");
-    free(text);
+    char text[VALUE_TEXT], why[VALUE_TEXT + 40];
+    value_text(text, v);
+    snprintf(why, sizeof why, "is %s, which is not implemented", text);
     return unsupported_key(key, why);
 }
 
@@ -459,6 +468,15 @@ static int read_yuan(struct sl_config *c, const json_t *o)
 
 /* ---- entry points --------------------------------------------------------------------------- */
 
+static int refuse_architecture(const json_t *name)
+{
+    char text[VALUE_TEXT];
+    value_text(text, name);
+    return sl_fail(SL_ERR_UNSUPPORTED,
+                   "HunYuanForCausalLM, HunYuanMoEV1ForCausalLM and YuanForCausalLM run",
+                   "config.json: architecture %s is not implemented", text);
+}
+
 static int read_config(struct sl_config *c, const json_t *o)
 {
     const json_t *first = json_array_get(json_object_get(o, "architectures"), 0);
@@ -474,9 +492,7 @@ static int read_config(struct sl_config *c, const json_t *o)
     else if (!strcmp(name, "YuanForCausalLM"))
         err = read_yuan(c, o);
     else
-        return sl_fail(SL_ERR_UNSUPPORTED,
-                       "HunYuanForCausalLM, HunYuanMoEV1ForCausalLM and YuanForCausalLM run",
-                       "config.json: architecture '%.100s' is not implemented", name);
+        return refuse_architecture(first);
     if (err)
         return err;
     if ((uint64_t)c->n_head * c->head_dim > MAX_WIDTH)
