@@ -2,6 +2,7 @@
 #include "engine/model.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "accel/fabric.h"
 #include "base/err.h"
@@ -10,6 +11,15 @@
 
 /* ---- open ----------------------------------------------------------------------------------- */
 
+/* A store has its formats: asking for others is a mistake that must not pass unnoticed. */
+static int check_format(const char *asked, const char *stored, const char *path)
+{
+    if (!asked || !strcmp(asked, stored))
+        return 0;
+    return sl_fail(SL_ERR_USAGE, "convert the checkpoint again, or leave the format out",
+                   "%s was converted to %s, not to %s", path, stored, asked);
+}
+
 static int open_store(struct sl_model *m, const struct sl_model_params *p)
 {
     if (p->exact)
@@ -17,10 +27,11 @@ static int open_store(struct sl_model *m, const struct sl_model_params *p)
                        "give the checkpoint it was converted from, or leave exact out",
                        "%s: a converted model has no exact weights", p->path);
     int err = sl_store_open(&m->store, p->path);
-    if (err)
-        return err;
-    m->config = *sl_store_config(m->store);
-    return 0;
+    err = err ? err : check_format(p->format, sl_store_format(m->store), p->path);
+    err = err ? err : check_format(p->format_dense, sl_store_format_dense(m->store), p->path);
+    if (!err)
+        m->config = *sl_store_config(m->store);
+    return err;
 }
 
 static int quantise(struct sl_model *m, const struct sl_model_params *p)

@@ -47,14 +47,15 @@ typedef bool (*sl_progress_fn)(void *user, const char *what, uint64_t done, uint
 struct sl_model;
 
 struct sl_model_params {
-    const char *path; /* checkpoint directory (config.json + safetensors) or converted store */
-    bool exact;       /* plain fp32 on the CPU; needs a checkpoint, not a store */
+    const char *path;   /* checkpoint directory (config.json + safetensors) or converted store */
+    bool exact;         /* plain fp32 on the CPU; needs a checkpoint, not a store */
+    const char *format; /* experts: "nf4" "int4" "mxfp4" "q8" "fp8"; NULL: "q8". A store has its
+                           own: NULL or the same */
     const char
-        *format; /* experts: "nf4" "int4" "mxfp4" "q8" "fp8"; NULL: "q8". Ignored for a store */
-    const char *format_dense; /* Q/K/V/O and LM head; NULL: "q8". Ignored for a store */
-    const char *device;       /* "csim" ...; NULL: the default device. Ignored when exact */
-    unsigned n_threads;       /* 0: one per online CPU */
-    sl_progress_fn progress;  /* may be NULL */
+        *format_dense;  /* Q/K/V/O and LM head; NULL: "q8". A store has its own: NULL or the same */
+    const char *device; /* "csim" ...; NULL: the default device. Ignored when exact */
+    unsigned n_threads; /* 0: one per online CPU */
+    sl_progress_fn progress; /* may be NULL */
     void *progress_user;
 };
 
