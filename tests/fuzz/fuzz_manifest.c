@@ -2,7 +2,6 @@
 /* manifest.json from hostile text: it is refused, or every slab has its place and hash. An even
  * first byte: the rest is the text. An odd one: the rest edits a good manifest, three bytes each:
  * place (two), new byte. */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -66,7 +65,9 @@ static void try_text(const char *text, size_t n)
             abort();
         return;
     }
-    printf("%s", sum_hashes(&m) == 1 ? " " : "");
+    static volatile uint64_t sink; /* so that the reads happen */
+    sink = sum_hashes(&m);
+    (void)sink;
     sl_manifest_close(&m);
 }
 
