@@ -4,6 +4,7 @@
 #include <limits.h>
 #include <linux/futex.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -14,9 +15,16 @@
 #include "base/err.h"
 
 enum {
-    SPIN = 2000, /* a few microseconds, then the futex: a busy neighbour costs one wake-up */
+    SPIN = 2000, /* a few microseconds, then the futex */
     MAX_THREADS = 256
 };
+
+/* The gate of a loop: a worker takes part only while the gate is open, and the caller closes it
+ * when no item is left. So a worker that is late, because it slept or another process has its CPU,
+ * is not waited for. */
+#define GATE_OPEN 0x80000000u
+#define GATE_WAITING 0x40000000u /* the caller sleeps until the last worker leaves */
+#define GATE_COUNT 0x3FFFFFFFu   /* workers inside */
 
 struct worker {
     struct sl_pool *pool;
@@ -26,15 +34,15 @@ struct worker {
 
 struct sl_pool {
     unsigned n_thread;
-    /* One loop at a time. `round` counts loops and is what sleeping workers wait on; odd values
-     * never occur twice for one loop, so a worker that slept through a loop joins the next. */
-    _Atomic uint32_t round;
-    _Atomic uint32_t left; /* workers that have not finished the round; the caller waits on it */
-    _Atomic size_t next;   /* first item nobody has taken */
+    _Atomic uint32_t round; /* counts loops; sleeping workers wait on it */
+    _Atomic uint32_t n_asleep;
+    _Atomic uint32_t gate;
+    atomic_bool stop;
+    /* One loop at a time; these change only while the gate is shut and nobody is inside. */
+    _Atomic size_t next; /* first item nobody has taken */
     size_t n;
     sl_pool_fn fn;
     void *user;
-    atomic_bool stop;
     struct worker worker[MAX_THREADS];
 };
 
@@ -48,16 +56,6 @@ static void futex_wake(_Atomic uint32_t *word, int n)
     syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, n, NULL, NULL, 0);
 }
 
-/* Returns when *word != value. */
-static void wait_change(_Atomic uint32_t *word, uint32_t value)
-{
-    for (int i = 0; i < SPIN; i++)
-        if (atomic_load_explicit(word, memory_order_acquire) != value)
-            return;
-    while (atomic_load_explicit(word, memory_order_acquire) == value)
-        futex_wait(word, value);
-}
-
 static void take_items(struct sl_pool *pool, unsigned thread)
 {
     for (;;) {
@@ -68,41 +66,126 @@ static void take_items(struct sl_pool *pool, unsigned thread)
     }
 }
 
+/* ---- workers -------------------------------------------------------------------------------- */
+
+/* Returns the round that is not `seen`. */
+static uint32_t wait_round(struct sl_pool *pool, uint32_t seen)
+{
+    uint32_t now;
+    for (int i = 0; i < SPIN; i++)
+        if ((now = atomic_load_explicit(&pool->round, memory_order_acquire)) != seen)
+            return now;
+    /* Sequentially consistent, as start_round: either it sees the sleeper or the kernel sees the
+     * new round. */
+    atomic_fetch_add(&pool->n_asleep, 1);
+    while ((now = atomic_load(&pool->round)) == seen)
+        futex_wait(&pool->round, seen);
+    atomic_fetch_sub(&pool->n_asleep, 1);
+    return now;
+}
+
+static bool enter(struct sl_pool *pool)
+{
+    uint32_t g = atomic_load_explicit(&pool->gate, memory_order_relaxed);
+    while (g & GATE_OPEN)
+        if (atomic_compare_exchange_weak_explicit(&pool->gate, &g, g + 1, memory_order_acquire,
+                                                  memory_order_relaxed))
+            return true;
+    return false;
+}
+
+static void leave(struct sl_pool *pool)
+{
+    /* Release: the caller sees this worker's results once it counts nobody inside. */
+    uint32_t before = atomic_fetch_sub_explicit(&pool->gate, 1, memory_order_release);
+    if (before == (GATE_WAITING | 1))
+        futex_wake(&pool->gate, 1);
+}
+
 static void *worker_main(void *arg)
 {
     struct worker *w = arg;
     struct sl_pool *pool = w->pool;
-    uint32_t seen = 0;
-    for (;;) {
-        wait_change(&pool->round, seen);
-        seen = atomic_load_explicit(&pool->round, memory_order_acquire);
-        if (atomic_load_explicit(&pool->stop, memory_order_relaxed))
+    for (uint32_t seen = 0;;) {
+        seen = wait_round(pool, seen);
+        if (atomic_load(&pool->stop))
             return NULL;
-        take_items(pool, w->index);
-        /* Release: the caller sees this worker's results once left is 0. */
-        if (atomic_fetch_sub_explicit(&pool->left, 1, memory_order_acq_rel) == 1)
-            futex_wake(&pool->left, 1);
+        if (enter(pool)) {
+            take_items(pool, w->index);
+            leave(pool);
+        }
     }
 }
 
+/* ---- caller --------------------------------------------------------------------------------- */
+
 static void start_round(struct sl_pool *pool)
 {
-    atomic_fetch_add_explicit(&pool->round, 1, memory_order_release);
-    futex_wake(&pool->round, INT_MAX);
+    atomic_fetch_add(&pool->round, 1);
+    if (atomic_load(&pool->n_asleep))
+        futex_wake(&pool->round, INT_MAX);
+}
+
+/* Closes the gate and waits until nobody is inside. */
+static void finish_round(struct sl_pool *pool)
+{
+    uint32_t g = atomic_fetch_and_explicit(&pool->gate, ~GATE_OPEN, memory_order_acquire);
+    g &= ~GATE_OPEN;
+    for (int i = 0; g && i < SPIN; i++)
+        g = atomic_load_explicit(&pool->gate, memory_order_acquire);
+    if (!g)
+        return;
+    g = atomic_fetch_or_explicit(&pool->gate, GATE_WAITING, memory_order_acquire) | GATE_WAITING;
+    for (; g & GATE_COUNT; g = atomic_load_explicit(&pool->gate, memory_order_acquire))
+        futex_wait(&pool->gate, g);
+    atomic_store_explicit(&pool->gate, 0, memory_order_relaxed);
+}
+
+void sl_pool_run(struct sl_pool *pool, sl_pool_fn fn, void *user, size_t n)
+{
+    if (pool->n_thread == 1 || n < 2) {
+        for (size_t i = 0; i < n; i++)
+            fn(user, i, 0);
+        return;
+    }
+    pool->fn = fn, pool->user = user, pool->n = n;
+    atomic_store_explicit(&pool->next, 0, memory_order_relaxed);
+    atomic_store_explicit(&pool->gate, GATE_OPEN, memory_order_release);
+    start_round(pool);
+    take_items(pool, 0);
+    finish_round(pool);
+}
+
+/* ---- open and close ------------------------------------------------------------------------- */
+
+static unsigned count_threads(unsigned asked)
+{
+    long online = sysconf(_SC_NPROCESSORS_ONLN);
+    unsigned n = asked ? asked : online > 0 ? (unsigned)online : 1;
+    return n < MAX_THREADS ? n : MAX_THREADS;
+}
+
+/* Signals are the caller's: a worker that took one would not interrupt the caller's system call. */
+static int start_worker(struct worker *w)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int failed = pthread_create(&w->thread, NULL, worker_main, w);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return failed;
 }
 
 int sl_pool_open(struct sl_pool **out, unsigned n_threads)
 {
-    long online = sysconf(_SC_NPROCESSORS_ONLN);
     struct sl_pool *pool = sl_alloc(1, sizeof *pool);
     if (!pool)
         return SL_ERR_NOMEM;
-    n_threads = n_threads ? n_threads : online > 0 ? (unsigned)online : 1;
-    n_threads = n_threads < MAX_THREADS ? n_threads : MAX_THREADS;
+    n_threads = count_threads(n_threads);
     pool->n_thread = 1;
     for (unsigned i = 1; i < n_threads; i++) {
         pool->worker[i] = (struct worker){.pool = pool, .index = i};
-        if (pthread_create(&pool->worker[i].thread, NULL, worker_main, &pool->worker[i])) {
+        if (start_worker(&pool->worker[i])) {
             sl_pool_close(&pool);
             return sl_fail(SL_ERR_NOMEM, "use fewer threads (-t)", "cannot start thread %u", i);
         }
@@ -128,20 +211,4 @@ void sl_pool_close(struct sl_pool **pool)
 unsigned sl_pool_threads(const struct sl_pool *pool)
 {
     return pool->n_thread;
-}
-
-void sl_pool_run(struct sl_pool *pool, sl_pool_fn fn, void *user, size_t n)
-{
-    if (pool->n_thread == 1 || n < 2) {
-        for (size_t i = 0; i < n; i++)
-            fn(user, i, 0);
-        return;
-    }
-    pool->fn = fn, pool->user = user, pool->n = n;
-    atomic_store_explicit(&pool->next, 0, memory_order_relaxed);
-    atomic_store_explicit(&pool->left, pool->n_thread - 1, memory_order_relaxed);
-    start_round(pool); /* release: workers see the loop's fields */
-    take_items(pool, 0);
-    for (uint32_t left; (left = atomic_load_explicit(&pool->left, memory_order_acquire)) != 0;)
-        wait_change(&pool->left, left);
 }
