@@ -17,7 +17,8 @@ static inline bool sl_format_is_4bit(int format)
     return format == SL_FORMAT_NF4 || format == SL_FORMAT_INT4 || format == SL_FORMAT_MXFP4;
 }
 
-/* A byte of codes whose value is 0: what pads rows to K64 and fills the row missing from an odd count. */
+/* A byte of codes whose value is 0: what pads rows to K64 and fills the row missing from an odd
+ * count. */
 static inline uint8_t sl_zero_byte(int format)
 {
     return format == SL_FORMAT_NF4 ? 0x77 : 0;
@@ -40,8 +41,8 @@ static inline uint64_t sl_unit_beats(int format, uint64_t k)
 
 /* A slab as regions of equal units behind `head` replicated beats. */
 struct sl_slab_shape {
-    uint64_t head_beats;            /* header and router tables */
-    unsigned n_region;              /* 1; expert: 2 */
+    uint64_t head_beats; /* header and router tables */
+    unsigned n_region;   /* 1; expert: 2 */
     uint64_t units[2], unit_beats[2];
 };
 
@@ -53,12 +54,13 @@ uint64_t sl_slab_port_beats(const struct sl_slab *header, unsigned n_port);
 /* Magic, kind, format, limits, scales: SL_ERR_FORMAT names the field. */
 int sl_slab_check(const struct sl_slab *header);
 
-/* Copies what belongs to `port` of n_port into dst (sl_slab_port_beats beats); slab in natural order. Units that
- * the port lacks at the end of a region are zero. */
+/* Copies what belongs to `port` of n_port into dst (sl_slab_port_beats beats); slab in natural
+ * order. Units that the port lacks at the end of a region are zero. */
 void sl_slab_port_image(const struct sl_slab *slab, unsigned port, unsigned n_port, uint8_t *dst);
 
-/* The slice [first, first + count) of an expert's d_ff as a slab of its own (for a device that holds nothing else of
- * it). dst holds sl_slab_beats() of a header with rows = count. Multiples of 32; SL_ERR_SHAPE. */
+/* The slice [first, first + count) of an expert's d_ff as a slab of its own (for a device that
+ * holds nothing else of it). dst holds sl_slab_beats() of a header with rows = count. Multiples of
+ * 32; SL_ERR_SHAPE. */
 int sl_slab_slice(const struct sl_slab *slab, uint32_t first, uint32_t count, uint8_t *dst);
 
 #endif
