@@ -410,6 +410,8 @@ static void text_that_is_no_config_is_refused(void)
     struct sl_config c;
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         CU_ASSERT_EQUAL(parse(&c, bad[i]), SL_ERR_FORMAT);
+    CU_ASSERT_EQUAL(parse(&c, "{\"a\": \"\\\n\"}"), SL_ERR_FORMAT);
+    CU_ASSERT_PTR_NULL(strchr(sl_error_message(), '\n'));
     CU_ASSERT_EQUAL(parse(&c, "{\"architectures\":[\"LlamaForCausalLM\"]}"), SL_ERR_UNSUPPORTED);
     CU_ASSERT_PTR_NOT_NULL(strstr(sl_error_message(), "LlamaForCausalLM"));
     CU_ASSERT_EQUAL(parse(&c, "{\"architectures\":[\"Yuan\\nForCausalLM\"]}"), SL_ERR_UNSUPPORTED);

@@ -508,8 +508,9 @@ int sl_config_parse(struct sl_config *out, const char *json, size_t len)
     json_t *o = json_loadb(json, len, JSON_REJECT_DUPLICATES, &why);
     if (!json_is_object(o)) {
         json_decref(o);
-        return sl_fail(SL_ERR_FORMAT, "copy the file again", "config.json: %s (line %d)",
-                       o ? "not an object" : why.text, o ? 1 : why.line);
+        const char *text = o ? "not an object" : why.text; /* may quote a piece with a newline */
+        return sl_fail(SL_ERR_FORMAT, "copy the file again", "config.json: %.*s (line %d)",
+                       (int)strcspn(text, "\n"), text, o ? 1 : why.line);
     }
     int err = read_config(&c, o);
     json_decref(o);

@@ -206,7 +206,8 @@ static int open_index(struct sl_checkpoint *c, const char *dir, const char *path
     json_t *index = json_loadb(text, size, JSON_REJECT_DUPLICATES, &why);
     json_t *map = json_object_get(index, "weight_map");
     if (!json_is_object(map))
-        err = sl_fail(SL_ERR_FORMAT, "copy the file again", "%s: %s", path,
+        err = sl_fail(SL_ERR_FORMAT, "copy the file again", "%s: %.*s", path,
+                      index ? INT_MAX : (int)strcspn(why.text, "\n"), /* may quote a newline */
                       index ? "no weight_map" : why.text);
     err = err ? err : open_shards(c, dir, map, path);
     err = err ? err : index_names(c);

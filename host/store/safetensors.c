@@ -149,8 +149,9 @@ static int parse_file(struct sl_safetensors *st)
                                 JSON_REJECT_DUPLICATES, &why);
     if (!json_is_object(header)) {
         json_decref(header);
-        return sl_fail(SL_ERR_FORMAT, "copy the file again", "%s: header: %s", st->path,
-                       header ? "not an object" : why.text);
+        const char *text = header ? "not an object" : why.text; /* may quote a newline */
+        return sl_fail(SL_ERR_FORMAT, "copy the file again", "%s: header: %.*s", st->path,
+                       (int)strcspn(text, "\n"), text);
     }
     int err = parse_tensors(st, header, LENGTH_BYTES + (size_t)length);
     json_decref(header);
