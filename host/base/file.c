@@ -62,6 +62,8 @@ static int read_all(int fd, char *buf, size_t n)
         ssize_t got = read(fd, buf + done, n - done);
         if (got < 0 && errno == EINTR)
             continue;
+        if (got == 0)
+            errno = ENODATA; /* the file became shorter meanwhile */
         if (got <= 0)
             return -1;
         done += (size_t)got;
