@@ -108,12 +108,12 @@ static inline uint32_t sl_scale_f32(int64_t v, uint16_t m, int32_t e)
     int32_t n = (int32_t)sl_log2(q);
     if (n + e > 127)
         return sign | 0x7F800000u;
-    /* The unit of the result is 2^(e + s): 23 below the leading one, not below 2^-149. */
-    bool normal = n + e >= -126;
-    int32_t s = normal ? n - 23 : -149 - e;
+    /* The unit of the result is 2^(e + s): 23 below the leading one, but not below 2^-149. */
+    int32_t s = n + e >= -126 ? n - 23 : -149 - e;
+    uint32_t field = n + e >= -126 ? (uint32_t)(n + e + 126) << 23 : 0;
     uint32_t sig = (uint32_t)(s <= 0 ? q << -s : sl_rne_u64(q, (uint32_t)s));
     /* A significand that rounded up to the next power of two carries into the exponent field. */
-    return sign | (sig + (normal ? (uint32_t)(n + e + 126) << 23 : 0));
+    return sign | (sig + field);
 }
 
 /* floor((2 a + b) / (2 b)), b > 0, a and b below 2^63 with 2 a + b < 2^64. */

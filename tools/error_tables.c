@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Prints section 7 of docs/numerics.md: the largest errors of the tabulated functions against long double,
- * over every input where the function is not constant (of fp32 exp: every 61st float).
+ * Prints section 7 of docs/numerics.md: the largest errors of the tabulated functions against long
+ * double, over every input where the function is not constant (of fp32 exp: every 61st float).
  */
 #include <math.h>
 #include <stdint.h>
@@ -67,7 +67,8 @@ static void host_exp(void)
     row("`exp` of the host", "-87 < x < 87", "relative", &relative);
 }
 
-/* RNE of h to 7 bits and sign: what quantising a block costs at most, as a part of its largest value. */
+/* RNE of h to 7 bits and sign: what quantising a block costs at most, as a part of its largest
+ * value. */
 static void block(void)
 {
     struct worst w = {0, 0};
