@@ -130,7 +130,7 @@ static void wrong_command_lines_exit_with_2(void)
 
 static void missing_and_damaged_files_exit_with_3(void)
 {
-    char dir[256], line[512], path[300];
+    char dir[256], line[1024], path[300];
     check_error("run -m /nonexistent -p x", 3, "IO");
     check_error("info /nonexistent", 3, "IO");
     check_error("run -m tests/golden/hunyuan-large-cla2 -p x", 3, "IO"); /* no vocabulary */
@@ -292,6 +292,22 @@ static void a_run_repeats_and_its_seed_matters(void)
     CU_ASSERT_PTR_NOT_NULL(strstr(a.err, "launches/token"));
 }
 
+static void a_file_to_continue_loses_its_last_line_break(void)
+{
+    static struct result a, b;
+    char dir[256], path[300], line[512];
+    CU_ASSERT_EQUAL_FATAL(sl_temp_dir(dir, sizeof dir), 0);
+    snprintf(path, sizeof path, "%s/text", dir);
+    write_text(path, "In the beginning\n");
+    snprintf(line, sizeof line, "run -m models/demo-hunyuan -f %s -n 8", path);
+    run(&a, line);
+    run(&b, "run -m models/demo-hunyuan --prompt=In_the_beginning -n 8");
+    CU_ASSERT_EQUAL(a.code, 0);
+    CU_ASSERT_STRING_EQUAL(a.out, b.out);
+    run(&a, "run -m models/demo-hunyuan --prompt=In_the_beginning -n 8 --no-display-prompt");
+    CU_ASSERT_STRING_EQUAL(a.out, b.out + strlen("In the beginning"));
+}
+
 static void text_sources_agree(void)
 {
     static struct result a, b, c;
@@ -336,16 +352,16 @@ static void wait_for_output(const char *path)
 static void ctrl_c_keeps_the_text_and_exits_with_130(void)
 {
     static struct result r;
-    char dir[256], out[300], err[300];
+    char dir[256], out[300], err[300], ids[300];
     CU_ASSERT_EQUAL_FATAL(sl_temp_dir(dir, sizeof dir), 0);
     snprintf(out, sizeof out, "%s/out", dir);
     snprintf(err, sizeof err, "%s/err", dir);
-    snprintf(r.out, sizeof r.out, "%s/ids", dir);
-    write_text(r.out, "1 2 3");
-    char line[600];
+    snprintf(ids, sizeof ids, "%s/ids", dir);
+    write_text(ids, "1 2 3");
+    char line[1024];
     snprintf(line, sizeof line,
              "run -m %s/hunyuan-large-cla2 --exact --tokens %s -c 1000000 --temp 0",
-             sl_golden_dir(), r.out);
+             sl_golden_dir(), ids);
     pid_t pid = start(line, NULL, out, err);
     wait_for_output(out);
     CU_ASSERT_EQUAL(kill(pid, SIGINT), 0);
@@ -475,6 +491,7 @@ static const struct sl_case cases[] = {
     {"greedy_runs_continue_as_the_reference_does", greedy_runs_continue_as_the_reference_does},
     {"json_reports_what_ran_where", json_reports_what_ran_where},
     {"a_run_repeats_and_its_seed_matters", a_run_repeats_and_its_seed_matters},
+    {"a_file_to_continue_loses_its_last_line_break", a_file_to_continue_loses_its_last_line_break},
     {"text_sources_agree", text_sources_agree},
     {"ctrl_c_keeps_the_text_and_exits_with_130", ctrl_c_keeps_the_text_and_exits_with_130},
     {"perplexity_scores_the_second_half_of_each_window",

@@ -113,8 +113,13 @@ static int load_tokens(struct sl_input *in, const struct sl_options *o)
 
 static int load_text(struct sl_input *in, const struct sl_options *o)
 {
-    if (!o->prompt)
-        return sl_input_read(o->file ? o->file : "-", &in->text, &in->len);
+    if (!o->prompt) {
+        int code = sl_input_read(o->file ? o->file : "-", &in->text, &in->len);
+        /* A text to continue does not end with the line break that every file ends with. */
+        if (!code && o->verb == SL_VERB_RUN && in->len && in->text[in->len - 1] == '\n')
+            in->text[--in->len] = 0;
+        return code;
+    }
     in->len = strlen(o->prompt);
     in->text = strdup(o->prompt);
     return in->text ? SL_EXIT_OK : sl_cli_error(SL_ERR_NOMEM, NULL, "out of memory");

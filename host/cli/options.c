@@ -70,7 +70,7 @@ const struct sl_option sl_option_table[] = {
          "checkpoint directory or converted model"),
     TEXT("prompt", "p", prompt, EVAL | TOKENIZE, "TEXT", "the text"),
     TEXT("file", "f", file, EVAL | TOKENIZE, "FILE",
-         "read the text from a file; - is standard input"),
+         "read the text from a file (run: without its last line break); - is standard input"),
     TEXT("tokens", NULL, tokens, EVAL, "FILE",
          "read token ids instead, separated by white space or commas; nothing is added to them"),
     INT("n-predict", "n", n_predict, -1, 1 << 30, RUN,
