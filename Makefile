@@ -110,7 +110,8 @@ fuzz: ## Run each fuzzer for FUZZ_S seconds
 fuzz-run: $(FUZZERS)
 	@for f in $(FUZZERS); do mkdir -p $(BUILD)/corpus/$${f##*/}; echo "$${f##*/}"; \
 	    $$f -max_total_time=$(FUZZ_S) -verbosity=0 -print_final_stats=1 \
-	        -artifact_prefix=$(BUILD)/ $(BUILD)/corpus/$${f##*/} || exit 1; done
+	        -artifact_prefix=$(BUILD)/ $(BUILD)/corpus/$${f##*/} \
+	        $$(ls -d tests/fuzz/seeds/$${f##*/} 2>/dev/null) || exit 1; done
 
 $(BUILD)/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(LIB_OBJ) $(HLS_OBJ)
 	$(CC) $(SANFLAGS) -fsanitize=fuzzer -o $@ $^ $(LDLIBS)

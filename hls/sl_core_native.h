@@ -3,19 +3,27 @@
 #ifndef SL_HLS_CORE_NATIVE_H
 #define SL_HLS_CORE_NATIVE_H
 
-#include <stdint.h>
+#include "sl_abi.h"
+
+/* What a launch computes in: codes and exponents of x and h for 64 tokens. On a card this is URAM.
+ */
+struct sl_core_work {
+    int8_t x[SL_MAX_TOKENS * SL_MAX_K], h[SL_MAX_TOKENS * SL_MAX_K];
+    uint8_t xe[SL_MAX_TOKENS * SL_MAX_K / SL_BLOCK], he[SL_MAX_TOKENS * SL_MAX_K / SL_BLOCK];
+};
 
 /*
  * One launch on ctl (ctl_limit beats) and the P arenas w[0] .. w[P - 1] (w_limit beats each), all
  * 64-byte beats, 8-byte aligned. Runs in the caller, any number at a time on distinct memories.
- * Without memory for the work arrays (4.3 MB) nothing is written: as with a core that does not
- * answer, the records stay as they were.
+ * work keeps nothing between launches. The last is the unoptimised build that judges the compiler.
  */
-void sl_core_call_p1(void *ctl, const void *const *w, uint32_t job_off, uint32_t job_count,
-                     uint32_t ctl_limit, uint32_t w_limit, uint32_t timeout);
-void sl_core_call_p4(void *ctl, const void *const *w, uint32_t job_off, uint32_t job_count,
-                     uint32_t ctl_limit, uint32_t w_limit, uint32_t timeout);
-void sl_core_call_p28(void *ctl, const void *const *w, uint32_t job_off, uint32_t job_count,
-                      uint32_t ctl_limit, uint32_t w_limit, uint32_t timeout);
+#define SL_CORE_CALL(suffix)                                                                       \
+    void sl_core_call_##suffix(void *ctl, const void *const *w, struct sl_core_work *work,         \
+                               uint32_t job_off, uint32_t job_count, uint32_t ctl_limit,           \
+                               uint32_t w_limit)
+SL_CORE_CALL(p1);
+SL_CORE_CALL(p4);
+SL_CORE_CALL(p28);
+SL_CORE_CALL(o0);
 
 #endif

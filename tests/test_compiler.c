@@ -14,9 +14,7 @@
 #include "test_main.h"
 #include "tops.h"
 
-/* hls/ built with -O0, P = 1 and the suffix _o0. */
-void sl_core_call_o0(void *ctl, const void *const *w, uint32_t job_off, uint32_t job_count,
-                     uint32_t ctl_limit, uint32_t w_limit, uint32_t timeout);
+static struct sl_core_work work;
 
 enum {
     CTL_BEATS = 3000,
@@ -236,13 +234,13 @@ static bool agree(struct scene *s, core_fn *a, core_fn *b, unsigned *status)
 static void run_p1(struct scene *s, void *ctl)
 {
     const void *w[1] = {s->w};
-    sl_core_call_p1(ctl, w, 0, 1, CTL_BEATS, W_BEATS, 0);
+    sl_core_call_p1(ctl, w, &work, 0, 1, CTL_BEATS, W_BEATS);
 }
 
 static void run_o0(struct scene *s, void *ctl)
 {
     const void *w[1] = {s->w};
-    sl_core_call_o0(ctl, w, 0, 1, CTL_BEATS, W_BEATS, 0);
+    sl_core_call_o0(ctl, w, &work, 0, 1, CTL_BEATS, W_BEATS);
 }
 
 /* The synthesised tops: the core's, or the unit's. */
@@ -315,7 +313,7 @@ static void launches_of_noise_stay_inside_of_the_arenas(void)
             s.ctl[beat * SL_BEAT_BYTES + 3] = 0;
         }
         memcpy(before, s.ctl, (size_t)CTL_BEATS * SL_BEAT_BYTES);
-        sl_core_call_p4(s.ctl, w, off, n, CTL_BEATS, W_BEATS, 0);
+        sl_core_call_p4(s.ctl, w, &work, off, n, CTL_BEATS, W_BEATS);
         n_changed += memcmp(before, s.ctl, (size_t)CTL_BEATS * SL_BEAT_BYTES) != 0;
     }
     CU_ASSERT(n_changed > N_JOB_RANDOM / 2);

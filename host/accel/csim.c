@@ -11,15 +11,16 @@
 /* One native build of the core per number of ports. */
 static const struct csim_core {
     unsigned n_port;
-    void (*call)(void *ctl, const void *const *w, uint32_t job_off, uint32_t job_count,
-                 uint32_t ctl_limit, uint32_t w_limit, uint32_t timeout);
+    void (*call)(void *ctl, const void *const *w, struct sl_core_work *work, uint32_t job_off,
+                 uint32_t job_count, uint32_t ctl_limit, uint32_t w_limit);
 } cores[] = {{1, sl_core_call_p1}, {4, sl_core_call_p4}, {28, sl_core_call_p28}};
 enum { N_CORE = sizeof cores / sizeof cores[0] };
 
 struct csim {
     struct sl_device base;
     const struct csim_core *core;
-    uint8_t *w[SL_MAX_PORTS]; /* owned, w_beats each */
+    struct sl_core_work *work; /* owned */
+    uint8_t *w[SL_MAX_PORTS];  /* owned, w_beats each */
 };
 
 static uint8_t *arena_of(struct sl_device *dev, int arena)
@@ -72,7 +73,7 @@ static int csim_launch(struct sl_device *dev, uint32_t job_off, uint32_t n_job,
     for (unsigned p = 0; p < dev->n_port; p++)
         w[p] = sim->w[p];
     (void)deadline_ms;
-    sim->core->call(dev->ctl_host, w, job_off, n_job, dev->ctl_beats, dev->w_beats, 0);
+    sim->core->call(dev->ctl_host, w, sim->work, job_off, n_job, dev->ctl_beats, dev->w_beats);
     return 0;
 }
 
@@ -82,6 +83,7 @@ static void csim_close(struct sl_device *dev)
     for (unsigned p = 0; p < SL_MAX_PORTS; p++)
         free(sim->w[p]);
     free(dev->ctl_host);
+    free(sim->work);
     free(sim);
 }
 
@@ -103,6 +105,11 @@ int sl_csim_open(struct sl_device **out, const char *arg)
     struct csim *sim = sl_alloc(1, sizeof *sim);
     if (!sim)
         return SL_ERR_NOMEM;
+    sim->work = sl_alloc(1, sizeof *sim->work);
+    if (!sim->work) {
+        free(sim);
+        return SL_ERR_NOMEM;
+    }
     sim->base.ops = &csim_ops;
     sim->base.n_port = core->n_port;
     sim->core = core;

@@ -44,6 +44,10 @@ int sl_fail(enum sl_err code, const char *hint, const char *fmt, ...)
     va_start(args, fmt);
     vsnprintf(last_message, sizeof last_message, fmt, args);
     va_end(args);
+    /* One line whatever names a file brought along: no control character reaches a terminal. */
+    for (char *p = last_message; *p; p++)
+        if ((unsigned char)*p < ' ' || *p == 127)
+            *p = '?';
     snprintf(last_hint, sizeof last_hint, "%s", hint ? hint : "");
     return code;
 }
