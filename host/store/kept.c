@@ -81,6 +81,7 @@ uint64_t sl_kept_hash(const struct sl_kept *kept)
         const struct sl_tensor *t = kept->tensor[i];
         h = XXH3_64bits_withSeed(t->data, t->n_bytes, h);
         h = XXH3_64bits_withSeed(&t->scale, sizeof t->scale, h);
+        sl_tensor_release(t);
     }
     return h;
 }
