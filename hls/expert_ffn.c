@@ -84,12 +84,29 @@ static uint32_t down_region(const struct sl_req *r)
     return first_region(r) + sl_region_beats(r->rows, rows.unit_beats);
 }
 
+/* SwiGLU of the units that tile i completed. col0: the slice's first column in the pass' h. */
+static void swiglu_tile(struct swiglu *s, const struct sl_req *r, const struct sl_head *head,
+                        const struct sl_pass *pass, uint32_t i, sl_sums sums[SL_P],
+                        SL_WORK int8_t *h, SL_WORK uint8_t *he, struct sl_report *rep)
+{
+    struct sl_tile tile;
+    sl_tile_at(pass, i, &tile);
+    if (!tile.last)
+        return;
+    SL_LOOP(port)
+    for (uint32_t p = 0; p < SL_P; p++)
+        if (sl_port_active(pass, &tile, p))
+            swiglu_unit(s, head, sums[p], r->slice_first % 64 + tile.unit0 + p - r->slice_first,
+                        r->n_tokens, h, he, rep);
+}
+
 static void gate_up(SL_W_PARAMS const struct sl_req *r, const struct sl_head *head,
                     struct swiglu *s, SL_WORK_PARAMS, struct sl_report *rep)
 {
     struct sl_extent e = {first_region(r), r->k, r->slice_first, r->slice_count, 0, r->k};
     struct sl_pass pass;
-    sl_sums sums[SL_P];
+    sl_sums run[SL_P];
+    SL_PARTITION(run, 0)
     sl_pass_plan(&pass, r, &e);
     uint32_t col0 = r->slice_first % 64, end = col0 + r->slice_count;
     if (col0)
@@ -100,14 +117,10 @@ static void gate_up(SL_W_PARAMS const struct sl_req *r, const struct sl_head *he
     for (uint32_t i = 0; i < pass.n_tile; i++) {
         SL_DATAFLOW
         sl_beat buf[SL_P][SL_TILE_BEATS];
-        struct sl_tile tile;
-        sl_tile_at(&pass, i, &tile);
-        sl_tile_load(SL_W_ARGS & pass, &tile, buf);
-        sl_tile_dot(&pass, &tile, buf, x, xe, sums);
-        for (uint32_t p = 0; p < SL_P && tile.last; p++)
-            if (sl_port_active(&pass, &tile, p))
-                swiglu_unit(s, head, sums[p], col0 + tile.unit0 + p - r->slice_first, r->n_tokens,
-                            h, he, rep);
+        sl_sums sums[SL_P];
+        sl_tile_load(SL_W_ARGS & pass, i, buf);
+        sl_tile_dot(&pass, i, buf, x, xe, run, sums);
+        swiglu_tile(s, r, head, &pass, i, sums, h, he, rep);
     }
 }
 
@@ -138,29 +151,41 @@ static void write_row(SL_GLOBAL sl_beat *ctl, const struct sl_req *r, struct wri
     }
 }
 
+/* Rows of y that tile i completed. */
+static void write_tile(SL_GLOBAL sl_beat *ctl, const struct sl_req *r, const struct sl_pass *pass,
+                       uint32_t i, struct writer *w, sl_sums sums[SL_P])
+{
+    struct sl_tile tile;
+    sl_tile_at(pass, i, &tile);
+    if (!tile.last)
+        return;
+    SL_LOOP(port)
+    for (uint32_t p = 0; p < SL_P; p++) {
+        uint32_t row = 2 * (tile.unit0 + p);
+        if (sl_port_active(pass, &tile, p))
+            write_row(ctl, r, w, row, sums[p][0]);
+        if (sl_port_active(pass, &tile, p) && row + 1 < w->rows)
+            write_row(ctl, r, w, row + 1, sums[p][1]);
+    }
+}
+
 /* y = rows of the region times codes. */
 static void matrix(SL_GLOBAL sl_beat *ctl, SL_W_PARAMS const struct sl_req *r,
                    const struct sl_extent *e, struct writer *w, SL_WORK const int8_t *codes,
                    SL_WORK const uint8_t *exps)
 {
     struct sl_pass pass;
-    sl_sums sums[SL_P];
+    sl_sums run[SL_P];
+    SL_PARTITION(run, 0)
     sl_pass_plan(&pass, r, e);
     SL_LOOP(tile)
     for (uint32_t i = 0; i < pass.n_tile; i++) {
         SL_DATAFLOW
         sl_beat buf[SL_P][SL_TILE_BEATS];
-        struct sl_tile tile;
-        sl_tile_at(&pass, i, &tile);
-        sl_tile_load(SL_W_ARGS & pass, &tile, buf);
-        sl_tile_dot(&pass, &tile, buf, codes, exps, sums);
-        for (uint32_t p = 0; p < SL_P && tile.last; p++) {
-            uint32_t row = 2 * (tile.unit0 + p);
-            if (sl_port_active(&pass, &tile, p))
-                write_row(ctl, r, w, row, sums[p][0]);
-            if (sl_port_active(&pass, &tile, p) && row + 1 < w->rows)
-                write_row(ctl, r, w, row + 1, sums[p][1]);
-        }
+        sl_sums sums[SL_P];
+        sl_tile_load(SL_W_ARGS & pass, i, buf);
+        sl_tile_dot(&pass, i, buf, codes, exps, run, sums);
+        write_tile(ctl, r, &pass, i, w, sums);
     }
 }
 

@@ -56,8 +56,9 @@ typedef long int64_t;
 
 /*
  * SL_LOOP(name) names the loop that follows in Vitis' reports. Pragmas. In the body of the loop or
- * function: SL_PIPELINE (II 1), SL_DATAFLOW, SL_INLINE, SL_PARTITION(array, dimension). Ahead of a
- * loop: SL_UNROLL. SL_UNROLL_BODY is its twin for Vitis, which wants it inside.
+ * function: SL_PIPELINE (II 1), SL_DATAFLOW, SL_PARTITION(array, dimension),
+ * SL_WIDE(array, items of one access). Ahead of a loop: SL_UNROLL. SL_UNROLL_BODY is its twin for
+ * Vitis, which wants it inside.
  */
 #define SL_PRAGMA(text) _Pragma(#text)
 #if defined SL_TOOL_VITIS
@@ -66,6 +67,7 @@ typedef long int64_t;
 #define SL_PIPELINE SL_PRAGMA(HLS pipeline II = 1)
 #define SL_DATAFLOW SL_PRAGMA(HLS dataflow)
 #define SL_PARTITION(array, d) SL_PRAGMA(HLS array_partition variable = array dim = d complete)
+#define SL_WIDE(array, n) SL_PRAGMA(HLS array_reshape variable = array cyclic factor = n)
 #define SL_UNROLL
 #define SL_UNROLL_BODY SL_PRAGMA(HLS unroll)
 #elif defined SL_TOOL_BAMBU
@@ -73,6 +75,7 @@ typedef long int64_t;
 #define SL_PIPELINE
 #define SL_DATAFLOW
 #define SL_PARTITION(array, d)
+#define SL_WIDE(array, n)
 #define SL_UNROLL SL_PRAGMA(HLS unroll)
 #define SL_UNROLL_BODY
 #else
@@ -80,6 +83,7 @@ typedef long int64_t;
 #define SL_PIPELINE
 #define SL_DATAFLOW
 #define SL_PARTITION(array, d)
+#define SL_WIDE(array, n)
 #define SL_UNROLL _Pragma("GCC unroll 8")
 #define SL_UNROLL_BODY
 #endif

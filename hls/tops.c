@@ -12,7 +12,9 @@
 
 #define LOCAL_WORK                                                                                 \
     int8_t x[SL_WORK_CODES], h[SL_WORK_CODES];                                                     \
-    uint8_t xe[SL_WORK_EXPS], he[SL_WORK_EXPS];
+    uint8_t xe[SL_WORK_EXPS], he[SL_WORK_EXPS];                                                    \
+    SL_WIDE(x, 64)                                                                                 \
+    SL_WIDE(h, 64)
 
 SL_TOP_OUTSIDE
 void sl_core(SL_GLOBAL sl_beat *ctl, SL_W_PARAMS uint32_t job_off, uint32_t job_count,

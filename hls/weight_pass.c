@@ -50,22 +50,24 @@ void sl_tile_at(const struct sl_pass *pass, uint32_t i, struct sl_tile *tile)
     tile->last = chunk + 1 == pass->n_chunk && tile->row + 1 == pass->n_row;
 }
 
-void sl_tile_load(SL_W_PARAMS const struct sl_pass *pass, const struct sl_tile *tile,
+void sl_tile_load(SL_W_PARAMS const struct sl_pass *pass, uint32_t i,
                   sl_beat buf[SL_P][SL_TILE_BEATS])
 {
+    struct sl_tile tile;
+    sl_tile_at(pass, i, &tile);
 #define LOAD_SCALE(n)                                                                              \
-    if (sl_port_active(pass, tile, n))                                                             \
-        buf[n][i] = w##n[tile->scale_at + i];
+    if (sl_port_active(pass, &tile, n))                                                            \
+        buf[n][j] = w##n[tile.scale_at + j];
 #define LOAD_CODES(n)                                                                              \
-    if (sl_port_active(pass, tile, n))                                                             \
-        buf[n][tile->n_scale + i] = w##n[tile->code_at + i];
+    if (sl_port_active(pass, &tile, n))                                                            \
+        buf[n][tile.n_scale + j] = w##n[tile.code_at + j];
     SL_LOOP(scales)
-    for (uint32_t i = 0; i < tile->n_scale; i++) {
+    for (uint32_t j = 0; j < tile.n_scale; j++) {
         SL_PIPELINE
         SL_PORTS(LOAD_SCALE)
     }
     SL_LOOP(codes)
-    for (uint32_t i = 0; i < tile->cols; i++) {
+    for (uint32_t j = 0; j < tile.cols; j++) {
         SL_PIPELINE
         SL_PORTS(LOAD_CODES)
     }
@@ -192,48 +194,64 @@ static void clear_sums(const struct sl_pass *pass, uint32_t row, sl_sums sums[SL
     }
 }
 
-/* One code beat per port, held over all tokens. */
-static void dot_tokens(const struct sl_pass *pass, const struct sl_tile *tile, uint32_t i,
-                       const struct lanes lanes[SL_P], SL_WORK const int8_t *codes,
-                       SL_WORK const uint8_t *exps, sl_sums sums[SL_P])
+static void copy_sums(const struct sl_pass *pass, sl_sums from[SL_P], sl_sums to[SL_P])
 {
-    uint32_t c = tile->col + i - pass->col_first;
-    SL_LOOP(tok)
     for (uint32_t t = 0; t < pass->n_tokens; t++) {
         SL_PIPELINE
-        SL_WORK const int8_t *x = codes + sl_code_at(c, pass->n_tokens, t);
-        uint32_t xe0 = exps[2 * c * pass->n_tokens + t];
-        uint32_t xe1 = exps[(2 * c + 1) * pass->n_tokens + t];
-        SL_UNROLL
         for (uint32_t p = 0; p < SL_P; p++) {
             SL_UNROLL_BODY
-            if (!sl_port_active(pass, tile, p))
-                continue;
-            sums[p][tile->row][t] += beat_sum(&lanes[p], 0, x, xe0, xe1);
-            if (pass->n_row == 1)
-                sums[p][1][t] += beat_sum(&lanes[p], 1, x, xe0, xe1);
+            to[p][0][t] = from[p][0][t];
+            to[p][1][t] = from[p][1][t];
         }
     }
 }
 
-void sl_tile_dot(const struct sl_pass *pass, const struct sl_tile *tile,
-                 sl_beat buf[SL_P][SL_TILE_BEATS], SL_WORK const int8_t *codes,
-                 SL_WORK const uint8_t *exps, sl_sums sums[SL_P])
+/* The held code beat number c of the pass with token t. */
+static void dot_token(const struct sl_pass *pass, const struct sl_tile *tile,
+                      const struct lanes lanes[SL_P], SL_WORK const int8_t *codes,
+                      SL_WORK const uint8_t *exps, uint32_t c, uint32_t t, sl_sums run[SL_P])
+{
+    SL_WORK const int8_t *x = codes + sl_code_at(c, pass->n_tokens, t);
+    uint32_t xe0 = exps[2 * c * pass->n_tokens + t];
+    uint32_t xe1 = exps[(2 * c + 1) * pass->n_tokens + t];
+    SL_UNROLL
+    for (uint32_t p = 0; p < SL_P; p++) {
+        SL_UNROLL_BODY
+        if (!sl_port_active(pass, tile, p))
+            continue;
+        run[p][tile->row][t] += beat_sum(&lanes[p], 0, x, xe0, xe1);
+        if (pass->n_row == 1)
+            run[p][1][t] += beat_sum(&lanes[p], 1, x, xe0, xe1);
+    }
+}
+
+void sl_tile_dot(const struct sl_pass *pass, uint32_t i, sl_beat buf[SL_P][SL_TILE_BEATS],
+                 SL_WORK const int8_t *codes, SL_WORK const uint8_t *exps, sl_sums run[SL_P],
+                 sl_sums sums[SL_P])
 {
     struct lanes lanes[SL_P];
+    struct sl_tile tile;
     SL_PARTITION(lanes, 0)
-    if (tile->first)
-        clear_sums(pass, tile->row, sums);
-    if (tile->first && pass->n_row == 1)
-        clear_sums(pass, 1, sums);
-    SL_LOOP(beat)
-    for (uint32_t i = 0; i < tile->cols; i++) {
-        SL_UNROLL
-        for (uint32_t p = 0; p < SL_P; p++) {
+    sl_tile_at(pass, i, &tile);
+    if (tile.first)
+        clear_sums(pass, tile.row, run);
+    if (tile.first && pass->n_row == 1)
+        clear_sums(pass, 1, run);
+    /* Beats and tokens are one loop, so that the pipeline does not drain at every beat of a single
+     * token. */
+    uint32_t t = 0, j = 0;
+    SL_LOOP(step)
+    for (uint32_t n = 0; n < tile.cols * pass->n_tokens; n++) {
+        SL_PIPELINE
+        for (uint32_t p = 0; p < SL_P && t == 0; p++) {
             SL_UNROLL_BODY
-            if (sl_port_active(pass, tile, p))
-                decode_beat(pass, tile, buf[p], i, &lanes[p]);
+            if (sl_port_active(pass, &tile, p))
+                decode_beat(pass, &tile, buf[p], j, &lanes[p]);
         }
-        dot_tokens(pass, tile, i, lanes, codes, exps, sums);
+        dot_token(pass, &tile, lanes, codes, exps, tile.col + j - pass->col_first, t, run);
+        t = t + 1 == pass->n_tokens ? 0 : t + 1;
+        j += t == 0;
     }
+    if (tile.last)
+        copy_sums(pass, run, sums);
 }

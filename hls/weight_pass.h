@@ -57,14 +57,18 @@ static inline bool sl_port_active(const struct sl_pass *pass, const struct sl_ti
     return unit >= pass->unit_first && unit < pass->unit_end;
 }
 
-/* Reads the tile's beats of every active port: scales, then codes. */
-void sl_tile_load(SL_W_PARAMS const struct sl_pass *pass, const struct sl_tile *tile,
+/* Reads tile i of every active port: scales, then codes. */
+void sl_tile_load(SL_W_PARAMS const struct sl_pass *pass, uint32_t i,
                   sl_beat buf[SL_P][SL_TILE_BEATS]);
 
-/* Adds the tile's products to sums (which it clears at a row's first chunk). codes and exps start
- * with the pass' first code beat. */
-void sl_tile_dot(const struct sl_pass *pass, const struct sl_tile *tile,
-                 sl_beat buf[SL_P][SL_TILE_BEATS], SL_WORK const int8_t *codes,
-                 SL_WORK const uint8_t *exps, sl_sums sums[SL_P]);
+/*
+ * Adds tile i's products to run, which it clears at a row's first chunk, and hands the sums out
+ * after a unit's last tile. codes and exps start with the pass' first code beat. run belongs to
+ * this function for the length of a pass; sums are the reader's, so that the next tile may be
+ * computed meanwhile.
+ */
+void sl_tile_dot(const struct sl_pass *pass, uint32_t i, sl_beat buf[SL_P][SL_TILE_BEATS],
+                 SL_WORK const int8_t *codes, SL_WORK const uint8_t *exps, sl_sums run[SL_P],
+                 sl_sums sums[SL_P]);
 
 #endif
