@@ -202,3 +202,63 @@ float *rig_values(const char *path, const char *name, struct rig_tensor *info)
     free(data);
     return out;
 }
+
+struct rig_entry *rig_load(const char *path, size_t *n)
+{
+    size_t n_file;
+    uint8_t *data = rig_read(path, &n_file);
+    uint64_t len;
+    memcpy(&len, data, 8);
+    json_t *root = json_loadb((const char *)data + 8, len, 0, NULL), *value;
+    free(data);
+    struct rig_entry *e = calloc(json_object_size(root), sizeof *e);
+    const char *key;
+    *n = 0;
+    json_object_foreach(root, key, value)
+    {
+        struct rig_tensor t;
+        if (!strcmp(key, "__metadata__"))
+            continue;
+        struct rig_entry *x = &e[(*n)++];
+        snprintf(x->name, sizeof x->name, "%s", key);
+        x->data = rig_values(path, key, &t);
+        x->rows = t.dim[0];
+        x->cols = t.n_dim > 1 ? t.dim[1] : 0;
+    }
+    json_decref(root);
+    return e;
+}
+
+void rig_free(struct rig_entry *e, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        free(e[i].data);
+    free(e);
+}
+
+void rig_save(const char *path, const struct rig_entry *e, size_t n)
+{
+    json_t *root = json_object();
+    uint64_t at = 0;
+    for (size_t i = 0; i < n; i++) {
+        uint64_t bytes = e[i].rows * (e[i].cols ? e[i].cols : 1) * 4;
+        json_t *shape = json_pack("[I]", (json_int_t)e[i].rows);
+        if (e[i].cols)
+            json_array_append_new(shape, json_integer((json_int_t)e[i].cols));
+        json_object_set_new(root, e[i].name,
+                            json_pack("{s:s, s:o, s:[I, I]}", "dtype", "F32", "shape", shape,
+                                      "data_offsets", (json_int_t)at, (json_int_t)(at + bytes)));
+        at += bytes;
+    }
+    char *text = json_dumps(root, JSON_COMPACT);
+    uint64_t len = strlen(text);
+    FILE *f = fopen(path, "wb");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(f);
+    fwrite(&len, 8, 1, f);
+    fwrite(text, 1, len, f);
+    for (size_t i = 0; i < n; i++)
+        fwrite(e[i].data, 4, e[i].rows * (e[i].cols ? e[i].cols : 1), f);
+    fclose(f);
+    free(text);
+    json_decref(root);
+}

@@ -39,4 +39,16 @@ bool rig_find(const char *path, const char *name, struct rig_tensor *out);
 /* All elements as floats; F8 with their weight_scale (in fp32). The caller frees. */
 float *rig_values(const char *path, const char *name, struct rig_tensor *info);
 
+/* An F32 tensor to be written; data belong to the caller. dim 1: cols = 0. */
+struct rig_entry {
+    char name[128];
+    uint64_t rows, cols;
+    float *data;
+};
+/* All matrices and vectors of a safetensors file as F32 entries; the caller frees them with
+ * rig_free. */
+struct rig_entry *rig_load(const char *path, size_t *n);
+void rig_free(struct rig_entry *e, size_t n);
+void rig_save(const char *path, const struct rig_entry *e, size_t n);
+
 #endif

@@ -339,6 +339,133 @@ static void test_kept_tensors(void)
     }
 }
 
+/* ---- other spellings of the same model ------------------------------------------------------ */
+
+static struct rig_entry *find_entry(struct rig_entry *e, size_t n, const char *fmt, uint32_t layer,
+                                    const char *name)
+{
+    char want[128];
+    snprintf(want, sizeof want, fmt, layer, name);
+    for (size_t i = 0; i < n; i++)
+        if (!strcmp(e[i].name, want))
+            return &e[i];
+    return NULL;
+}
+
+/* Takes n rows of `from` into `to`, which grows; the rows are gone from nowhere. */
+static void append_rows(struct rig_entry *to, const struct rig_entry *from, uint64_t first,
+                        uint64_t n)
+{
+    to->cols = from->cols;
+    to->data = realloc(to->data, (to->rows + n) * to->cols * sizeof(float));
+    memcpy(to->data + to->rows * to->cols, from->data + first * from->cols,
+           n * from->cols * sizeof(float));
+    to->rows += n;
+}
+
+/* q, k, v of an owner layer as qkv_proj: per KV head its query heads, its key, its value. */
+static void fuse_qkv(struct rig_entry *e, size_t n, uint32_t layer, const struct sl_config *c)
+{
+    static const char fmt[] = "model.layers.%u.self_attn.%s.weight";
+    struct rig_entry *q = find_entry(e, n, fmt, layer, "q_proj"),
+                     *k = find_entry(e, n, fmt, layer, "k_proj"),
+                     *v = find_entry(e, n, fmt, layer, "v_proj"), fused = {0};
+    if (!k)
+        return; /* a layer that uses another's keys */
+    uint32_t d = c->head_dim, group = c->n_head / c->n_kv_head * d;
+    for (uint32_t h = 0; h < c->n_kv_head; h++) {
+        append_rows(&fused, q, h * group, group);
+        append_rows(&fused, k, h * d, d);
+        append_rows(&fused, v, h * d, d);
+    }
+    free(q->data);
+    snprintf(fused.name, sizeof fused.name, fmt, layer, "qkv_proj");
+    *q = fused;
+    k->name[0] = v->name[0] = 'x'; /* no longer found */
+}
+
+/* gate and up as gate_and_up_proj: up first. */
+static void fuse_mlp(struct rig_entry *e, size_t n, uint32_t layer, const char *mlp)
+{
+    char fmt[96];
+    snprintf(fmt, sizeof fmt, "model.layers.%%u.mlp.%s.%%s.weight", mlp);
+    struct rig_entry *gate = find_entry(e, n, fmt, layer, "gate_proj"),
+                     *up = find_entry(e, n, fmt, layer, "up_proj"), fused = {0};
+    append_rows(&fused, up, 0, up->rows);
+    append_rows(&fused, gate, 0, gate->rows);
+    free(gate->data);
+    snprintf(fused.name, sizeof fused.name, "model.layers.%u.mlp.%s.gate_and_up_proj.weight", layer,
+             mlp);
+    *gate = fused;
+    up->name[0] = 'x';
+}
+
+static void test_fused(void)
+{
+    char dir[RIG_PATH];
+    size_t n;
+    struct in_memory plain = quantise(rig_models()[0], "q8", "nf4", 2);
+    const struct sl_config *c = sl_store_config(plain.store);
+    rig_fresh(dir, rig_models()[0]);
+    struct rig_entry *e = rig_load(rig_join(dir, "model.safetensors"), &n);
+    for (uint32_t l = 0; l < c->n_layer; l++) {
+        fuse_qkv(e, n, l, c);
+        fuse_mlp(e, n, l, "shared_mlp");
+        for (uint32_t i = 0; i < c->n_expert; i++) {
+            char name[32];
+            snprintf(name, sizeof name, "experts.%u", i);
+            fuse_mlp(e, n, l, name);
+        }
+    }
+    rig_save(rig_join(dir, "model.safetensors"), e, n);
+    rig_free(e, n);
+    struct in_memory fused = quantise(dir, "q8", "nf4", 2);
+    CU_ASSERT_EQUAL(count_differences(plain.store, fused.store), 0);
+    close_memory(&plain);
+    close_memory(&fused);
+}
+
+/* Attention biases stay tensors; layers that own no keys have none for them. */
+static void test_biases(void)
+{
+    char dir[RIG_PATH], out[RIG_PATH];
+    size_t n, n_text;
+    rig_fresh(dir, rig_models()[0]);
+    rig_fresh(out, NULL);
+    struct rig_entry *e = rig_load(rig_join(dir, "model.safetensors"), &n);
+    e = realloc(e, (n + 16) * sizeof *e);
+    static const char *const proj[] = {"q_proj", "k_proj", "v_proj", "o_proj"};
+    for (uint32_t l = 0; l < 4; l++)
+        for (unsigned p = 0; p < 4; p++) {
+            if (l % 2 && (p == 1 || p == 2))
+                continue;
+            struct rig_entry *b = &e[n++];
+            *b = (struct rig_entry){.rows = p == 1 || p == 2 ? 16 : 64};
+            snprintf(b->name, sizeof b->name, "model.layers.%u.self_attn.%s.bias", l, proj[p]);
+            b->data = calloc(b->rows, sizeof(float));
+            b->data[3] = (float)(l * 4 + p);
+        }
+    rig_save(rig_join(dir, "model.safetensors"), e, n);
+    rig_free(e, n);
+    char *text = (char *)rig_read(rig_join(dir, "config.json"), &n_text);
+    char *at = strstr(text, "\"attention_bias\": false");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(at);
+    memcpy(at, "\"attention_bias\": true ", 23);
+    rig_write(rig_join(dir, "config.json"), text, n_text);
+    free(text);
+    CU_ASSERT_EQUAL_FATAL(convert(dir, out, "q8", "q8"), 0);
+    struct sl_store *s = must_open(out);
+    const struct sl_checkpoint *kept = sl_store_tensors(s);
+    const struct sl_tensor *t = sl_checkpoint_find(kept, "model.layers.2.self_attn.v_proj.bias");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(t);
+    float v[16];
+    sl_tensor_read(t, 0, 16, v);
+    CU_ASSERT_EQUAL(v[3], 10);
+    CU_ASSERT_PTR_NOT_NULL(sl_checkpoint_find(kept, "model.layers.3.self_attn.o_proj.bias"));
+    CU_ASSERT_PTR_NULL(sl_checkpoint_find(kept, "model.layers.3.self_attn.k_proj.bias"));
+    sl_store_close(&s);
+}
+
 /* ---- damage --------------------------------------------------------------------------------- */
 
 static void expect_refused(const char *dir, int code, const char *word)
@@ -532,6 +659,8 @@ static const struct sl_case cases[] = {
     {"every slab holds the weights of its tensor", test_right_tensors},
     {"the codes of the FP8 release survive", test_fp8_release},
     {"tensors that are not quantised are kept byte for byte", test_kept_tensors},
+    {"fused tensors give the same slabs", test_fused},
+    {"attention biases are kept", test_biases},
     {"damaged or missing files are refused by name", test_damaged_files},
     {"a flipped byte is found by its slab", test_flipped_bytes},
     {"damaged manifests are refused by what is wrong", test_damaged_manifests},
