@@ -96,6 +96,15 @@ static void load_tables(SL_GLOBAL const sl_beat *w, const struct sl_req *r,
     tab->rows_at = at + (has_bias ? sl_beats_of(r->rows, 4) : 0);
 }
 
+static void decode_beat16(const sl_beat *b, int32_t w[SL_BLOCK])
+{
+    SL_UNROLL
+    for (uint32_t i = 0; i < SL_BLOCK; i++) {
+        SL_UNROLL_BODY
+        w[i] = sl_decode_s16((uint32_t)sl_beat_get(b, 2 * i) & 0xFFFF);
+    }
+}
+
 static int64_t block_sum(const int32_t w[SL_BLOCK], SL_WORK const int8_t *high,
                          SL_WORK const int8_t *low)
 {
@@ -108,20 +117,27 @@ static int64_t block_sum(const int32_t w[SL_BLOCK], SL_WORK const int8_t *high,
     return sum;
 }
 
-/* Adds beat `c` of a row, held over all tokens. */
-static void dot_tokens16(const sl_beat *b, uint32_t c, uint32_t n_tokens, SL_WORK_PARAMS,
-                         int64_t sums[MAX_T])
+/* Adds beats c .. c + n - 1 of a row of each port, every beat held over all tokens. */
+static void dot_beats(sl_beat buf[SL_P][CHUNK], uint32_t c, uint32_t n, uint32_t n_port,
+                      uint32_t n_tokens, SL_WORK_PARAMS, int64_t sums[SL_P][MAX_T])
 {
-    int32_t w[SL_BLOCK];
-    for (uint32_t i = 0; i < SL_BLOCK; i++) {
-        SL_UNROLL_BODY
-        w[i] = sl_decode_s16((uint32_t)sl_beat_get(b, 2 * i) & 0xFFFF);
-    }
-    SL_LOOP(tok)
-    for (uint32_t t = 0; t < n_tokens; t++) {
+    int32_t w[SL_P][SL_BLOCK];
+    SL_PARTITION(w, 0)
+    uint32_t t = 0, j = 0;
+    SL_LOOP(step)
+    for (uint32_t step = 0; step < n * n_tokens; step++) {
         SL_PIPELINE
-        uint32_t i = c * n_tokens + t;
-        sums[t] += block_sum(w, x + i * SL_BLOCK, h + i * SL_BLOCK) * ((int64_t)1 << xe[i]);
+        uint32_t at = (c + j) * n_tokens + t;
+        for (uint32_t p = 0; p < SL_P; p++) {
+            SL_UNROLL_BODY
+            if (t == 0 && p < n_port)
+                decode_beat16(&buf[p][j], w[p]);
+            if (p < n_port)
+                sums[p][t] +=
+                    block_sum(w[p], x + at * SL_BLOCK, h + at * SL_BLOCK) * ((int64_t)1 << xe[at]);
+        }
+        t = t + 1 == n_tokens ? 0 : t + 1;
+        j += t == 0;
     }
     (void)he;
 }
@@ -156,14 +172,7 @@ static void sum_line(SL_W_PARAMS const struct sl_req *r, uint32_t rows_at, uint3
         sl_beat buf[SL_P][CHUNK];
         uint32_t n = sl_min_u32(n_beat - c, CHUNK);
         load_rows(SL_W_ARGS rows_at + line * n_beat + c, n, n_port, buf);
-        for (uint32_t i = 0; i < n; i++) {
-            SL_UNROLL
-            for (uint32_t p = 0; p < SL_P; p++) {
-                SL_UNROLL_BODY
-                if (p < n_port)
-                    dot_tokens16(&buf[p][i], c + i, r->n_tokens, SL_WORK_ARGS, sums[p]);
-            }
-        }
+        dot_beats(buf, c, n, n_port, r->n_tokens, SL_WORK_ARGS, sums);
     }
 }
 
