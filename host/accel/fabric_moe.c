@@ -31,8 +31,11 @@ struct moe_task {
 };
 
 struct sl_moe_work {
-    struct moe_item *item, *next_item; /* [SL_FABRIC_CHUNK * (top_k + 1)] */
-    struct moe_task *task, *next_task; /* as many */
+    struct moe_item *items; /* owned: two halves of [SL_FABRIC_CHUNK * (top_k + 1)] */
+    struct moe_task *tasks; /* likewise */
+    /* The halves of this round and of the next; they change places. */
+    struct moe_item *item, *next_item;
+    struct moe_task *task, *next_task;
     float *result; /* [SL_FABRIC_CHUNK * (top_k + 1)][d_model]; row = token * (top_k + 1) + choice,
                       shared last */
     struct sl_route *route; /* [SL_FABRIC_CHUNK] */
@@ -65,8 +68,8 @@ int sl_moe_open(struct sl_fabric *f)
     struct sl_moe_work *w = f->moe = sl_alloc(1, sizeof *w);
     if (!w)
         return SL_ERR_NOMEM;
-    w->item = sl_alloc(2 * n, sizeof *w->item);
-    w->task = sl_alloc(2 * n, sizeof *w->task);
+    w->item = w->items = sl_alloc(2 * n, sizeof *w->item);
+    w->task = w->tasks = sl_alloc(2 * n, sizeof *w->task);
     w->result = sl_alloc(n * c->d_model, sizeof *w->result);
     w->route = sl_alloc(SL_FABRIC_CHUNK, sizeof *w->route);
     if (!w->item || !w->task || !w->result || !w->route)
@@ -81,8 +84,8 @@ void sl_moe_close(struct sl_fabric *f)
     struct sl_moe_work *w = f->moe;
     if (!w)
         return;
-    free(w->item);
-    free(w->task);
+    free(w->items);
+    free(w->tasks);
     free(w->result);
     free(w->route);
     free(w);
