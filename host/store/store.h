@@ -11,6 +11,7 @@
 #include "engine/ops.h"
 #include "sl_abi.h"
 #include "store/checkpoint.h"
+#include "store/format.h"
 
 struct sl_store;
 
@@ -57,9 +58,5 @@ struct sl_slab_ref sl_store_expert(const struct sl_store *store, uint32_t layer,
 
 /* Compares every slab with its checksum (XXH3, 64 bits): SL_ERR_FORMAT names the slab. */
 int sl_store_verify(const struct sl_store *store, struct sl_pool *pool);
-
-/* "nf4" -> SL_FORMAT_NF4; SL_ERR_USAGE with the list of formats. */
-int sl_format_parse(int *out, const char *name);
-const char *sl_format_name(int format);
 
 #endif
