@@ -150,18 +150,23 @@ static void elementwise_loops_agree_on_every_instruction_set(void)
     CU_ASSERT_STRING_EQUAL(sl_simd_at(SL_SIMD_GENERIC)->name, "generic");
 }
 
-/* Scores and weighted sums of one block of records; bits equal those of the portable set. */
+/* Scores and weighted sums of one block of records for n_q heads; bits equal those of the portable
+ * set, one head at a time. */
 static void check_block(const struct sl_simd *simd, struct sl_rng *rng, enum sl_kv_format format,
                         uint32_t dim)
 {
+    enum { MAX_Q = 7 };
     static uint8_t rec[SL_KV_BLOCK * 4 * 256];
-    float q[256], p[SL_KV_BLOCK], acc[2][256], s[2][SL_KV_BLOCK], vec[256];
+    static float q[MAX_Q * 256], p[MAX_Q * SL_KV_BLOCK], acc[2][MAX_Q * 256];
+    static float s[2][MAX_Q * SL_KV_BLOCK];
+    float vec[256];
     const struct sl_simd *portable = sl_simd_at(SL_SIMD_GENERIC);
     uint32_t n = (uint32_t)sl_rng_range(rng, 1, SL_KV_BLOCK);
+    uint32_t n_q = (uint32_t)sl_rng_range(rng, 1, MAX_Q);
     size_t stride = sl_kv_vec_bytes(format, dim);
-    fill(rng, q, dim);
-    fill(rng, p, n);
-    fill(rng, acc[0], dim);
+    fill(rng, q, (size_t)n_q * dim);
+    fill(rng, p, (size_t)n_q * SL_KV_BLOCK);
+    fill(rng, acc[0], (size_t)n_q * dim);
     memcpy(acc[1], acc[0], sizeof acc[0]);
     for (uint32_t j = 0; j < n; j++) {
         fill(rng, vec, dim);
@@ -171,12 +176,45 @@ static void check_block(const struct sl_simd *simd, struct sl_rng *rng, enum sl_
             CU_ASSERT(sl_kv_pack_vec(format, dim, vec, rec + j * stride));
     }
     struct sl_kv_block block = {rec, dim, n};
-    simd->scores[format](&block, q, 0.125f, s[0]);
-    portable->scores[format](&block, q, 0.125f, s[1]);
-    CU_ASSERT(same_bits(s[0], s[1], n));
-    simd->accumulate[format](&block, p, acc[0]);
-    portable->accumulate[format](&block, p, acc[1]);
-    CU_ASSERT(same_bits(acc[0], acc[1], dim));
+    simd->scores[format](&block, q, n_q, 0.125f, s[0]);
+    simd->accumulate[format](&block, p, n_q, acc[0]);
+    for (uint32_t h = 0; h < n_q; h++) {
+        size_t at = (size_t)h * SL_KV_BLOCK, row = (size_t)h * dim;
+        portable->scores[format](&block, q + row, 1, 0.125f, s[1] + at);
+        CU_ASSERT(same_bits(s[0] + at, s[1] + at, n));
+        portable->accumulate[format](&block, p + at, 1, acc[1] + row);
+    }
+    CU_ASSERT(same_bits(acc[0], acc[1], (size_t)n_q * dim));
+}
+
+/* Every 16-bit pattern and every E4M3 code, at every alignment, NaNs only as NaNs. */
+static void widening_agrees_with_the_scalar_one_on_every_instruction_set(void)
+{
+    enum { N = 65536 };
+    static uint8_t src[2 * N + 8];
+    static float got[N], want[N];
+    static const enum sl_dtype type[] = {SL_DTYPE_BF16, SL_DTYPE_F16, SL_DTYPE_F8_E4M3};
+    for (int i = 0; i < 3; i++)
+        for (int level = 0; level < SL_N_SIMD_LEVEL; level++) {
+            const struct sl_simd *simd = sl_simd_at((enum sl_simd_level)level);
+            size_t n = type[i] == SL_DTYPE_F8_E4M3 ? 256 : N, size = sl_dtype_size(type[i]);
+            uint8_t *at = src + level;
+            size_t n_bad = 0;
+            for (uint32_t v = 0; v < n; v++) {
+                at[size * v] = (uint8_t)v;
+                at[size * v + size - 1] = (uint8_t)(size == 2 ? v >> 8 : v);
+            }
+            if (!simd)
+                continue;
+            sl_widen(type[i], at, n, want);
+            simd->widen(type[i], at, n - 3, 1.0f, got);
+            for (size_t v = 0; v < n - 3; v++)
+                n_bad += isnan(want[v]) ? !isnan(got[v]) : !same_bits(&got[v], &want[v], 1);
+            simd->widen(type[i], at, n - 3, 0.3f, got);
+            for (size_t v = 0; v < n - 3; v++)
+                n_bad += isnan(want[v]) ? !isnan(got[v]) : got[v] != want[v] * 0.3f;
+            CU_ASSERT_EQUAL(n_bad, 0);
+        }
 }
 
 static void packed_blocks_agree_on_every_instruction_set(void)
@@ -248,6 +286,7 @@ static const struct sl_case cases[] = {
     CASE(sums_follow_the_16_partial_tree_on_every_instruction_set),
     CASE(elementwise_loops_agree_on_every_instruction_set),
     CASE(packed_blocks_agree_on_every_instruction_set),
+    CASE(widening_agrees_with_the_scalar_one_on_every_instruction_set),
     CASE(rms_norm_equals_its_formula),
     CASE(softmax_sums_to_one_and_survives_large_scores),
     CASE(finite_means_neither_nan_nor_infinity),

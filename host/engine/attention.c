@@ -19,7 +19,7 @@ struct group {
     float factor;
     float *q, *acc;   /* [n][head_dim] */
     float *max, *sum; /* [n] */
-    float *p;         /* [SL_KV_BLOCK] */
+    float *p;         /* [n][SL_KV_BLOCK] */
 };
 
 struct run {
@@ -32,7 +32,7 @@ int sl_attention_open(struct sl_attention *out, const struct sl_config *config,
                       struct sl_pool *pool)
 {
     size_t n = config->n_head / config->n_kv_head;
-    size_t floats = 2 * n * config->head_dim + 2 * n + SL_KV_BLOCK;
+    size_t floats = n * (2 * (size_t)config->head_dim + 2 + SL_KV_BLOCK);
     floats = (floats + 15) / 16 * 16;
     float *scratch = sl_alloc_aligned(64, sl_pool_threads(pool) * floats * sizeof *scratch);
     if (!scratch)
@@ -52,27 +52,29 @@ void sl_attention_close(struct sl_attention *attention)
     *attention = (struct sl_attention){0};
 }
 
-/* One head meets one block of positions. */
-static void head_block(struct group *g, uint32_t h, const struct sl_kv_block *k,
-                       const struct sl_kv_block *v)
+/* All heads of the group meet one block of positions. */
+static void group_block(struct group *g, const struct sl_kv_block *k, const struct sl_kv_block *v)
 {
-    float *acc = g->acc + (size_t)h * g->head_dim;
-    g->simd->scores[g->kv->format_k](k, g->q + (size_t)h * g->head_dim, g->factor, g->p);
-    float top = g->simd->max(g->p, k->n);
-    float max = top > g->max[h] ? top : g->max[h];
-    float c = sl_expf(g->max[h] - max);
-    g->simd->exp_sub(g->p, g->p, k->n, max);
-    g->sum[h] = g->sum[h] * c + g->simd->sum(g->p, k->n);
-    for (uint32_t i = 0; i < g->head_dim; i++)
-        acc[i] = acc[i] * c;
-    g->simd->accumulate[g->kv->format_v](v, g->p, acc);
-    g->max[h] = max;
+    g->simd->scores[g->kv->format_k](k, g->q, g->n, g->factor, g->p);
+    for (uint32_t h = 0; h < g->n; h++) {
+        float *p = g->p + (size_t)h * SL_KV_BLOCK, *acc = g->acc + (size_t)h * g->head_dim;
+        float top = g->simd->max(p, k->n);
+        float max = top > g->max[h] ? top : g->max[h];
+        float c = sl_expf(g->max[h] - max);
+        g->simd->exp_sub(p, p, k->n, max);
+        g->sum[h] = g->sum[h] * c + g->simd->sum(p, k->n);
+        for (uint32_t i = 0; i < g->head_dim; i++)
+            acc[i] = acc[i] * c;
+        g->max[h] = max;
+    }
+    g->simd->accumulate[g->kv->format_v](v, g->p, g->n, g->acc);
 }
 
 static void begin(struct group *g, const float *q)
 {
     memcpy(g->q, q, (size_t)g->n * g->head_dim * sizeof *q);
     memset(g->acc, 0, (size_t)g->n * g->head_dim * sizeof *g->acc);
+    memset(g->p, 0, (size_t)g->n * SL_KV_BLOCK * sizeof *g->p);
     g->factor = 1.0f / sqrtf((float)g->head_dim);
     bool packed = g->kv->format_k != SL_KV_F32;
     if (packed)
@@ -125,8 +127,7 @@ static void run_item(void *user, size_t item, unsigned thread)
         uint32_t count = n_pos - at < SL_KV_BLOCK ? n_pos - at : SL_KV_BLOCK;
         struct sl_kv_block k = {sl_kv_k(c->kv, c->kv_layer, kv_head, at), a->head_dim, count};
         struct sl_kv_block v = {sl_kv_v(c->kv, c->kv_layer, kv_head, at), a->head_dim, count};
-        for (uint32_t h = 0; h < n; h++)
-            head_block(&g, h, &k, &v);
+        group_block(&g, &k, &v);
     }
     finish(&g, c->out + offset);
 }

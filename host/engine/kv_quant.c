@@ -54,9 +54,10 @@ static int32_t quantise_s16(const float *vec, uint32_t n, int32_t *code)
     for (uint32_t i = 0; i < n; i++)
         absmax = fmaxf(absmax, fabsf(vec[i]));
     int32_t exponent = absmax > 0 ? ilogbf(absmax) - MANTISSA_BITS : 0;
+    /* In double, where scaling by a power of two is exact for subnormal input too. */
+    double scale = ldexp(1, -exponent);
     for (uint32_t i = 0; i < n; i++) {
-        /* In double: scaling by a power of two is exact there, also for subnormal input. */
-        long q = lrint(ldexp((double)vec[i], -exponent));
+        long q = lrint((double)vec[i] * scale);
         code[i] = (int32_t)(q > INT16_MAX ? INT16_MAX : q < -INT16_MAX ? -INT16_MAX : q);
     }
     return exponent;

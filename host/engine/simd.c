@@ -7,6 +7,7 @@ const struct sl_simd *sl_simd_at(enum sl_simd_level level)
     case SL_SIMD_GENERIC: return sl_simd_generic();
 #ifdef __x86_64__
     case SL_SIMD_AVX2:
+        /* Every processor with AVX2 and FMA has F16C too (compilers cannot ask for it by name). */
         return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? sl_simd_avx2()
                                                                                : NULL;
     case SL_SIMD_AVX512: return __builtin_cpu_supports("avx512f") ? sl_simd_avx512() : NULL;

@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/half.h"
 #include "engine/ops.h"
 
 enum { SL_KV_BLOCK = 64 }; /* absolute positions that attention takes together */
@@ -34,10 +35,15 @@ struct sl_simd {
     void (*exp_sub)(float *dst, const float *src, size_t n, float max);
     /* h[n] = silu(g[n]) * u[n], silu(g) = g / (1 + exp(-g)). h may be g or u. */
     void (*silu_mul)(float *h, const float *g, const float *u, size_t n);
-    /* By enum sl_kv_format. s[n] = (q . k_j) * (scale of k_j) * factor. */
-    void (*scores[3])(const struct sl_kv_block *k, const float *q, float factor, float *s);
-    /* acc[head_dim]: for j ascending acc = fmaf(p_j * (scale of v_j), v_j, acc). */
-    void (*accumulate[3])(const struct sl_kv_block *v, const float *p, float *acc);
+    /* dst[n] = src[n] * scale in fp32; src may be unaligned. */
+    void (*widen)(enum sl_dtype dtype, const uint8_t *src, size_t n, float scale, float *dst);
+    /* By enum sl_kv_format, for n_q query heads over the same block. q[n_q][head_dim] to
+     * s[n_q][SL_KV_BLOCK]: s_j = (q . k_j) * (scale of k_j) * factor, the first n of each row. */
+    void (*scores[3])(const struct sl_kv_block *k, const float *q, uint32_t n_q, float factor,
+                      float *s);
+    /* acc[n_q][head_dim]: for j ascending acc = fmaf(p_j * (scale of v_j), v_j, acc). The rows of
+     * p[n_q][SL_KV_BLOCK] are readable to their ends. */
+    void (*accumulate[3])(const struct sl_kv_block *v, const float *p, uint32_t n_q, float *acc);
 };
 
 enum sl_simd_level { SL_SIMD_GENERIC, SL_SIMD_AVX2, SL_SIMD_AVX512, SL_N_SIMD_LEVEL };

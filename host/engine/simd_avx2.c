@@ -7,7 +7,7 @@
 #include <string.h>
 
 #define SL_SIMD_SET avx2
-#define SL_SIMD_TARGET __attribute__((target("avx2,fma")))
+#define SL_SIMD_TARGET __attribute__((target("avx2,fma,f16c")))
 #include "engine/mathf.h"
 
 typedef struct {
@@ -127,6 +127,53 @@ V16 float v16_tree(v16 a)
     __m128 s4 = _mm_add_ps(_mm256_castps256_ps128(s8), _mm256_extractf128_ps(s8, 1));
     __m128 s2 = _mm_add_ps(s4, _mm_movehl_ps(s4, s4));
     return _mm_cvtss_f32(_mm_add_ss(s2, _mm_movehdup_ps(s2)));
+}
+
+/* Four trees at once: lanes of the last two steps belong to four sums. */
+V16 void v16_tree4(const v16 a[4], float out[4])
+{
+    __m128 s[4];
+    for (int r = 0; r < 4; r++) {
+        __m256 s8 = _mm256_add_ps(a[r].lo, a[r].hi);
+        s[r] = _mm_add_ps(_mm256_castps256_ps128(s8), _mm256_extractf128_ps(s8, 1));
+    }
+    __m128 lo = _mm_add_ps(_mm_movelh_ps(s[0], s[1]), _mm_movehl_ps(s[1], s[0]));
+    __m128 hi = _mm_add_ps(_mm_movelh_ps(s[2], s[3]), _mm_movehl_ps(s[3], s[2]));
+    __m128 even = _mm_shuffle_ps(lo, hi, _MM_SHUFFLE(2, 0, 2, 0));
+    __m128 odd = _mm_shuffle_ps(lo, hi, _MM_SHUFFLE(3, 1, 3, 1));
+    _mm_storeu_ps(out, _mm_add_ps(even, odd));
+}
+
+/* E4M3 bits in fp32's places are 2^120 too small; only the NaN code differs beyond that. */
+V16 __m256 widen_e4m3(__m128i codes)
+{
+    __m256i c = _mm256_cvtepu8_epi32(codes), seven = _mm256_set1_epi32(0x7F);
+    __m256i low = _mm256_and_si256(c, seven);
+    __m256i sign = _mm256_slli_epi32(_mm256_xor_si256(c, low), 24);
+    __m256 x =
+        _mm256_mul_ps(_mm256_castsi256_ps(_mm256_slli_epi32(low, 20)), _mm256_set1_ps(0x1p120f));
+    __m256 nan = _mm256_castsi256_ps(_mm256_cmpeq_epi32(low, seven));
+    x = _mm256_blendv_ps(x, _mm256_set1_ps(NAN), nan);
+    return _mm256_or_ps(x, _mm256_castsi256_ps(sign));
+}
+
+V16 __m256 widen_bf16(__m128i half)
+{
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(half), 16));
+}
+
+V16 v16 v16_load_wide(enum sl_dtype dtype, const uint8_t *src)
+{
+    __m128i a, b;
+    memcpy(&a, src, sizeof a);
+    if (dtype == SL_DTYPE_F8_E4M3)
+        return (v16){widen_e4m3(a), widen_e4m3(_mm_srli_si128(a, 8))};
+    if (dtype == SL_DTYPE_F32)
+        return (v16){_mm256_loadu_ps((const float *)(const void *)src),
+                     _mm256_loadu_ps((const float *)(const void *)(src + 32))};
+    memcpy(&b, src + 16, sizeof b);
+    return dtype == SL_DTYPE_BF16 ? (v16){widen_bf16(a), widen_bf16(b)}
+                                  : (v16){_mm256_cvtph_ps(a), _mm256_cvtph_ps(b)};
 }
 
 #include "engine/simd_kernels.h"

@@ -104,15 +104,63 @@ V16 v16 v16_exp(v16 x)
     return _mm512_mask_mov_ps(p, _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), x);
 }
 
-V16 float v16_tree(v16 a)
+/* First step of the tree: distance 8. */
+V16 __m256 fold8(v16 a)
 {
     __m256 high = _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(a), 1));
-    __m256 s8 = _mm256_add_ps(_mm512_castps512_ps256(a), high);
+    return _mm256_add_ps(_mm512_castps512_ps256(a), high);
+}
+
+V16 float v16_tree(v16 a)
+{
+    __m256 s8 = fold8(a);
     __m128 s4 = _mm_add_ps(_mm256_castps256_ps128(s8), _mm256_extractf128_ps(s8, 1));
     __m128 s2 = _mm_add_ps(s4, _mm_movehl_ps(s4, s4));
     return _mm_cvtss_f32(_mm_add_ss(s2, _mm_movehdup_ps(s2)));
 }
 
+/* Four trees at once: lanes of the last two steps belong to four sums. */
+V16 void v16_tree4(const v16 a[4], float out[4])
+{
+    __m128 s[4];
+    for (int r = 0; r < 4; r++) {
+        __m256 s8 = fold8(a[r]);
+        s[r] = _mm_add_ps(_mm256_castps256_ps128(s8), _mm256_extractf128_ps(s8, 1));
+    }
+    __m128 lo = _mm_add_ps(_mm_movelh_ps(s[0], s[1]), _mm_movehl_ps(s[1], s[0]));
+    __m128 hi = _mm_add_ps(_mm_movelh_ps(s[2], s[3]), _mm_movehl_ps(s[3], s[2]));
+    __m128 even = _mm_shuffle_ps(lo, hi, _MM_SHUFFLE(2, 0, 2, 0));
+    __m128 odd = _mm_shuffle_ps(lo, hi, _MM_SHUFFLE(3, 1, 3, 1));
+    _mm_storeu_ps(out, _mm_add_ps(even, odd));
+}
+
+/* E4M3 bits in fp32's places are 2^120 too small; only the NaN code differs beyond that. */
+V16 v16 widen_e4m3(__m128i codes)
+{
+    __m512i c = _mm512_cvtepu8_epi32(codes);
+    __m512i low = _mm512_and_si512(c, _mm512_set1_epi32(0x7F));
+    __m512i sign = _mm512_slli_epi32(_mm512_xor_si512(c, low), 24);
+    v16 x = _mm512_mul_ps(_mm512_castsi512_ps(_mm512_slli_epi32(low, 20)), v16_set1(0x1p120f));
+    __mmask16 nan = _mm512_cmpeq_epi32_mask(low, _mm512_set1_epi32(0x7F));
+    x = _mm512_mask_mov_ps(x, nan, v16_set1(NAN));
+    return _mm512_castsi512_ps(_mm512_or_si512(_mm512_castps_si512(x), sign));
+}
+
+V16 v16 v16_load_wide(enum sl_dtype dtype, const uint8_t *src)
+{
+    __m256i half;
+    __m128i byte;
+    switch (dtype) {
+    case SL_DTYPE_BF16:
+        memcpy(&half, src, sizeof half);
+        return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16));
+    case SL_DTYPE_F16: memcpy(&half, src, sizeof half); return _mm512_cvtph_ps(half);
+    case SL_DTYPE_F8_E4M3: memcpy(&byte, src, sizeof byte); return widen_e4m3(byte);
+    default: return _mm512_loadu_ps(src);
+    }
+}
+
+#define SL_SIMD_WIDE
 #include "engine/simd_kernels.h"
 
 const struct sl_simd *sl_simd_avx512(void)

@@ -111,12 +111,33 @@ static inline float v16_tree(v16 a)
 {
     return sl_tree16(a.f);
 }
+
+/* Four trees at once. */
+static inline void v16_tree4(const v16 a[4], float out[4])
+{
+    for (int r = 0; r < 4; r++)
+        out[r] = sl_tree16(a[r].f);
+}
+
+/* 16 stored values, unaligned. */
+static inline v16 v16_load_wide(enum sl_dtype dtype, const uint8_t *src)
+{
+    v16 r;
+    sl_widen(dtype, src, SL_N_PARTIAL, r.f);
+    return r;
+}
 #endif
 
 #define SL_SIMD_PASTE(a, b) a##_##b
 #define SL_SIMD_EVAL(a, b) SL_SIMD_PASTE(a, b)
 #define SL_SIMD(name) SL_SIMD_EVAL(name, SL_SIMD_SET)
 #define SL_SIMD_INLINE SL_SIMD_TARGET static inline __attribute__((always_inline))
+/* In front of a loop of constant length, so that what it indexes stays in registers. */
+#ifdef __clang__
+#define SL_UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define SL_UNROLL _Pragma("GCC unroll 16")
+#endif
 
 SL_SIMD_TARGET static float SL_SIMD(sum)(const float *x, size_t n)
 {
@@ -173,41 +194,71 @@ SL_SIMD_TARGET static float SL_SIMD(dot)(const float *a, const float *b, size_t 
 }
 
 /* One chain of fused multiply-adds is as slow as its latency: four run side by side. */
-SL_SIMD_TARGET static void SL_SIMD(dot4)(const float *const a[4], const float *b, size_t n,
-                                         float out[4])
+SL_SIMD_INLINE void dot4_any(const float *const a[4], const float *b, size_t n, float out[4])
 {
     v16 s[4];
     size_t i = 0;
-    for (int r = 0; r < 4; r++)
-        s[r] = v16_set1(0.0f);
+    SL_UNROLL for (int r = 0; r < 4; r++) s[r] = v16_set1(0.0f);
     for (; i + SL_N_PARTIAL <= n; i += SL_N_PARTIAL) {
         v16 x = v16_load(b + i);
-        for (int r = 0; r < 4; r++)
-            s[r] = v16_fma(v16_load(a[r] + i), x, s[r]);
+        SL_UNROLL for (int r = 0; r < 4; r++) s[r] = v16_fma(v16_load(a[r] + i), x, s[r]);
     }
-    for (int r = 0; r < 4; r++)
-        out[r] = dot_finish(s[r], a[r], b, i, n);
+    SL_UNROLL for (int r = 0; r < 4; r++) out[r] = dot_finish(s[r], a[r], b, i, n);
 }
 
+SL_SIMD_TARGET static void SL_SIMD(dot4)(const float *const a[4], const float *b, size_t n,
+                                         float out[4])
+{
+    dot4_any(a, b, n, out);
+}
+
+#ifdef SL_SIMD_WIDE /* 16 accumulators fit into the registers */
 SL_SIMD_TARGET static void SL_SIMD(dot4x4)(const float *const a[4], const float *const b[4],
                                            size_t n, float out[16])
 {
     v16 s[16];
     size_t i = 0;
-    for (int r = 0; r < 16; r++)
-        s[r] = v16_set1(0.0f);
+    SL_UNROLL for (int r = 0; r < 16; r++) s[r] = v16_set1(0.0f);
     for (; i + SL_N_PARTIAL <= n; i += SL_N_PARTIAL) {
         v16 x[4];
-        for (int c = 0; c < 4; c++)
-            x[c] = v16_load(b[c] + i);
-        for (int r = 0; r < 4; r++) {
+        SL_UNROLL for (int c = 0; c < 4; c++) x[c] = v16_load(b[c] + i);
+        SL_UNROLL for (int r = 0; r < 4; r++)
+        {
             v16 w = v16_load(a[r] + i);
-            for (int c = 0; c < 4; c++)
-                s[4 * r + c] = v16_fma(w, x[c], s[4 * r + c]);
+            SL_UNROLL for (int c = 0; c < 4; c++) s[4 * r + c] = v16_fma(w, x[c], s[4 * r + c]);
         }
     }
-    for (int r = 0; r < 16; r++)
-        out[r] = dot_finish(s[r], a[r / 4], b[r % 4], i, n);
+    SL_UNROLL for (int r = 0; r < 16; r++) out[r] = dot_finish(s[r], a[r / 4], b[r % 4], i, n);
+}
+#else
+SL_SIMD_TARGET static void SL_SIMD(dot4x4)(const float *const a[4], const float *const b[4],
+                                           size_t n, float out[16])
+{
+    for (int r = 0; r < 4; r++)
+        dot4_any(b, a[r], n, out + 4 * r);
+}
+#endif
+
+SL_SIMD_INLINE void widen_any(enum sl_dtype dtype, const uint8_t *src, size_t n, float scale,
+                              float *dst)
+{
+    size_t i = 0, size = dtype == SL_DTYPE_F32 ? 4 : dtype == SL_DTYPE_F8_E4M3 ? 1 : 2;
+    for (; i + SL_N_PARTIAL <= n; i += SL_N_PARTIAL)
+        v16_store(dst + i, v16_mul(v16_load_wide(dtype, src + i * size), v16_set1(scale)));
+    sl_widen(dtype, src + i * size, n - i, dst + i);
+    for (; i < n; i++)
+        dst[i] = dst[i] * scale;
+}
+
+SL_SIMD_TARGET static void SL_SIMD(widen)(enum sl_dtype dtype, const uint8_t *src, size_t n,
+                                          float scale, float *dst)
+{
+    switch (dtype) {
+    case SL_DTYPE_F32: widen_any(SL_DTYPE_F32, src, n, scale, dst); break;
+    case SL_DTYPE_BF16: widen_any(SL_DTYPE_BF16, src, n, scale, dst); break;
+    case SL_DTYPE_F16: widen_any(SL_DTYPE_F16, src, n, scale, dst); break;
+    case SL_DTYPE_F8_E4M3: widen_any(SL_DTYPE_F8_E4M3, src, n, scale, dst); break;
+    }
 }
 
 SL_SIMD_TARGET static void SL_SIMD(axpy)(float *acc, const float *x, size_t n, float w)
@@ -262,125 +313,220 @@ SL_SIMD_INLINE float kv_channel(enum sl_kv_format format, const uint8_t *rec, ui
     }
 }
 
-/* Dot of channels first .. end by the 16-partial rule counted from `first`. */
-SL_SIMD_INLINE float kv_dot(enum sl_kv_format format, const uint8_t *rec, const float *q,
-                            uint32_t first, uint32_t end, int z)
+enum {
+    KV_GROUP = 32, /* channels that share a scale in int4 */
+    KV_TILE = 4    /* query heads that share the loading of a record */
+};
+
+SL_SIMD_INLINE uint32_t kv_groups(uint32_t head_dim)
 {
-    v16 s = v16_set1(0.0f);
-    uint32_t i = first;
-    for (; i + SL_N_PARTIAL <= end; i += SL_N_PARTIAL)
-        s = v16_fma(v16_load(q + i), kv_load(format, rec, i, z), s);
-    if (i == end)
-        return v16_tree(s);
-    float t[SL_N_PARTIAL];
-    v16_store(t, s);
-    for (uint32_t l = 0; i + l < end; l++)
-        t[l] = fmaf(q[i + l], kv_channel(format, rec, i + l, z), t[l]);
-    return sl_tree16(t);
+    return (head_dim + KV_GROUP - 1) / KV_GROUP;
 }
 
-enum { KV_GROUP = 32 };
-
-SL_SIMD_INLINE float kv_dot_int4(const uint8_t *rec, const float *q, uint32_t head_dim)
+/* Scale of the group that starts at channel i; 1 where there is none. */
+SL_SIMD_INLINE float kv_scale(enum sl_kv_format format, const uint8_t *rec, uint32_t head_dim,
+                              uint32_t i)
 {
-    uint32_t n_group = (head_dim + KV_GROUP - 1) / KV_GROUP;
-    const uint8_t *scale = rec + head_dim / 2, *zero = scale + 2 * n_group;
-    float sum = 0.0f;
-    for (uint32_t g = 0; g < n_group; g++) {
-        uint32_t first = g * KV_GROUP;
-        uint32_t end = first + KV_GROUP < head_dim ? first + KV_GROUP : head_dim;
-        float part = kv_dot(SL_KV_INT4, rec, q, first, end, zero[g]);
-        sum = sum + part * sl_kv_scale(scale + 2 * g);
-    }
-    return sum;
-}
-
-SL_SIMD_INLINE void scores_any(enum sl_kv_format format, const struct sl_kv_block *k,
-                               const float *q, float factor, float *s)
-{
-    size_t stride = sl_kv_vec_bytes(format, k->head_dim);
-    const uint8_t *rec = k->rec;
-    for (uint32_t j = 0; j < k->n; j++, rec += stride) {
-        float dot;
-        if (format == SL_KV_INT4)
-            dot = kv_dot_int4(rec, q, k->head_dim);
-        else
-            dot = kv_dot(format, rec, q, 0, k->head_dim, 0);
-        if (format == SL_KV_INT8)
-            dot = dot * sl_kv_scale(rec + k->head_dim);
-        s[j] = dot * factor;
+    switch (format) {
+    case SL_KV_INT8: return sl_kv_scale(rec + head_dim);
+    case SL_KV_INT4: return sl_kv_scale(rec + head_dim / 2 + 2 * (i / KV_GROUP));
+    default: return 1.0f;
     }
 }
 
-/* Zero point of the group that channel i belongs to; 0 where there is none. */
 SL_SIMD_INLINE int kv_zero(enum sl_kv_format format, const uint8_t *rec, uint32_t head_dim,
                            uint32_t i)
 {
-    uint32_t n_group = (head_dim + KV_GROUP - 1) / KV_GROUP;
-    return format == SL_KV_INT4 ? rec[head_dim / 2 + 2 * n_group + i / KV_GROUP] : 0;
+    return format == SL_KV_INT4 ? rec[head_dim / 2 + 2 * kv_groups(head_dim) + i / KV_GROUP] : 0;
 }
 
-/* p * scale of the group that channel i belongs to. */
-SL_SIMD_INLINE float kv_weight(enum sl_kv_format format, const uint8_t *rec, uint32_t head_dim,
-                               uint32_t i, float p)
+/* Channels first .. end of one record: what they are and what they are multiplied with. */
+struct kv_span {
+    const uint8_t *rec;
+    const float *q; /* [n_q][head_dim] */
+    uint32_t head_dim, first, end;
+};
+
+/* Dots of a span with n_q (constant, at most KV_TILE) queries, by the 16-partial rule counted from
+ * `first`. */
+SL_SIMD_INLINE void kv_dots(enum sl_kv_format format, const struct kv_span *k, uint32_t n_q,
+                            float out[KV_TILE])
 {
-    switch (format) {
-    case SL_KV_INT8: return p * sl_kv_scale(rec + head_dim);
-    case SL_KV_INT4: return p * sl_kv_scale(rec + head_dim / 2 + 2 * (i / KV_GROUP));
-    default: return p;
+    int z = kv_zero(format, k->rec, k->head_dim, k->first);
+    v16 s[KV_TILE];
+    uint32_t i = k->first;
+    SL_UNROLL for (uint32_t h = 0; h < KV_TILE; h++) s[h] = v16_set1(0.0f);
+    for (; i + SL_N_PARTIAL <= k->end; i += SL_N_PARTIAL) {
+        v16 c = kv_load(format, k->rec, i, z);
+        SL_UNROLL for (uint32_t h = 0; h < n_q; h++) s[h] =
+            v16_fma(v16_load(k->q + (size_t)h * k->head_dim + i), c, s[h]);
+    }
+    if (i == k->end && n_q == KV_TILE) {
+        v16_tree4(s, out);
+        return;
+    }
+    for (uint32_t h = 0; h < n_q; h++) {
+        float t[SL_N_PARTIAL];
+        v16_store(t, s[h]);
+        for (uint32_t l = 0; i + l < k->end; l++)
+            t[l] = fmaf(k->q[(size_t)h * k->head_dim + i + l], kv_channel(format, k->rec, i + l, z),
+                        t[l]);
+        out[h] = sl_tree16(t);
     }
 }
 
-/* Strips of channels stay in registers while the positions pass by. width: 16 or 64. */
-SL_SIMD_INLINE void accumulate_strip(enum sl_kv_format format, const struct sl_kv_block *v,
-                                     const float *p, float *acc, uint32_t i, uint32_t width)
+/* One record against n_q queries: their dots with what the record stands for. */
+SL_SIMD_INLINE void kv_record(enum sl_kv_format format, struct kv_span k, uint32_t n_q,
+                              float out[KV_TILE])
 {
-    size_t stride = sl_kv_vec_bytes(format, v->head_dim);
-    const uint8_t *rec = v->rec;
-    uint32_t n = width / SL_N_PARTIAL;
-    v16 a[4];
-    for (uint32_t c = 0; c < n; c++)
-        a[c] = v16_load(acc + i + SL_N_PARTIAL * c);
-    for (uint32_t j = 0; j < v->n; j++, rec += stride)
-        for (uint32_t c = 0; c < n; c++) {
-            uint32_t at = i + SL_N_PARTIAL * c;
-            v16 w = v16_set1(kv_weight(format, rec, v->head_dim, at, p[j]));
-            int z = kv_zero(format, rec, v->head_dim, at);
-            a[c] = v16_fma(w, kv_load(format, rec, at, z), a[c]);
+    float sum[KV_TILE] = {0};
+    k.first = 0;
+    k.end = k.head_dim;
+    if (format != SL_KV_INT4) {
+        kv_dots(format, &k, n_q, out);
+        for (uint32_t h = 0; format == SL_KV_INT8 && h < n_q; h++)
+            out[h] = out[h] * kv_scale(format, k.rec, k.head_dim, 0);
+        return;
+    }
+    for (; k.first < k.head_dim; k.first += KV_GROUP) {
+        float part[KV_TILE], scale = kv_scale(format, k.rec, k.head_dim, k.first);
+        k.end = k.first + KV_GROUP < k.head_dim ? k.first + KV_GROUP : k.head_dim;
+        kv_dots(format, &k, n_q, part);
+        for (uint32_t h = 0; h < n_q; h++)
+            sum[h] = sum[h] + part[h] * scale;
+    }
+    for (uint32_t h = 0; h < n_q; h++)
+        out[h] = sum[h];
+}
+
+SL_SIMD_INLINE void scores_tile(enum sl_kv_format format, const struct sl_kv_block *k,
+                                const float *q, uint32_t n_q, float factor, float *s)
+{
+    size_t stride = sl_kv_vec_bytes(format, k->head_dim);
+    struct kv_span span = {.rec = k->rec, .q = q, .head_dim = k->head_dim};
+    for (uint32_t j = 0; j < k->n; j++, span.rec += stride) {
+        float dot[KV_TILE];
+        kv_record(format, span, n_q, dot);
+        for (uint32_t h = 0; h < n_q; h++)
+            s[h * SL_KV_BLOCK + j] = dot[h] * factor;
+    }
+}
+
+SL_SIMD_INLINE void scores_any(enum sl_kv_format format, const struct sl_kv_block *k,
+                               const float *q, uint32_t n_q, float factor, float *s)
+{
+    uint32_t h = 0;
+    for (; h + KV_TILE <= n_q; h += KV_TILE)
+        scores_tile(format, k, q + (size_t)h * k->head_dim, KV_TILE, factor, s + h * SL_KV_BLOCK);
+    for (; h < n_q; h++)
+        scores_tile(format, k, q + (size_t)h * k->head_dim, 1, factor, s + h * SL_KV_BLOCK);
+}
+
+/* Weighted sums of one group of channels for a few heads. */
+struct kv_sum {
+    const struct sl_kv_block *v;
+    const int *zero;               /* [v->n] */
+    float w[KV_TILE][SL_KV_BLOCK]; /* p_j * scale of v_j in this group */
+    float *acc;                    /* [n_q][head_dim] */
+};
+
+/* `width` vectors of channels from i on stay in registers while the positions pass by. */
+SL_SIMD_INLINE void sum_strip(enum sl_kv_format format, const struct kv_sum *c, uint32_t n_q,
+                              uint32_t i, uint32_t width)
+{
+    uint32_t dim = c->v->head_dim;
+    size_t stride = sl_kv_vec_bytes(format, dim);
+    const uint8_t *rec = c->v->rec;
+    v16 a[KV_TILE][2];
+    SL_UNROLL for (uint32_t h = 0; h < n_q; h++) SL_UNROLL for (uint32_t l = 0; l < width; l++)
+        a[h][l] = v16_load(c->acc + (size_t)h * dim + i + SL_N_PARTIAL * l);
+    for (uint32_t j = 0; j < c->v->n; j++, rec += stride)
+        SL_UNROLL for (uint32_t l = 0; l < width; l++)
+        {
+            v16 x = kv_load(format, rec, i + SL_N_PARTIAL * l, c->zero[j]);
+            SL_UNROLL for (uint32_t h = 0; h < n_q; h++) a[h][l] =
+                v16_fma(v16_set1(c->w[h][j]), x, a[h][l]);
         }
-    for (uint32_t c = 0; c < n; c++)
-        v16_store(acc + i + SL_N_PARTIAL * c, a[c]);
+    SL_UNROLL for (uint32_t h = 0; h < n_q; h++) SL_UNROLL for (uint32_t l = 0; l < width; l++)
+        v16_store(c->acc + (size_t)h * dim + i + SL_N_PARTIAL * l, a[h][l]);
+}
+
+SL_SIMD_INLINE void sum_channel(enum sl_kv_format format, const struct kv_sum *c, uint32_t n_q,
+                                uint32_t i)
+{
+    uint32_t dim = c->v->head_dim;
+    size_t stride = sl_kv_vec_bytes(format, dim);
+    for (uint32_t h = 0; h < n_q; h++) {
+        const uint8_t *rec = c->v->rec;
+        float a = c->acc[(size_t)h * dim + i];
+        for (uint32_t j = 0; j < c->v->n; j++, rec += stride)
+            a = fmaf(c->w[h][j], kv_channel(format, rec, i, c->zero[j]), a);
+        c->acc[(size_t)h * dim + i] = a;
+    }
+}
+
+SL_SIMD_INLINE void sum_group(enum sl_kv_format format, const struct kv_sum *c, uint32_t n_q,
+                              uint32_t first)
+{
+    uint32_t dim = c->v->head_dim, i = first;
+    uint32_t end = first + KV_GROUP < dim ? first + KV_GROUP : dim;
+    if (i + 2 * SL_N_PARTIAL <= end) {
+        sum_strip(format, c, n_q, i, 2);
+        i += 2 * SL_N_PARTIAL;
+    }
+    if (i + SL_N_PARTIAL <= end) {
+        sum_strip(format, c, n_q, i, 1);
+        i += SL_N_PARTIAL;
+    }
+    for (; i < end; i++)
+        sum_channel(format, c, n_q, i);
+}
+
+/* Heads of one tile; scale and zero hold this group's. */
+SL_SIMD_INLINE void sum_tile(enum sl_kv_format format, struct kv_sum *c, const float *p,
+                             uint32_t n_q, const float *scale, uint32_t first)
+{
+    for (uint32_t h = 0; h < n_q; h++)
+        for (uint32_t j = 0; j < SL_KV_BLOCK; j += SL_N_PARTIAL)
+            v16_store(c->w[h] + j, v16_mul(v16_load(p + h * SL_KV_BLOCK + j), v16_load(scale + j)));
+    sum_group(format, c, n_q, first);
 }
 
 SL_SIMD_INLINE void accumulate_any(enum sl_kv_format format, const struct sl_kv_block *v,
-                                   const float *p, float *acc)
+                                   const float *p, uint32_t n_q, float *acc)
 {
     size_t stride = sl_kv_vec_bytes(format, v->head_dim);
-    uint32_t i = 0;
-    for (; i + 4 * SL_N_PARTIAL <= v->head_dim; i += 4 * SL_N_PARTIAL)
-        accumulate_strip(format, v, p, acc, i, 4 * SL_N_PARTIAL);
-    for (; i + SL_N_PARTIAL <= v->head_dim; i += SL_N_PARTIAL)
-        accumulate_strip(format, v, p, acc, i, SL_N_PARTIAL);
-    for (; i < v->head_dim; i++) {
+    float scale[SL_KV_BLOCK] = {0};
+    int zero[SL_KV_BLOCK];
+    struct kv_sum c = {.v = v, .zero = zero};
+    for (uint32_t first = 0; first < v->head_dim; first += KV_GROUP) {
         const uint8_t *rec = v->rec;
         for (uint32_t j = 0; j < v->n; j++, rec += stride) {
-            float w = kv_weight(format, rec, v->head_dim, i, p[j]);
-            int z = kv_zero(format, rec, v->head_dim, i);
-            acc[i] = fmaf(w, kv_channel(format, rec, i, z), acc[i]);
+            scale[j] = kv_scale(format, rec, v->head_dim, first);
+            zero[j] = kv_zero(format, rec, v->head_dim, first);
+        }
+        uint32_t h = 0;
+        for (; h + KV_TILE <= n_q; h += KV_TILE) {
+            c.acc = acc + (size_t)h * v->head_dim;
+            sum_tile(format, &c, p + h * SL_KV_BLOCK, KV_TILE, scale, first);
+        }
+        for (; h < n_q; h++) {
+            c.acc = acc + (size_t)h * v->head_dim;
+            sum_tile(format, &c, p + h * SL_KV_BLOCK, 1, scale, first);
         }
     }
 }
 
 #define SL_SIMD_KV(suffix, format)                                                                 \
-    SL_SIMD_TARGET static void SL_SIMD(scores_##suffix)(const struct sl_kv_block *k,               \
-                                                        const float *q, float factor, float *s)    \
+    SL_SIMD_TARGET static void SL_SIMD(scores_##suffix)(                                           \
+        const struct sl_kv_block *k, const float *q, uint32_t n_q, float factor, float *s)         \
     {                                                                                              \
-        scores_any(format, k, q, factor, s);                                                       \
+        scores_any(format, k, q, n_q, factor, s);                                                  \
     }                                                                                              \
-    SL_SIMD_TARGET static void SL_SIMD(accumulate_##suffix)(const struct sl_kv_block *v,           \
-                                                            const float *p, float *acc)            \
+    SL_SIMD_TARGET static void SL_SIMD(accumulate_##suffix)(                                       \
+        const struct sl_kv_block *v, const float *p, uint32_t n_q, float *acc)                     \
     {                                                                                              \
-        accumulate_any(format, v, p, acc);                                                         \
+        accumulate_any(format, v, p, n_q, acc);                                                    \
     }
 
 SL_SIMD_KV(f32, SL_KV_F32)
@@ -399,6 +545,7 @@ __attribute__((unused)) static const struct sl_simd SL_SIMD(table) = {
     .dot4 = SL_SIMD(dot4),
     .dot4x4 = SL_SIMD(dot4x4),
     .axpy = SL_SIMD(axpy),
+    .widen = SL_SIMD(widen),
     .exp_sub = SL_SIMD(exp_sub),
     .silu_mul = SL_SIMD(silu_mul),
     .scores = {SL_SIMD(scores_f32), SL_SIMD(scores_int8), SL_SIMD(scores_int4)},

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "engine/simd.h"
 #include "store/names.h"
 
 enum tail { WEIGHT, BIAS };
@@ -19,7 +20,9 @@ struct want {
 void sl_rows_read(const struct sl_rows *m, uint32_t r, float *dst)
 {
     uint64_t row = m->first + (uint64_t)(r / m->block) * m->stride + r % m->block;
-    sl_tensor_read(m->tensor, row * m->cols, m->cols, dst);
+    const struct sl_tensor *t = m->tensor;
+    const uint8_t *src = t->data + row * m->cols * sl_dtype_size(t->dtype);
+    sl_simd_best()->widen(t->dtype, src, m->cols, t->scale, dst);
 }
 
 static struct sl_rows whole(const struct sl_tensor *t, uint32_t rows, uint32_t cols)
