@@ -423,6 +423,35 @@ static void unknown_formats_and_devices_are_refused(void)
     CU_ASSERT_PTR_NULL(model);
 }
 
+/* A converted model gives the bits of the checkpoint quantised in memory, and has no exact form. */
+static void a_converted_model_is_the_model_quantised_in_memory(void)
+{
+    static float memory[MAX_TOKENS * MAX_VOCAB], store[MAX_TOKENS * MAX_VOCAB];
+    for (int d = 0; d < N_DIR; d++) {
+        char out[300], in[400];
+        int32_t ids[MAX_TOKENS];
+        size_t n = prompt(dirs[d], ids);
+        struct sl_model *model = NULL;
+        struct sl_convert_report report;
+        CU_ASSERT_EQUAL_FATAL(sl_temp_dir(out, sizeof out), 0);
+        snprintf(in, sizeof in, "%s/%s", sl_golden_dir(), dirs[d]);
+        struct sl_convert_params convert = {.in_dir = in, .out_dir = out, .n_threads = 2};
+        CU_ASSERT_EQUAL_FATAL(sl_convert(&convert, &report), 0);
+        struct sl_model_params params = {.path = out, .exact = true, .n_threads = 2};
+        CU_ASSERT_EQUAL(sl_model_open(&model, &params), SL_ERR_USAGE);
+        params.exact = false;
+        for (int i = 0; i < 2; i++) {
+            params.path = i ? out : in;
+            CU_ASSERT_EQUAL_FATAL(sl_model_open(&model, &params), 0);
+            struct sl_session *session = open_session(model, NULL, 0);
+            CU_ASSERT_EQUAL(sl_session_eval(session, ids, n, true, i ? store : memory), 0);
+            sl_session_close(&session);
+            sl_model_close(&model);
+        }
+        CU_ASSERT_EQUAL(memcmp(memory, store, sizeof store), 0);
+    }
+}
+
 /* ---- facts ---------------------------------------------------------------------------------- */
 
 static void facts_and_counts_are_those_of_the_run(void)
@@ -474,6 +503,7 @@ static const struct sl_case cases[] = {
     CASE(tensors_of_another_shape_are_refused_at_open),
     CASE(what_does_not_exist_is_a_usage_error),
     CASE(unknown_formats_and_devices_are_refused),
+    CASE(a_converted_model_is_the_model_quantised_in_memory),
     CASE(facts_and_counts_are_those_of_the_run),
     {NULL, NULL}};
 

@@ -123,7 +123,7 @@ EXACT(biases, "biases-plain-rope")
 BOTH(a13b_mha, "a13b-mha-head16")
 BOTH(linear, "linear-rope")
 BOTH(shards, "bf16-shards-untied")
-EXACT(fused, "fused-biases")
+BOTH(fused, "fused-biases")
 BOTH(head80, "head80")
 BOTH(head96, "head96-theta")
 BOTH(yuan_base, "yuan-bf16freq-base")
@@ -159,7 +159,7 @@ static const struct sl_case cases[] = {
     BOTH_CASES(a13b_mha, "a13b_f16_all_heads_own_kv_top_3"),
     BOTH_CASES(linear, "linear_rope_odd_widths"),
     BOTH_CASES(shards, "bf16_shards_untied_head"),
-    EXACT_CASE(fused, "fused_qkv_and_gate_up_with_biases"),
+    BOTH_CASES(fused, "fused_qkv_and_gate_up_with_biases"),
     BOTH_CASES(head80, "head_size_80"),
     BOTH_CASES(head96, "head_size_96_three_heads"),
     BOTH_CASES(yuan_base, "yuan_rounded_frequencies_base_40890"),
