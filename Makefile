@@ -113,6 +113,8 @@ fuzz-run: $(FUZZERS)
 	        -artifact_prefix=$(BUILD)/ $(BUILD)/corpus/$${f##*/} \
 	        $$(ls -d tests/fuzz/seeds/$${f##*/} 2>/dev/null) || exit 1; done
 
+$(BUILD)/fuzz_jobs: $(patsubst %,$(BUILD)/tests/%.o,core_rig core_scene rng) \
+                   $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/ref/*.c))
 $(BUILD)/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(LIB_OBJ) $(HLS_OBJ)
 	$(CC) $(SANFLAGS) -fsanitize=fuzzer -o $@ $^ $(LDLIBS)
 
