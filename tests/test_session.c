@@ -284,7 +284,8 @@ static struct sl_model *open_copy(struct model_copy *copy, const char *key, int 
 static void a_number_that_is_not_finite_names_its_layer_and_leaves_no_trace(void)
 {
     static float want[MAX_VOCAB], got[MAX_VOCAB];
-    static const int32_t good[] = {1, 2, 3, 4, 5}, poisoned[] = {6, 7, 8};
+    static const int32_t good[] = {1, 2, 3, 4, 5},
+                         poisoned[] = {6, 8, 7}; /* 7 is in the second chunk */
     struct model_copy copy;
     model_copy_open(&copy, "yuan2-m32-base");
     model_copy_set(&copy, "model.embed_tokens.weight", 7 * 64 + 5, NAN);
