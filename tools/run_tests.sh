@@ -5,7 +5,7 @@
 set -u
 build=$1
 shift
-stages=${*:-check unit cli clang sanitized}
+stages=${*:-check unit readme clang sanitized}
 passed=0 failed=0 skipped=0
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
@@ -48,7 +48,7 @@ for s in $stages; do
     case $s in
     check) stage check quiet_make BUILD="$build" check ;;
     unit) stage unit unit "$build" ;;
-    cli) stage "command line" env SLUICE="$build/sluice" tests/test_cli.sh ;;
+    readme) stage "commands of the README" tools/check_readme.sh "$build/sluice" ;;
     clang) stage "clang, all warnings" quiet_make BUILD="$build/clang" CC=clang "$build/clang/unit_tests" "$build/clang/sluice" ;;
     sanitized) stage "address and undefined-behaviour sanitizers" unit "$build/sanitized" SAN="asan ubsan" ;;
     esac
