@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
 """Short runs of the Hunyuan demo: {recycle on, off} x {separate learning rates on, off}.
 
   ablate.py --work WORK [--steps 120] [--seeds 1]

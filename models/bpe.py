@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
 """Byte-level BPE in the Hunyuan file form: train `hy.tiktoken` and turn text into ids.
 
 The file has one line "base64 rank" for each rank; the special tokens follow the ranks.

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
 """Logits of an exported directory for given token ids, in fp32, as a .npy file.
 
   check_torch_logits.py DIR OUT.npy ID [ID ...]

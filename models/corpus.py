@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
 """Build the training text: the King James Bible and Tang verse in simplified characters.
 
 Needs the Debian packages bible-kjv, bible-kjv-text, opencc and npm. Writes to the work folder

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
 """Bits per byte of an exported model on the held-back text, and sample continuations, in fp32.
 
   evaluate.py DIR [--prompt TEXT ...]

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
 """Write a checkpoint of train.py in the families' released layouts.
 
   export.py --model hunyuan --work WORK    -> demo-hunyuan/  FP8 release layout

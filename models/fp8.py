@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """E4M3 numbers: codes with numpy (export) and straight-through rounding with torch (training).
 
 E4M3: bias 7, three fraction bits, largest finite 448, smallest step 2^-9; 0x7f and 0xff are NaN and

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The two model families in PyTorch: Hunyuan-Large (shared + routed experts, CLA, QK-norm) and
 Yuan 2.0-M32 (attention router, localized filtering).
 

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
 """Train a demonstration model; resumes from its checkpoint when one is there.
 
   train.py --model hunyuan --work WORK      (or --model yuan)
@@ -32,7 +33,7 @@ CONFIG = {
         "architectures": ["HunYuanForCausalLM"], "model_type": "hunyuan",
         "vocab_size": VOCAB, "hidden_size": 256, "intermediate_size": 256, "num_hidden_layers": 4,
         "num_attention_heads": 8, "num_key_value_heads": 2, "hidden_act": "silu",
-        "max_position_embeddings": 2048, "rms_norm_eps": 1e-05,
+        "max_position_embeddings": 512, "rms_norm_eps": 1e-05,
         "pad_token_id": PAD, "bos_token_id": START, "eos_token_id": EOS,
         "pretraining_tp": 1, "tie_word_embeddings": True, "rope_theta": 10000.0,
         "rope_scaling": {"type": "dynamic", "alpha": 1000.0, "factor": 1.0},
@@ -45,7 +46,7 @@ CONFIG = {
         "architectures": ["YuanForCausalLM"], "model_type": "yuan",
         "vocab_size": VOCAB, "hidden_size": 192, "intermediate_size": 64, "attention_projection_size": 384,
         "num_hidden_layers": 3, "num_attention_heads": 6, "hidden_act": "silu",
-        "max_position_embeddings": 2048, "model_max_length": 2048, "rms_norm_eps": 1e-06,
+        "max_position_embeddings": 512, "model_max_length": 512, "rms_norm_eps": 1e-06,
         "use_cache": True, "causal_mask": True, "use_flash_attention": False, "dropout": 0,
         "reset_attention_mask": False, "reset_position_ids": True, "use_loss_mask": False, "use_moe": True,
         "eod_token": EOS, "sep_token": SPECIALS["<|extra_0|>"],
@@ -61,7 +62,7 @@ CONFIG = {
 # root of the share of tokens an expert sees; balance: weight of the balance loss.
 RECIPE = {
     "hunyuan": {"lr": 2.5e-3, "steps": 4000, "capacity": 1.25, "recycle": True, "split_lr": True, "balance": 0.01, "fp8": True},
-    "yuan": {"lr": 3e-3, "steps": 2200, "capacity": None, "recycle": False, "split_lr": False, "balance": 0.01, "fp8": False},
+    "yuan": {"lr": 3e-3, "steps": 1800, "capacity": None, "recycle": False, "split_lr": False, "balance": 0.01, "fp8": False},
 }
 
 
