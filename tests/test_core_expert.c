@@ -302,6 +302,29 @@ static void token_lists_repeat_and_jump(void)
     }
 }
 
+/* The arenas end with the slack, so that a sanitizer sees a read behind it. */
+static void in_an_arena_of_its_own_size(void)
+{
+    static const unsigned ports[] = {1, 4, 28};
+    static const struct expert_case parts[] = {
+        {.k = 96, .d_ff = 160, .n_tokens = 2},
+        {.k = 96, .d_ff = 160, .n_tokens = 2, .first = 128, .count = 32},
+        {.k = 32, .d_ff = 1056, .n_tokens = 1, .first = 32, .count = 1024},
+    };
+    for (int i = 0; rig_devices[i]; i++)
+        for (size_t n = 0; n < N_FORMAT * sizeof parts / sizeof parts[0]; n++) {
+            const struct expert_case *c = &parts[n / N_FORMAT];
+            int format = (int)(n % N_FORMAT);
+            struct ref_region region[2];
+            uint64_t beats = ref_expert_regions(format, c->k, c->d_ff, ports[i], region);
+            struct core_rig rig;
+            CU_ASSERT_EQUAL_FATAL(
+                rig_open(&rig, rig_devices[i], 256, (uint32_t)beats + SL_SLACK_BEATS), 0);
+            CU_ASSERT_TRUE(run_case(&rig, c, format, 650 + n));
+            rig_close(&rig);
+        }
+}
+
 /* ---- against mathematics --------------------------------------------------------------------- */
 
 static double weight(const struct gen_expert *ex, int i, uint32_t row, uint32_t col)
@@ -439,6 +462,7 @@ static const struct sl_case cases[] = {
     {"expert_rounds_subnormal_and_infinite_outputs", output_range_of_fp32},
     {"slices_of_an_expert_add_up_to_the_whole", slices_add_up_to_the_whole},
     {"expert_follows_lists_that_repeat_and_jump", token_lists_repeat_and_jump},
+    {"expert_fits_an_arena_of_its_own_size", in_an_arena_of_its_own_size},
     {"experts_of_the_target_models_equal_the_reference", experts_of_the_target_models},
     {NULL, NULL},
 };

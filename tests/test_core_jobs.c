@@ -363,23 +363,26 @@ static void ranges_end_at_the_arena(void)
         uint8_t field; /* a u32 offset */
         uint32_t len;
         int beyond; /* status one beat further */
+        struct patch patch;
     } ends[] = {
-        {SCENE_QUERY, SL_AT_job_y_off, 1, SL_STATUS_BAD_ADDRESS},
-        {SCENE_EXPERT, SL_AT_job_x_off, 6, SL_STATUS_BAD_ADDRESS},
-        {SCENE_EXPERT, SL_AT_job_y_off, 9, SL_STATUS_BAD_ADDRESS},
-        {SCENE_LIST, SL_AT_job_x_off, 12, SL_STATUS_BAD_LIST},
-        {SCENE_LIST, SL_AT_job_list_off, 1, SL_STATUS_BAD_ADDRESS},
-        {SCENE_PLAIN, SL_AT_job_y_off, 5, SL_STATUS_BAD_ADDRESS},
-        {SCENE_REDUCE, SL_AT_job_x_off, 18, SL_STATUS_BAD_ADDRESS},
-        {SCENE_REDUCE, SL_AT_job_y_off, 4, SL_STATUS_BAD_ADDRESS},
-        {SCENE_ROUTER, SL_AT_job_x_off, 12, SL_STATUS_BAD_ADDRESS},
-        {SCENE_ROUTER, SL_AT_job_y_off, 8, SL_STATUS_BAD_ADDRESS},
-        {SCENE_INDIRECT, SL_AT_job_route_off, 1, SL_STATUS_BAD_ADDRESS},
-        {SCENE_INDIRECT, SL_AT_job_slot_off, 1, SL_STATUS_BAD_ADDRESS},
-        {SCENE_PACK, SL_AT_job_x_off, 18, SL_STATUS_BAD_ADDRESS},
-        {SCENE_PACK, SL_AT_job_y_off, 12, SL_STATUS_BAD_ADDRESS},
-        {SCENE_UNPACK, SL_AT_job_x_off, 12, SL_STATUS_BAD_ADDRESS},
-        {SCENE_UNPACK, SL_AT_job_y_off, 24, SL_STATUS_BAD_ADDRESS},
+        {SCENE_QUERY, SL_AT_job_y_off, 1, SL_STATUS_BAD_ADDRESS, {0}},
+        {SCENE_EXPERT, SL_AT_job_x_off, 6, SL_STATUS_BAD_ADDRESS, {0}},
+        {SCENE_EXPERT, SL_AT_job_y_off, 9, SL_STATUS_BAD_ADDRESS, {0}},
+        {SCENE_LIST, SL_AT_job_x_off, 12, SL_STATUS_BAD_LIST, {0}},
+        {SCENE_LIST, SL_AT_job_list_off, 1, SL_STATUS_BAD_ADDRESS, {0}},
+        {SCENE_EXPERT, SL_AT_job_y_off, 13, SL_STATUS_BAD_ADDRESS, SET(y_stride, 9)},
+        {SCENE_PLAIN, SL_AT_job_y_off, 5, SL_STATUS_BAD_ADDRESS, {0}},
+        {SCENE_REDUCE, SL_AT_job_x_off, 18, SL_STATUS_BAD_ADDRESS, {0}},
+        {SCENE_REDUCE, SL_AT_job_y_off, 4, SL_STATUS_BAD_ADDRESS, {0}},
+        {SCENE_ROUTER, SL_AT_job_x_off, 12, SL_STATUS_BAD_ADDRESS, {0}},
+        {SCENE_ROUTER, SL_AT_job_y_off, 8, SL_STATUS_BAD_ADDRESS, {0}},
+        {SCENE_ROUTER, SL_AT_job_y_off, 9, SL_STATUS_BAD_ADDRESS, SET(top_k, 6)},
+        {SCENE_INDIRECT, SL_AT_job_route_off, 1, SL_STATUS_BAD_ADDRESS, {0}},
+        {SCENE_INDIRECT, SL_AT_job_slot_off, 1, SL_STATUS_BAD_ADDRESS, {0}},
+        {SCENE_PACK, SL_AT_job_x_off, 18, SL_STATUS_BAD_ADDRESS, {0}},
+        {SCENE_PACK, SL_AT_job_y_off, 12, SL_STATUS_BAD_ADDRESS, {0}},
+        {SCENE_UNPACK, SL_AT_job_x_off, 12, SL_STATUS_BAD_ADDRESS, {0}},
+        {SCENE_UNPACK, SL_AT_job_y_off, 24, SL_STATUS_BAD_ADDRESS, {0}},
     };
     struct core_scene scene;
     CU_ASSERT_EQUAL_FATAL(scene_open(&scene, "csim:4"), 0);
@@ -387,7 +390,7 @@ static void ranges_end_at_the_arena(void)
         for (uint32_t further = 0; further < 2; further++) {
             scene_restore(&scene);
             struct core_rig *rig = &scene.rig;
-            rig->job[0] = scene.job[ends[i].base];
+            rig->job[0] = patched(&scene, ends[i].base, &ends[i].patch, 1);
             rig->n_job = 1;
             uint8_t *field = (uint8_t *)&rig->job[0] + ends[i].field;
             uint32_t old = ref_get32(field), off = SCENE_CTL - ends[i].len + further;

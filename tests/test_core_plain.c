@@ -23,6 +23,18 @@ static void make_head(struct core_rig *rig, struct sl_slab *head, const struct r
         head->mant0 = (uint16_t)sl_rng_range(&rig->rng, 32768, 65535);
 }
 
+/* Rows of x in the order n_tokens - 1, 0, n_tokens - 1, 1, ... with any choice in the upper bits.
+ */
+static void put_list(struct core_rig *rig, struct sl_job *job)
+{
+    job->list_off = rig_ctl(rig, ref_ceil_div(4 * (uint64_t)job->n_tokens, 64));
+    for (uint32_t i = 0; i < job->n_tokens; i++) {
+        uint32_t row = i % 2 ? i / 2 : job->n_tokens - 1u;
+        uint32_t choice = (uint32_t)sl_rng_range(&rig->rng, 0, 255);
+        ref_put32(rig_at(rig, job->list_off) + 4 * i, row | choice << SL_LIST_TOKEN_BITS);
+    }
+}
+
 static bool run_case(struct core_rig *rig, const struct plain_case *c, int format, uint64_t seed)
 {
     struct ref_matrix m = {0};
@@ -41,6 +53,8 @@ static bool run_case(struct core_rig *rig, const struct plain_case *c, int forma
         job->n_tokens = (uint16_t)c->n_tokens;
         rig_place(rig, job, (uint32_t)seed % 3);
         rig_fill_x(rig, job, c->x, c->n_tokens, c->base_max);
+        if (c->flags & SL_FLAG_LIST)
+            put_list(rig, job);
         job->w_off = rig_put_plain(rig, &head, &m);
         ok = rig_run(rig) && rig_record(rig, 0).status == SL_STATUS_OK;
     }
@@ -78,6 +92,9 @@ static void every_format_and_shape(void)
         {.k = 160, .rows = 1000, .n_tokens = 17, .base_max = SL_BASE_MAX},
         {.k = 96, .rows = 7, .n_tokens = 2, .flags = SL_FLAG_PARTIAL | SL_FLAG_PORT_COUNTERS},
         {.k = 2080, .rows = 8, .n_tokens = 3, .flags = SL_FLAG_PARTIAL},
+        {.k = 96, .rows = 21, .n_tokens = 1, .flags = SL_FLAG_LIST},
+        {.k = 288, .rows = 12, .n_tokens = 17, .flags = SL_FLAG_LIST, .base_max = 4},
+        {.k = 64, .rows = 9, .n_tokens = 64, .flags = SL_FLAG_LIST | SL_FLAG_PARTIAL},
         {.k = 1120, .rows = 59, .n_tokens = 1, .flags = SL_FLAG_PORT_COUNTERS},
     };
     run_cases(cases, sizeof cases / sizeof cases[0],
@@ -119,6 +136,26 @@ static void the_largest_row_count(void)
         CU_ASSERT_TRUE(run_case(&rig, &odd, SL_FORMAT_NF4, 120));
         rig_close(&rig);
     }
+}
+
+/* The arenas end with the slack, so that a sanitizer sees a read behind it. */
+static void in_an_arena_of_its_own_size(void)
+{
+    static const unsigned ports[] = {1, 4, 28};
+    static const struct plain_case parts[] = {{.k = 96, .rows = 57, .n_tokens = 2},
+                                              {.k = 1056, .rows = 8, .n_tokens = 1}};
+    for (int i = 0; rig_devices[i]; i++)
+        for (size_t n = 0; n < N_FORMAT * sizeof parts / sizeof parts[0]; n++) {
+            const struct plain_case *c = &parts[n / N_FORMAT];
+            int format = (int)(n % N_FORMAT);
+            struct ref_region region;
+            uint64_t beats = ref_plain_region(format, c->k, c->rows, ports[i], &region);
+            struct core_rig rig;
+            CU_ASSERT_EQUAL_FATAL(
+                rig_open(&rig, rig_devices[i], 256, (uint32_t)beats + SL_SLACK_BEATS), 0);
+            CU_ASSERT_TRUE(run_case(&rig, c, format, 150 + n));
+            rig_close(&rig);
+        }
 }
 
 /* Parts of random words, by part or by token in memory. */
@@ -247,6 +284,7 @@ static const struct sl_case cases[] = {
     {"plain_equals_the_reference_in_every_format_and_shape", every_format_and_shape},
     {"plain_equals_the_reference_on_extreme_and_degenerate_data", extreme_and_degenerate_data},
     {"plain_has_262144_rows", the_largest_row_count},
+    {"plain_fits_an_arena_of_its_own_size", in_an_arena_of_its_own_size},
     {"reduce_equals_the_reference_in_every_shape", reduce_in_every_shape},
     {"reduce_adds_262144_rows", reduce_of_the_largest_row_count},
     {"reduce_wraps_cancels_and_rounds_at_the_edges", reduce_at_the_edges},

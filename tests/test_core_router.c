@@ -152,6 +152,8 @@ static void ties_saturation_and_extremes(void)
                                 .rows = ROWS_WORST,
                                 .x = GEN_WORST};
         CU_ASSERT_TRUE(run_case(&rig, &c, seed));
+        c = (struct router_case){.n_expert = 16, .k = 6400, .top_k = 3, .n_tokens = 5};
+        CU_ASSERT_TRUE(run_case(&rig, &c, seed));
         c = (struct router_case){
             .n_expert = 8, .k = 64, .top_k = 2, .n_tokens = 9, .base_max = SL_BASE_MAX};
         CU_ASSERT_TRUE(run_case(&rig, &c, seed));
@@ -243,6 +245,8 @@ static void run_chain(struct core_rig *rig, int format, unsigned absent)
         job->route_choice = (uint8_t)i;
         job->slot_off = slots;
         job->n_expert = CHAIN_E;
+        if (i == 2) /* a slice of one of them */
+            job->slice_first = job->slice_count = CHAIN_FF / 2;
     }
     CU_ASSERT_TRUE(rig_run(rig));
     ref_router_free(&r);
