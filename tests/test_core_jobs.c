@@ -193,101 +193,107 @@ static void every_rule_has_its_status(void)
 }
 
 /* Bytes of the control arena that make an otherwise good job fail, or that nobody looks at. */
+static const struct {
+    int base;
+    uint32_t beat, byte; /* from x_off */
+    unsigned width;
+    uint32_t value;
+    int status;
+} bad_bytes[] = {
+    {SCENE_EXPERT, 5, 0, 1, 0x80, SL_STATUS_BAD_ACTIVATION},  /* token 1, code 0 */
+    {SCENE_EXPERT, 5, 63, 1, 0x80, SL_STATUS_BAD_ACTIVATION}, /* its last code */
+    {SCENE_EXPERT, 4, 1, 1, 22, SL_STATUS_BAD_ACTIVATION},    /* its last exponent */
+    {SCENE_EXPERT, 4, 0, 1, 255, SL_STATUS_BAD_ACTIVATION},
+    {SCENE_EXPERT, 4, 2, 1, 255, SL_STATUS_OK}, /* padding of the exponents */
+    {SCENE_EXPERT, 0, 0, 4, 1024, SL_STATUS_BAD_ACTIVATION},
+    {SCENE_EXPERT, 0, 0, 4, (uint32_t)-1024, SL_STATUS_BAD_ACTIVATION},
+    {SCENE_EXPERT, 0, 0, 4, 0x80000000, SL_STATUS_BAD_ACTIVATION},
+    {SCENE_EXPERT, 0, 0, 4, (uint32_t)-1023, SL_STATUS_OK},
+    {SCENE_EXPERT, 0, 4, 4, 0x12345678, SL_STATUS_OK},     /* the rest of the base's beat */
+    {SCENE_EXPERT, 6, 0, 4, 5000, SL_STATUS_OK},           /* a token that is not asked for */
+    {SCENE_LIST, 9, 0, 4, 5000, SL_STATUS_BAD_ACTIVATION}, /* the list names row 3 */
+    {SCENE_LIST, 6, 0, 4, 5000, SL_STATUS_OK},             /* but not row 2 */
+    {SCENE_ROUTER, 11, 62, 2, 0x8000, SL_STATUS_BAD_ACTIVATION},
+    {SCENE_ROUTER, 9, 1, 1, 16, SL_STATUS_BAD_ACTIVATION},
+    {SCENE_ROUTER, 9, 2, 1, 16, SL_STATUS_OK},
+    {SCENE_ROUTER, 8, 0, 4, 1024, SL_STATUS_BAD_ACTIVATION},
+    {SCENE_PACK, 17, 62, 2, 0x8000, SL_STATUS_BAD_ACTIVATION},
+    {SCENE_PACK, 15, 0, 4, 1024, SL_STATUS_BAD_ACTIVATION},
+    {SCENE_PACK, 15, 0, 4, (uint32_t)-1024, SL_STATUS_BAD_ACTIVATION},
+    {SCENE_PACK, 15, 4, 4, 0x80008000, SL_STATUS_OK},
+};
+
 static void forbidden_activations(void)
 {
-    static const struct {
-        int base;
-        uint32_t beat, byte; /* from x_off */
-        unsigned width;
-        uint32_t value;
-        int status;
-    } faults[] = {
-        {SCENE_EXPERT, 5, 0, 1, 0x80, SL_STATUS_BAD_ACTIVATION},  /* token 1, code 0 */
-        {SCENE_EXPERT, 5, 63, 1, 0x80, SL_STATUS_BAD_ACTIVATION}, /* its last code */
-        {SCENE_EXPERT, 4, 1, 1, 22, SL_STATUS_BAD_ACTIVATION},    /* its last exponent */
-        {SCENE_EXPERT, 4, 0, 1, 255, SL_STATUS_BAD_ACTIVATION},
-        {SCENE_EXPERT, 4, 2, 1, 255, SL_STATUS_OK}, /* padding of the exponents */
-        {SCENE_EXPERT, 0, 0, 4, 1024, SL_STATUS_BAD_ACTIVATION},
-        {SCENE_EXPERT, 0, 0, 4, (uint32_t)-1024, SL_STATUS_BAD_ACTIVATION},
-        {SCENE_EXPERT, 0, 0, 4, 0x80000000, SL_STATUS_BAD_ACTIVATION},
-        {SCENE_EXPERT, 0, 0, 4, (uint32_t)-1023, SL_STATUS_OK},
-        {SCENE_EXPERT, 0, 4, 4, 0x12345678, SL_STATUS_OK},     /* the rest of the base's beat */
-        {SCENE_EXPERT, 6, 0, 4, 5000, SL_STATUS_OK},           /* a token that is not asked for */
-        {SCENE_LIST, 9, 0, 4, 5000, SL_STATUS_BAD_ACTIVATION}, /* the list names row 3 */
-        {SCENE_LIST, 6, 0, 4, 5000, SL_STATUS_OK},             /* but not row 2 */
-        {SCENE_ROUTER, 11, 62, 2, 0x8000, SL_STATUS_BAD_ACTIVATION},
-        {SCENE_ROUTER, 9, 1, 1, 16, SL_STATUS_BAD_ACTIVATION},
-        {SCENE_ROUTER, 9, 2, 1, 16, SL_STATUS_OK},
-        {SCENE_ROUTER, 8, 0, 4, 1024, SL_STATUS_BAD_ACTIVATION},
-        {SCENE_PACK, 17, 62, 2, 0x8000, SL_STATUS_BAD_ACTIVATION},
-        {SCENE_PACK, 15, 0, 4, 1024, SL_STATUS_BAD_ACTIVATION},
-        {SCENE_PACK, 15, 0, 4, (uint32_t)-1024, SL_STATUS_BAD_ACTIVATION},
-        {SCENE_PACK, 15, 4, 4, 0x80008000, SL_STATUS_OK},
-    };
     for (const char *const *device = rig_devices; *device; device++) {
         struct core_scene scene;
         CU_ASSERT_EQUAL_FATAL(scene_open(&scene, *device), 0);
-        for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++) {
+        for (size_t i = 0; i < sizeof bad_bytes / sizeof bad_bytes[0]; i++) {
             scene_restore(&scene);
-            scene.rig.job[0] = scene.job[faults[i].base];
+            scene.rig.job[0] = scene.job[bad_bytes[i].base];
             scene.rig.n_job = 1;
-            put_value(rig_at(&scene.rig, scene.rig.job[0].x_off + faults[i].beat) + faults[i].byte,
-                      faults[i].width, faults[i].value);
+            put_value(rig_at(&scene.rig, scene.rig.job[0].x_off + bad_bytes[i].beat) +
+                          bad_bytes[i].byte,
+                      bad_bytes[i].width, bad_bytes[i].value);
             CU_ASSERT_TRUE(rig_run(&scene.rig));
-            CU_ASSERT_EQUAL(rig_record(&scene.rig, 0).status, faults[i].status);
+            CU_ASSERT_EQUAL(rig_record(&scene.rig, 0).status, bad_bytes[i].status);
         }
         scene_close(&scene);
     }
 }
 
 /* Header fields of the three kinds of slab. */
+static const struct {
+    int base;
+    struct patch patch;
+    int status;
+} bad_heads[] = {
+#define HEAD(field, value)                                                                         \
+    {                                                                                              \
+        SL_AT_slab_##field, sizeof((struct sl_slab *)0)->field, value                              \
+    }
+    {SCENE_EXPERT, HEAD(magic, 0), SL_STATUS_BAD_HEADER},
+    {SCENE_EXPERT, HEAD(kind, SL_KIND_PLAIN), SL_STATUS_BAD_HEADER},
+    {SCENE_EXPERT, HEAD(format, SL_FORMAT_INT4), SL_STATUS_BAD_HEADER},
+    {SCENE_EXPERT, HEAD(flags, SL_SLAB_HAS_BIAS), SL_STATUS_BAD_HEADER},
+    {SCENE_EXPERT, HEAD(k, 65536 + 64), SL_STATUS_BAD_HEADER},
+    {SCENE_EXPERT, HEAD(rows, 32), SL_STATUS_BAD_HEADER},
+    {SCENE_EXPERT, HEAD(u_h, (uint64_t)(SL_U_H_MIN - 1)), SL_STATUS_BAD_HEADER},
+    {SCENE_EXPERT, HEAD(u_h, SL_U_H_MAX + 1), SL_STATUS_BAD_HEADER},
+    {SCENE_EXPERT, HEAD(u_h, 32767), SL_STATUS_BAD_HEADER},
+    {SCENE_EXPERT, HEAD(u_h, (uint64_t)SL_U_H_MIN), SL_STATUS_OK},
+    {SCENE_EXPERT, HEAD(u_h, SL_U_H_MAX), SL_STATUS_OK},
+    {SCENE_EXPERT, HEAD(mant0, 0), SL_STATUS_OK},
+    {SCENE_EXPERT, HEAD(mant2, 65535), SL_STATUS_OK},
+    {SCENE_EXPERT, HEAD(exp0, 32767), SL_STATUS_OK},
+    {SCENE_EXPERT, HEAD(exp1, 0x8000), SL_STATUS_OK},
+    {SCENE_EXPERT, HEAD(reserved4, 99), SL_STATUS_OK},
+    {SCENE_PLAIN, HEAD(magic, 0x42414C54), SL_STATUS_BAD_HEADER},
+    {SCENE_PLAIN, HEAD(kind, SL_KIND_EXPERT), SL_STATUS_BAD_HEADER},
+    {SCENE_PLAIN, HEAD(flags, 2), SL_STATUS_BAD_HEADER},
+    {SCENE_PLAIN, HEAD(u_h, 1000), SL_STATUS_OK},
+    {SCENE_ROUTER, HEAD(kind, SL_KIND_PLAIN), SL_STATUS_BAD_HEADER},
+    {SCENE_ROUTER, HEAD(format, 1), SL_STATUS_BAD_HEADER},
+    {SCENE_ROUTER, HEAD(flags, 2), SL_STATUS_BAD_HEADER},
+    {SCENE_ROUTER, HEAD(flags, 0), SL_STATUS_OK},
+    {SCENE_ROUTER, HEAD(rows, 18), SL_STATUS_BAD_HEADER},
+#undef HEAD
+};
+
 static void headers_that_disagree(void)
 {
-    static const struct {
-        int base;
-        struct patch patch;
-        int status;
-    } faults[] = {
-#define HEAD(field, value) {SL_AT_slab_##field, sizeof((struct sl_slab *)0)->field, value}
-        {SCENE_EXPERT, HEAD(magic, 0), SL_STATUS_BAD_HEADER},
-        {SCENE_EXPERT, HEAD(kind, SL_KIND_PLAIN), SL_STATUS_BAD_HEADER},
-        {SCENE_EXPERT, HEAD(format, SL_FORMAT_INT4), SL_STATUS_BAD_HEADER},
-        {SCENE_EXPERT, HEAD(flags, SL_SLAB_HAS_BIAS), SL_STATUS_BAD_HEADER},
-        {SCENE_EXPERT, HEAD(k, 65536 + 64), SL_STATUS_BAD_HEADER},
-        {SCENE_EXPERT, HEAD(rows, 32), SL_STATUS_BAD_HEADER},
-        {SCENE_EXPERT, HEAD(u_h, (uint64_t)(SL_U_H_MIN - 1)), SL_STATUS_BAD_HEADER},
-        {SCENE_EXPERT, HEAD(u_h, SL_U_H_MAX + 1), SL_STATUS_BAD_HEADER},
-        {SCENE_EXPERT, HEAD(u_h, 32767), SL_STATUS_BAD_HEADER},
-        {SCENE_EXPERT, HEAD(u_h, (uint64_t)SL_U_H_MIN), SL_STATUS_OK},
-        {SCENE_EXPERT, HEAD(u_h, SL_U_H_MAX), SL_STATUS_OK},
-        {SCENE_EXPERT, HEAD(mant0, 0), SL_STATUS_OK},
-        {SCENE_EXPERT, HEAD(mant2, 65535), SL_STATUS_OK},
-        {SCENE_EXPERT, HEAD(exp0, 32767), SL_STATUS_OK},
-        {SCENE_EXPERT, HEAD(exp1, 0x8000), SL_STATUS_OK},
-        {SCENE_EXPERT, HEAD(reserved4, 99), SL_STATUS_OK},
-        {SCENE_PLAIN, HEAD(magic, 0x42414C54), SL_STATUS_BAD_HEADER},
-        {SCENE_PLAIN, HEAD(kind, SL_KIND_EXPERT), SL_STATUS_BAD_HEADER},
-        {SCENE_PLAIN, HEAD(flags, 2), SL_STATUS_BAD_HEADER},
-        {SCENE_PLAIN, HEAD(u_h, 1000), SL_STATUS_OK},
-        {SCENE_ROUTER, HEAD(kind, SL_KIND_PLAIN), SL_STATUS_BAD_HEADER},
-        {SCENE_ROUTER, HEAD(format, 1), SL_STATUS_BAD_HEADER},
-        {SCENE_ROUTER, HEAD(flags, 2), SL_STATUS_BAD_HEADER},
-        {SCENE_ROUTER, HEAD(flags, 0), SL_STATUS_OK},
-        {SCENE_ROUTER, HEAD(rows, 18), SL_STATUS_BAD_HEADER},
-#undef HEAD
-    };
     struct core_scene scene;
     CU_ASSERT_EQUAL_FATAL(scene_open(&scene, "csim"), 0);
-    for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++) {
-        const struct sl_job *job = &scene.job[faults[i].base];
+    for (size_t i = 0; i < sizeof bad_heads / sizeof bad_heads[0]; i++) {
+        const struct sl_job *job = &scene.job[bad_heads[i].base];
         uint8_t *head = scene.rig.ref.weights.w[0] + (size_t)job->w_off * SL_BEAT_BYTES;
         uint8_t saved[SL_BEAT_BYTES];
         memcpy(saved, head, sizeof saved);
-        put_value(head + faults[i].patch.at, faults[i].patch.width, faults[i].patch.value);
+        put_value(head + bad_heads[i].patch.at, bad_heads[i].patch.width, bad_heads[i].patch.value);
         int status = run_one(&scene, job);
-        if (status != faults[i].status)
-            printf("\n  header %zu: status %d, expected %d\n", i, status, faults[i].status);
-        CU_ASSERT_EQUAL(status, faults[i].status);
+        if (status != bad_heads[i].status)
+            printf("\n  header %zu: status %d, expected %d\n", i, status, bad_heads[i].status);
+        CU_ASSERT_EQUAL(status, bad_heads[i].status);
         memcpy(head, saved, sizeof saved);
     }
     scene_close(&scene);
@@ -356,34 +362,35 @@ static void checks_come_in_the_order_of_the_codes(void)
 /* ---- bounds ---------------------------------------------------------------------------------- */
 
 /* Moves what a job names to the last beats where it fits, then one further. */
+static const struct {
+    int base;
+    uint8_t field; /* a u32 offset */
+    uint32_t len;
+    int beyond; /* status one beat further */
+    struct patch patch;
+} ends[] = {
+    {SCENE_QUERY, SL_AT_job_y_off, 1, SL_STATUS_BAD_ADDRESS, {0}},
+    {SCENE_EXPERT, SL_AT_job_x_off, 6, SL_STATUS_BAD_ADDRESS, {0}},
+    {SCENE_EXPERT, SL_AT_job_y_off, 9, SL_STATUS_BAD_ADDRESS, {0}},
+    {SCENE_LIST, SL_AT_job_x_off, 12, SL_STATUS_BAD_LIST, {0}},
+    {SCENE_LIST, SL_AT_job_list_off, 1, SL_STATUS_BAD_ADDRESS, {0}},
+    {SCENE_EXPERT, SL_AT_job_y_off, 13, SL_STATUS_BAD_ADDRESS, SET(y_stride, 9)},
+    {SCENE_PLAIN, SL_AT_job_y_off, 5, SL_STATUS_BAD_ADDRESS, {0}},
+    {SCENE_REDUCE, SL_AT_job_x_off, 18, SL_STATUS_BAD_ADDRESS, {0}},
+    {SCENE_REDUCE, SL_AT_job_y_off, 4, SL_STATUS_BAD_ADDRESS, {0}},
+    {SCENE_ROUTER, SL_AT_job_x_off, 12, SL_STATUS_BAD_ADDRESS, {0}},
+    {SCENE_ROUTER, SL_AT_job_y_off, 8, SL_STATUS_BAD_ADDRESS, {0}},
+    {SCENE_ROUTER, SL_AT_job_y_off, 9, SL_STATUS_BAD_ADDRESS, SET(top_k, 6)},
+    {SCENE_INDIRECT, SL_AT_job_route_off, 1, SL_STATUS_BAD_ADDRESS, {0}},
+    {SCENE_INDIRECT, SL_AT_job_slot_off, 1, SL_STATUS_BAD_ADDRESS, {0}},
+    {SCENE_PACK, SL_AT_job_x_off, 18, SL_STATUS_BAD_ADDRESS, {0}},
+    {SCENE_PACK, SL_AT_job_y_off, 12, SL_STATUS_BAD_ADDRESS, {0}},
+    {SCENE_UNPACK, SL_AT_job_x_off, 12, SL_STATUS_BAD_ADDRESS, {0}},
+    {SCENE_UNPACK, SL_AT_job_y_off, 24, SL_STATUS_BAD_ADDRESS, {0}},
+};
+
 static void ranges_end_at_the_arena(void)
 {
-    static const struct {
-        int base;
-        uint8_t field; /* a u32 offset */
-        uint32_t len;
-        int beyond; /* status one beat further */
-        struct patch patch;
-    } ends[] = {
-        {SCENE_QUERY, SL_AT_job_y_off, 1, SL_STATUS_BAD_ADDRESS, {0}},
-        {SCENE_EXPERT, SL_AT_job_x_off, 6, SL_STATUS_BAD_ADDRESS, {0}},
-        {SCENE_EXPERT, SL_AT_job_y_off, 9, SL_STATUS_BAD_ADDRESS, {0}},
-        {SCENE_LIST, SL_AT_job_x_off, 12, SL_STATUS_BAD_LIST, {0}},
-        {SCENE_LIST, SL_AT_job_list_off, 1, SL_STATUS_BAD_ADDRESS, {0}},
-        {SCENE_EXPERT, SL_AT_job_y_off, 13, SL_STATUS_BAD_ADDRESS, SET(y_stride, 9)},
-        {SCENE_PLAIN, SL_AT_job_y_off, 5, SL_STATUS_BAD_ADDRESS, {0}},
-        {SCENE_REDUCE, SL_AT_job_x_off, 18, SL_STATUS_BAD_ADDRESS, {0}},
-        {SCENE_REDUCE, SL_AT_job_y_off, 4, SL_STATUS_BAD_ADDRESS, {0}},
-        {SCENE_ROUTER, SL_AT_job_x_off, 12, SL_STATUS_BAD_ADDRESS, {0}},
-        {SCENE_ROUTER, SL_AT_job_y_off, 8, SL_STATUS_BAD_ADDRESS, {0}},
-        {SCENE_ROUTER, SL_AT_job_y_off, 9, SL_STATUS_BAD_ADDRESS, SET(top_k, 6)},
-        {SCENE_INDIRECT, SL_AT_job_route_off, 1, SL_STATUS_BAD_ADDRESS, {0}},
-        {SCENE_INDIRECT, SL_AT_job_slot_off, 1, SL_STATUS_BAD_ADDRESS, {0}},
-        {SCENE_PACK, SL_AT_job_x_off, 18, SL_STATUS_BAD_ADDRESS, {0}},
-        {SCENE_PACK, SL_AT_job_y_off, 12, SL_STATUS_BAD_ADDRESS, {0}},
-        {SCENE_UNPACK, SL_AT_job_x_off, 12, SL_STATUS_BAD_ADDRESS, {0}},
-        {SCENE_UNPACK, SL_AT_job_y_off, 24, SL_STATUS_BAD_ADDRESS, {0}},
-    };
     struct core_scene scene;
     CU_ASSERT_EQUAL_FATAL(scene_open(&scene, "csim:4"), 0);
     for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++)

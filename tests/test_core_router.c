@@ -196,6 +196,43 @@ static void equal_scores_go_to_the_lowest_index(void)
 
 enum { CHAIN_E = 16, CHAIN_TOP = 4, CHAIN_K = 96, CHAIN_FF = 64 };
 
+/* The experts of the chain and their slot table; returns the w_off of the last, the shared one. */
+static uint32_t put_experts(struct core_rig *rig, int format, unsigned absent, uint32_t x_off,
+                            uint32_t slots)
+{
+    uint32_t w_off = 0;
+    for (unsigned e = 0; e <= CHAIN_E; e++) {
+        struct sl_slab shape = ref_expert_header(format, CHAIN_K, CHAIN_FF);
+        struct gen_expert ex;
+        CU_ASSERT_TRUE_FATAL(gen_expert(&rig->rng, GEN_RANDOM, &shape, &ex));
+        gen_expert_tune(&rig->rng, &ex, rig_at(rig, x_off));
+        w_off = rig_put_expert(rig, &ex);
+        if (e < CHAIN_E)
+            ref_put32(rig_at(rig, slots) + 4 * e, e == absent ? SL_SLOT_ABSENT : w_off);
+        gen_expert_free(&ex);
+    }
+    return w_off;
+}
+
+/* The expert that token 1 chose as number i, as the shared one's job but for what differs. */
+static void add_indirect(struct core_rig *rig, unsigned i, uint32_t slots)
+{
+    struct sl_job *job = rig_job(rig, SL_OP_EXPERT);
+    uint32_t cookie = job->cookie;
+    *job = rig->job[1];
+    job->cookie = cookie;
+    job->flags = SL_FLAG_INDIRECT;
+    job->w_off = 0xFFFFFFFF; /* not looked at */
+    job->y_off = rig_ctl(rig, ref_y_beats(job));
+    job->route_off = rig->job[0].y_off;
+    job->route_token = 1;
+    job->route_choice = (uint8_t)i;
+    job->slot_off = slots;
+    job->n_expert = CHAIN_E;
+    if (i == 2) /* a slice of one of them */
+        job->slice_first = job->slice_count = CHAIN_FF / 2;
+}
+
 /* Router, shared expert, and the chosen experts by its record, of which `absent` is missing. */
 static void run_chain(struct core_rig *rig, int format, unsigned absent)
 {
@@ -206,48 +243,18 @@ static void run_chain(struct core_rig *rig, int format, unsigned absent)
                                   .flags = SL_FLAG_RENORM,
                                   .base_max = 1};
     struct ref_router r;
-    struct gen_expert ex[CHAIN_E + 1];
     CU_ASSERT_TRUE_FATAL(make_router(rig, &c, &r));
     add_router(rig, &c, &r);
-    const uint32_t slots = rig_ctl(rig, 1), x_off = rig_ctl(rig, ref_act8_beats(CHAIN_K));
-    const uint32_t y_beats = (uint32_t)ref_ceil_div(4 * CHAIN_K, 64),
-                   y_off = rig_ctl(rig, y_beats * (CHAIN_TOP + 1));
-    gen_x8(&rig->rng, GEN_TYPICAL, CHAIN_K, 5, rig_at(rig, x_off));
-    for (unsigned e = 0; e <= CHAIN_E; e++) {
-        struct sl_slab shape = ref_expert_header(format, CHAIN_K, CHAIN_FF);
-        CU_ASSERT_TRUE_FATAL(gen_expert(&rig->rng, GEN_RANDOM, &shape, &ex[e]));
-        gen_expert_tune(&rig->rng, &ex[e], rig_at(rig, x_off));
-        uint32_t w_off = rig_put_expert(rig, &ex[e]);
-        if (e < CHAIN_E)
-            ref_put32(rig_at(rig, slots) + 4 * e, e == absent ? SL_SLOT_ABSENT : w_off);
-        struct sl_job base = {.op = SL_OP_EXPERT,
-                              .format = (uint8_t)format,
-                              .n_tokens = 1,
-                              .k = CHAIN_K,
-                              .rows = CHAIN_FF,
-                              .slice_count = CHAIN_FF,
-                              .x_off = x_off,
-                              .w_off = w_off,
-                              .y_off = y_off};
-        if (e == CHAIN_E)
-            *rig_job(rig, SL_OP_EXPERT) = base;
-        gen_expert_free(&ex[e]);
-    }
-    for (unsigned i = 0; i < CHAIN_TOP; i++) {
-        struct sl_job *job = rig_job(rig, SL_OP_EXPERT);
-        *job = rig->job[1];
-        job->cookie = 1000 + i;
-        job->flags = SL_FLAG_INDIRECT;
-        job->w_off = 0xFFFFFFFF; /* not looked at */
-        job->y_off = y_off + (i + 1) * y_beats;
-        job->route_off = rig->job[0].y_off;
-        job->route_token = 1;
-        job->route_choice = (uint8_t)i;
-        job->slot_off = slots;
-        job->n_expert = CHAIN_E;
-        if (i == 2) /* a slice of one of them */
-            job->slice_first = job->slice_count = CHAIN_FF / 2;
-    }
+    struct sl_job *shared = rig_job(rig, SL_OP_EXPERT);
+    shared->format = (uint8_t)format;
+    shared->k = CHAIN_K;
+    shared->rows = shared->slice_count = CHAIN_FF;
+    rig_place(rig, shared, 0);
+    rig_fill_x(rig, shared, GEN_TYPICAL, 1, 5);
+    const uint32_t slots = rig_ctl(rig, 1);
+    shared->w_off = put_experts(rig, format, absent, shared->x_off, slots);
+    for (unsigned i = 0; i < CHAIN_TOP; i++)
+        add_indirect(rig, i, slots);
     CU_ASSERT_TRUE(rig_run(rig));
     ref_router_free(&r);
 }
