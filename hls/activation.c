@@ -3,8 +3,8 @@
 
 #include "primitives.h"
 
-uint32_t sl_x_locate(SL_GLOBAL const sl_beat *ctl, const struct sl_req *r, uint32_t ctl_limit,
-                     uint32_t off[SL_MAX_TOKENS])
+SL_PORT_FN uint32_t sl_x_locate(SL_GLOBAL const sl_beat *ctl, const struct sl_req *r,
+                                uint32_t ctl_limit, uint32_t off[SL_MAX_TOKENS])
 {
     uint32_t status = SL_STATUS_OK;
     uint32_t item = sl_x_beats(r->k, 1);
@@ -53,8 +53,8 @@ static bool load_codes(const sl_beat *b, uint32_t n, SL_WORK int8_t *x)
     return bad;
 }
 
-static bool load_token(SL_GLOBAL const sl_beat *src, uint32_t k, uint32_t n_tokens,
-                       SL_WORK int8_t *x, SL_WORK uint8_t *xe)
+SL_PORT_FN static bool load_token(SL_GLOBAL const sl_beat *src, uint32_t k, uint32_t n_tokens,
+                                  SL_WORK int8_t *x, SL_WORK uint8_t *xe)
 {
     uint32_t n_block = k / SL_BLOCK, n_exp = sl_beats_of(n_block, 1), n_code = sl_beats_of(k, 1);
     bool bad = false;
@@ -75,9 +75,9 @@ static bool load_token(SL_GLOBAL const sl_beat *src, uint32_t k, uint32_t n_toke
     return bad;
 }
 
-uint32_t sl_x_load(SL_GLOBAL const sl_beat *ctl, const struct sl_req *r,
-                   const uint32_t off[SL_MAX_TOKENS], SL_WORK int8_t *x, SL_WORK uint8_t *xe,
-                   int32_t base[SL_MAX_TOKENS])
+SL_PORT_FN uint32_t sl_x_load(SL_GLOBAL const sl_beat *ctl, const struct sl_req *r,
+                              const uint32_t off[SL_MAX_TOKENS], SL_WORK int8_t *x,
+                              SL_WORK uint8_t *xe, int32_t base[SL_MAX_TOKENS])
 {
     bool bad = false;
     SL_LOOP(tok)

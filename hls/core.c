@@ -8,7 +8,7 @@
 
 enum { COUNTER_BEATS = (16 * SL_P + SL_BEAT_BYTES - 1) / SL_BEAT_BYTES };
 
-static void query(SL_GLOBAL sl_beat *ctl, const struct sl_req *r)
+SL_PORT_FN static void query(SL_GLOBAL sl_beat *ctl, const struct sl_req *r)
 {
     sl_beat b;
     sl_beat_clear(&b);
@@ -29,8 +29,8 @@ static void query(SL_GLOBAL sl_beat *ctl, const struct sl_req *r)
 }
 
 /* Sums 8 rows of all parts of one token: one beat of s64. */
-static void add_parts(SL_GLOBAL const sl_beat *ctl, const struct sl_req *r, uint64_t at,
-                      uint64_t sum[8])
+SL_PORT_FN static void add_parts(SL_GLOBAL const sl_beat *ctl, const struct sl_req *r, uint64_t at,
+                                 uint64_t sum[8])
 {
     for (uint32_t i = 0; i < 8; i++)
         sum[i] = 0;
@@ -46,8 +46,8 @@ static void add_parts(SL_GLOBAL const sl_beat *ctl, const struct sl_req *r, uint
 }
 
 /* Rows 16 i .. 16 i + 15 of one token. */
-static sl_beat reduce_beat(SL_GLOBAL const sl_beat *ctl, const struct sl_req *r, uint64_t at,
-                           uint32_t i)
+SL_PORT_FN static sl_beat reduce_beat(SL_GLOBAL const sl_beat *ctl, const struct sl_req *r,
+                                      uint64_t at, uint32_t i)
 {
     sl_beat y;
     uint64_t sum[8];
@@ -60,7 +60,7 @@ static sl_beat reduce_beat(SL_GLOBAL const sl_beat *ctl, const struct sl_req *r,
     return y;
 }
 
-static void reduce(SL_GLOBAL sl_beat *ctl, const struct sl_req *r)
+SL_PORT_FN static void reduce(SL_GLOBAL sl_beat *ctl, const struct sl_req *r)
 {
     uint32_t n = sl_beats_of(r->rows, 4);
     SL_LOOP(tok)
@@ -70,8 +70,9 @@ static void reduce(SL_GLOBAL sl_beat *ctl, const struct sl_req *r)
                 reduce_beat(ctl, r, r->x_off + (uint64_t)t * r->x_stride, i);
 }
 
-static void run_job(SL_GLOBAL sl_beat *ctl, SL_W_PARAMS struct sl_req *r,
-                    const struct sl_limits *limits, SL_WORK_PARAMS, struct sl_report *rep)
+SL_PORT_FN static void run_job(SL_GLOBAL sl_beat *ctl, SL_W_PARAMS struct sl_req *r,
+                               const struct sl_limits *limits, SL_WORK_PARAMS,
+                               struct sl_report *rep)
 {
     struct sl_head head;
     rep->status = sl_job_prepare(ctl, w0, r, limits, &head, rep);
@@ -90,7 +91,7 @@ static void run_job(SL_GLOBAL sl_beat *ctl, SL_W_PARAMS struct sl_req *r,
 }
 
 /* Four u32 per port: beats, and the stalls, which only hardware has. */
-static void write_counters(SL_GLOBAL sl_beat *ctl, const struct sl_req *r, uint64_t at)
+SL_PORT_FN static void write_counters(SL_GLOBAL sl_beat *ctl, const struct sl_req *r, uint64_t at)
 {
     for (uint32_t i = 0; i < COUNTER_BEATS; i++) {
         sl_beat b;
@@ -102,7 +103,7 @@ static void write_counters(SL_GLOBAL sl_beat *ctl, const struct sl_req *r, uint6
 }
 
 /* Whether everything that the launch writes about its jobs fits; sets launch->counters. */
-static bool launch_fits(SL_GLOBAL const sl_beat *ctl, struct sl_launch *launch)
+SL_PORT_FN static bool launch_fits(SL_GLOBAL const sl_beat *ctl, struct sl_launch *launch)
 {
     uint64_t n = launch->job_count;
     uint64_t end = launch->job_off + 2 * n;
@@ -118,7 +119,8 @@ static bool launch_fits(SL_GLOBAL const sl_beat *ctl, struct sl_launch *launch)
     return !launch->counters || end + n * COUNTER_BEATS <= launch->limits.ctl;
 }
 
-void sl_core_run(SL_GLOBAL sl_beat *ctl, SL_W_PARAMS struct sl_launch *launch, SL_WORK_PARAMS)
+SL_PORT_FN void sl_core_run(SL_GLOBAL sl_beat *ctl, SL_W_PARAMS struct sl_launch *launch,
+                            SL_WORK_PARAMS)
 {
     if (!launch_fits(ctl, launch))
         return;

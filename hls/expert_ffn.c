@@ -41,9 +41,9 @@ static uint8_t quantise_block(const struct swiglu *s, uint32_t t, SL_WORK int8_t
 }
 
 /* Unit `j` of the slice, whose column in the pass' h is `col`. */
-static void swiglu_unit(struct swiglu *s, const struct sl_head *head, sl_sums sums, uint32_t col,
-                        uint32_t n_tokens, SL_WORK int8_t *h, SL_WORK uint8_t *he,
-                        struct sl_report *rep)
+static void swiglu_unit(struct swiglu *s, const struct sl_head *head,
+                        int64_t sums[2][SL_WORK_TOKENS], uint32_t col, uint32_t n_tokens,
+                        SL_WORK int8_t *h, SL_WORK uint8_t *he, struct sl_report *rep)
 {
     uint32_t lane = col % SL_BLOCK;
     SL_LOOP(tok)
@@ -86,8 +86,9 @@ static uint32_t down_region(const struct sl_req *r)
 
 /* SwiGLU of the units that tile i completed. col0: the slice's first column in the pass' h. */
 static void swiglu_tile(struct swiglu *s, const struct sl_req *r, const struct sl_head *head,
-                        const struct sl_pass *pass, uint32_t i, sl_sums sums[SL_P],
-                        SL_WORK int8_t *h, SL_WORK uint8_t *he, struct sl_report *rep)
+                        const struct sl_pass *pass, uint32_t i,
+                        int64_t sums[SL_P][2][SL_WORK_TOKENS], SL_WORK int8_t *h,
+                        SL_WORK uint8_t *he, struct sl_report *rep)
 {
     struct sl_tile tile;
     sl_tile_at(pass, i, &tile);
@@ -100,12 +101,12 @@ static void swiglu_tile(struct swiglu *s, const struct sl_req *r, const struct s
                         r->n_tokens, h, he, rep);
 }
 
-static void gate_up(SL_W_PARAMS const struct sl_req *r, const struct sl_head *head,
-                    struct swiglu *s, SL_WORK_PARAMS, struct sl_report *rep)
+SL_PORT_FN static void gate_up(SL_W_PARAMS const struct sl_req *r, const struct sl_head *head,
+                               struct swiglu *s, SL_WORK_PARAMS, struct sl_report *rep)
 {
     struct sl_extent e = {first_region(r), r->k, r->slice_first, r->slice_count, 0, r->k};
     struct sl_pass pass;
-    sl_sums run[SL_P];
+    int64_t run[SL_P][2][SL_WORK_TOKENS];
     SL_PARTITION(run, 0)
     sl_pass_plan(&pass, r, &e);
     uint32_t col0 = r->slice_first % 64, end = col0 + r->slice_count;
@@ -117,7 +118,7 @@ static void gate_up(SL_W_PARAMS const struct sl_req *r, const struct sl_head *he
     for (uint32_t i = 0; i < pass.n_tile; i++) {
         SL_DATAFLOW
         sl_beat buf[SL_P][SL_TILE_BEATS];
-        sl_sums sums[SL_P];
+        int64_t sums[SL_P][2][SL_WORK_TOKENS];
         sl_tile_load(SL_W_ARGS & pass, i, buf);
         sl_tile_dot(&pass, i, buf, x, xe, run, sums);
         swiglu_tile(s, r, head, &pass, i, sums, h, he, rep);
@@ -132,8 +133,8 @@ struct writer {
     uint32_t rows;
 };
 
-static void write_row(SL_GLOBAL sl_beat *ctl, const struct sl_req *r, struct writer *w,
-                      uint32_t row, const int64_t sums[SL_WORK_TOKENS])
+SL_PORT_FN static void write_row(SL_GLOBAL sl_beat *ctl, const struct sl_req *r, struct writer *w,
+                                 uint32_t row, const int64_t sums[SL_WORK_TOKENS])
 {
     bool partial = r->flags & SL_FLAG_PARTIAL;
     uint32_t per_beat = partial ? 8 : 16;
@@ -152,8 +153,9 @@ static void write_row(SL_GLOBAL sl_beat *ctl, const struct sl_req *r, struct wri
 }
 
 /* Rows of y that tile i completed. */
-static void write_tile(SL_GLOBAL sl_beat *ctl, const struct sl_req *r, const struct sl_pass *pass,
-                       uint32_t i, struct writer *w, sl_sums sums[SL_P])
+SL_PORT_FN static void write_tile(SL_GLOBAL sl_beat *ctl, const struct sl_req *r,
+                                  const struct sl_pass *pass, uint32_t i, struct writer *w,
+                                  int64_t sums[SL_P][2][SL_WORK_TOKENS])
 {
     struct sl_tile tile;
     sl_tile_at(pass, i, &tile);
@@ -170,28 +172,28 @@ static void write_tile(SL_GLOBAL sl_beat *ctl, const struct sl_req *r, const str
 }
 
 /* y = rows of the region times codes. */
-static void matrix(SL_GLOBAL sl_beat *ctl, SL_W_PARAMS const struct sl_req *r,
-                   const struct sl_extent *e, struct writer *w, SL_WORK const int8_t *codes,
-                   SL_WORK const uint8_t *exps)
+SL_PORT_FN static void matrix(SL_GLOBAL sl_beat *ctl, SL_W_PARAMS const struct sl_req *r,
+                              const struct sl_extent *e, struct writer *w,
+                              SL_WORK const int8_t *codes, SL_WORK const uint8_t *exps)
 {
     struct sl_pass pass;
-    sl_sums run[SL_P];
+    int64_t run[SL_P][2][SL_WORK_TOKENS];
     SL_PARTITION(run, 0)
     sl_pass_plan(&pass, r, e);
     SL_LOOP(tile)
     for (uint32_t i = 0; i < pass.n_tile; i++) {
         SL_DATAFLOW
         sl_beat buf[SL_P][SL_TILE_BEATS];
-        sl_sums sums[SL_P];
+        int64_t sums[SL_P][2][SL_WORK_TOKENS];
         sl_tile_load(SL_W_ARGS & pass, i, buf);
         sl_tile_dot(&pass, i, buf, codes, exps, run, sums);
         write_tile(ctl, r, &pass, i, w, sums);
     }
 }
 
-static void run_plain(SL_GLOBAL sl_beat *ctl, SL_W_PARAMS const struct sl_req *r,
-                      const struct sl_head *head, const int32_t base[SL_MAX_TOKENS],
-                      SL_WORK const int8_t *x, SL_WORK const uint8_t *xe)
+SL_PORT_FN static void run_plain(SL_GLOBAL sl_beat *ctl, SL_W_PARAMS const struct sl_req *r,
+                                 const struct sl_head *head, const int32_t base[SL_MAX_TOKENS],
+                                 SL_WORK const int8_t *x, SL_WORK const uint8_t *xe)
 {
     struct sl_extent e = {first_region(r), r->k, 0, sl_ceil_div(r->rows, 2), 0, r->k};
     struct writer w;
@@ -202,9 +204,9 @@ static void run_plain(SL_GLOBAL sl_beat *ctl, SL_W_PARAMS const struct sl_req *r
     matrix(ctl, SL_W_ARGS r, &e, &w, x, xe);
 }
 
-static void run_expert(SL_GLOBAL sl_beat *ctl, SL_W_PARAMS const struct sl_req *r,
-                       const struct sl_head *head, struct swiglu *s, SL_WORK_PARAMS,
-                       struct sl_report *rep)
+SL_PORT_FN static void run_expert(SL_GLOBAL sl_beat *ctl, SL_W_PARAMS const struct sl_req *r,
+                                  const struct sl_head *head, struct swiglu *s, SL_WORK_PARAMS,
+                                  struct sl_report *rep)
 {
     struct sl_extent e = {down_region(r), r->rows, 0, r->k / 2u, r->slice_first, r->slice_count};
     struct writer w;
@@ -217,9 +219,9 @@ static void run_expert(SL_GLOBAL sl_beat *ctl, SL_W_PARAMS const struct sl_req *
     matrix(ctl, SL_W_ARGS r, &e, &w, h, he);
 }
 
-uint32_t sl_expert_ffn(SL_GLOBAL sl_beat *ctl, SL_W_PARAMS const struct sl_req *r,
-                       const struct sl_head *head, uint32_t ctl_limit, SL_WORK_PARAMS,
-                       struct sl_report *rep)
+SL_PORT_FN uint32_t sl_expert_ffn(SL_GLOBAL sl_beat *ctl, SL_W_PARAMS const struct sl_req *r,
+                                  const struct sl_head *head, uint32_t ctl_limit, SL_WORK_PARAMS,
+                                  struct sl_report *rep)
 {
     struct swiglu s;
     uint32_t off[SL_MAX_TOKENS];

@@ -58,7 +58,8 @@ typedef long int64_t;
  * SL_LOOP(name) names the loop that follows in Vitis' reports. Pragmas. In the body of the loop or
  * function: SL_PIPELINE (II 1), SL_DATAFLOW, SL_PARTITION(array, dimension),
  * SL_WIDE(array, items of one access). Ahead of a loop: SL_UNROLL. SL_UNROLL_BODY is its twin for
- * Vitis, which wants it inside.
+ * Vitis, which wants it inside. Bambu unrolls nothing: its memories have two ports of 64 bits, so
+ * that unrolled lanes would only queue for them.
  */
 #define SL_PRAGMA(text) _Pragma(#text)
 #if defined SL_TOOL_VITIS
@@ -76,7 +77,7 @@ typedef long int64_t;
 #define SL_DATAFLOW
 #define SL_PARTITION(array, d)
 #define SL_WIDE(array, n)
-#define SL_UNROLL SL_PRAGMA(HLS unroll)
+#define SL_UNROLL
 #define SL_UNROLL_BODY
 #else
 #define SL_LOOP(name)
@@ -86,6 +87,17 @@ typedef long int64_t;
 #define SL_WIDE(array, n)
 #define SL_UNROLL _Pragma("GCC unroll 8")
 #define SL_UNROLL_BODY
+#endif
+
+/*
+ * SL_PORT_FN goes ahead of every function that takes a memory port. Bambu 2024.10 cannot follow a
+ * port through a call whose parameters the optimiser rewrote (it ends with "map::at"), so there
+ * they are inlined.
+ */
+#if defined SL_TOOL_BAMBU
+#define SL_PORT_FN __attribute__((always_inline))
+#else
+#define SL_PORT_FN
 #endif
 
 /*

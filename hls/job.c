@@ -196,7 +196,8 @@ static uint32_t check_job(const struct sl_req *r, uint32_t ctl_limit)
     return addresses_ok(r, &x, &y, ctl_limit) ? SL_STATUS_OK : SL_STATUS_BAD_ADDRESS;
 }
 
-static uint32_t route_job(SL_GLOBAL const sl_beat *ctl, struct sl_req *r, struct sl_report *rep)
+SL_PORT_FN static uint32_t route_job(SL_GLOBAL const sl_beat *ctl, struct sl_req *r,
+                                     struct sl_report *rep)
 {
     sl_beat b = ctl[(uint64_t)r->route_off + r->route_token];
     rep->expert = (uint16_t)sl_beat_get(&b, SL_AT_route_expert0 + 2u * r->route_choice);
@@ -265,8 +266,8 @@ static bool head_ok(const struct sl_req *r, const struct sl_head *head)
     return ok;
 }
 
-static uint32_t slab_open(SL_GLOBAL const sl_beat *w, const struct sl_req *r, uint32_t w_limit,
-                          struct sl_head *head)
+SL_PORT_FN static uint32_t slab_open(SL_GLOBAL const sl_beat *w, const struct sl_req *r,
+                                     uint32_t w_limit, struct sl_head *head)
 {
     uint64_t end = (uint64_t)r->w_off + slab_beats(r) + SL_SLACK_BEATS;
     if (end > w_limit)
@@ -285,8 +286,9 @@ static bool reads_weights(uint32_t op)
     return op == SL_OP_EXPERT || op == SL_OP_PLAIN || op == SL_OP_ROUTER;
 }
 
-uint32_t sl_job_prepare(SL_GLOBAL const sl_beat *ctl, SL_GLOBAL const sl_beat *w, struct sl_req *r,
-                        const struct sl_limits *limits, struct sl_head *head, struct sl_report *rep)
+SL_PORT_FN uint32_t sl_job_prepare(SL_GLOBAL const sl_beat *ctl, SL_GLOBAL const sl_beat *w,
+                                   struct sl_req *r, const struct sl_limits *limits,
+                                   struct sl_head *head, struct sl_report *rep)
 {
     uint32_t status = check_job(r, limits->ctl);
     if (status == SL_STATUS_OK && r->flags & SL_FLAG_INDIRECT)

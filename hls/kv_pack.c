@@ -65,8 +65,8 @@ static void choose_step(uint64_t v, uint32_t top, int32_t lead, int32_t exponent
 }
 
 /* Reads the head vector at `at`; returns its exponent. *bad: a forbidden code or exponent. */
-static int32_t load_vector(SL_GLOBAL const sl_beat *ctl, uint64_t at, uint32_t d, int64_t v[MAX_D],
-                           bool *bad)
+SL_PORT_FN static int32_t load_vector(SL_GLOBAL const sl_beat *ctl, uint64_t at, uint32_t d,
+                                      int64_t v[MAX_D], bool *bad)
 {
     sl_beat b = ctl[at];
     int32_t exponent = sl_base_of(&b, bad);
@@ -137,7 +137,8 @@ static void pack_group(const int64_t v[MAX_D], uint32_t d, int32_t exponent, uin
     }
 }
 
-static void pack_vector(SL_GLOBAL sl_beat *ctl, const struct sl_req *r, uint64_t from, uint64_t to)
+SL_PORT_FN static void pack_vector(SL_GLOBAL sl_beat *ctl, const struct sl_req *r, uint64_t from,
+                                   uint64_t to)
 {
     int64_t v[MAX_D];
     sl_beat out[MAX_D / 64 + 1];
@@ -156,7 +157,7 @@ static void pack_vector(SL_GLOBAL sl_beat *ctl, const struct sl_req *r, uint64_t
         ctl[to + i] = out[i];
 }
 
-uint32_t sl_kv_pack(SL_GLOBAL sl_beat *ctl, const struct sl_req *r)
+SL_PORT_FN uint32_t sl_kv_pack(SL_GLOBAL sl_beat *ctl, const struct sl_req *r)
 {
     uint32_t n = (uint32_t)r->n_tokens * r->rows;
     bool bad = false;
@@ -196,7 +197,7 @@ static int32_t common_exponent(const sl_beat *meta, uint32_t n_group)
     return top - 32;
 }
 
-static int32_t load_int8(SL_GLOBAL const sl_beat *src, uint32_t d, int64_t v[MAX_D])
+SL_PORT_FN static int32_t load_int8(SL_GLOBAL const sl_beat *src, uint32_t d, int64_t v[MAX_D])
 {
     struct step st;
     sl_beat b = src[sl_beats_of(d, 1)];
@@ -210,7 +211,7 @@ static int32_t load_int8(SL_GLOBAL const sl_beat *src, uint32_t d, int64_t v[MAX
     return st.zero ? 0 : st.e;
 }
 
-static int32_t load_int4(SL_GLOBAL const sl_beat *src, uint32_t d, int64_t v[MAX_D])
+SL_PORT_FN static int32_t load_int4(SL_GLOBAL const sl_beat *src, uint32_t d, int64_t v[MAX_D])
 {
     sl_beat meta = src[sl_beats_of(d / 2, 1)];
     sl_beat b = src[0];
@@ -229,8 +230,8 @@ static int32_t load_int4(SL_GLOBAL const sl_beat *src, uint32_t d, int64_t v[MAX
     return common;
 }
 
-static void unpack_vector(SL_GLOBAL sl_beat *ctl, const struct sl_req *r, uint64_t from,
-                          uint64_t to)
+SL_PORT_FN static void unpack_vector(SL_GLOBAL sl_beat *ctl, const struct sl_req *r, uint64_t from,
+                                     uint64_t to)
 {
     int64_t v[MAX_D];
     sl_beat b;
@@ -248,7 +249,7 @@ static void unpack_vector(SL_GLOBAL sl_beat *ctl, const struct sl_req *r, uint64
     }
 }
 
-void sl_kv_unpack(SL_GLOBAL sl_beat *ctl, const struct sl_req *r)
+SL_PORT_FN void sl_kv_unpack(SL_GLOBAL sl_beat *ctl, const struct sl_req *r)
 {
     uint32_t n = (uint32_t)r->n_tokens * r->rows;
     SL_LOOP(vector)

@@ -24,8 +24,8 @@ struct routes {
 };
 
 /* One token's codes: high bytes to x, low bytes to h, [block][token][32]. */
-static bool load_token16(SL_GLOBAL const sl_beat *src, const struct sl_req *r, uint32_t t,
-                         SL_WORK_PARAMS)
+SL_PORT_FN static bool load_token16(SL_GLOBAL const sl_beat *src, const struct sl_req *r,
+                                    uint32_t t, SL_WORK_PARAMS)
 {
     uint32_t n_block = r->k / SL_BLOCK, n_exp = sl_beats_of(n_block, 1);
     uint32_t n_beat = sl_router_row_beats(r->k);
@@ -59,8 +59,8 @@ static bool load_token16(SL_GLOBAL const sl_beat *src, const struct sl_req *r, u
     return bad;
 }
 
-static uint32_t load_x(SL_GLOBAL const sl_beat *ctl, const struct sl_req *r, SL_WORK_PARAMS,
-                       int32_t base[MAX_T])
+SL_PORT_FN static uint32_t load_x(SL_GLOBAL const sl_beat *ctl, const struct sl_req *r,
+                                  SL_WORK_PARAMS, int32_t base[MAX_T])
 {
     bool bad = false;
     SL_LOOP(tok)
@@ -73,8 +73,8 @@ static uint32_t load_x(SL_GLOBAL const sl_beat *ctl, const struct sl_req *r, SL_
     return bad ? SL_STATUS_BAD_ACTIVATION : SL_STATUS_OK;
 }
 
-static void load_tables(SL_GLOBAL const sl_beat *w, const struct sl_req *r,
-                        const struct sl_head *head, struct tables *tab)
+SL_PORT_FN static void load_tables(SL_GLOBAL const sl_beat *w, const struct sl_req *r,
+                                   const struct sl_head *head, struct tables *tab)
 {
     uint32_t n = sl_router_rows(r), at = r->w_off + 1;
     bool has_bias = head->flags & SL_SLAB_HAS_BIAS;
@@ -143,8 +143,8 @@ static void dot_beats(sl_beat buf[SL_P][CHUNK], uint32_t c, uint32_t n, uint32_t
 }
 
 /* Beats first .. first + n - 1 of row `line` of every port that has one. */
-static void load_rows(SL_W_PARAMS uint32_t at, uint32_t n, uint32_t n_port,
-                      sl_beat buf[SL_P][CHUNK])
+SL_PORT_FN static void load_rows(SL_W_PARAMS uint32_t at, uint32_t n, uint32_t n_port,
+                                 sl_beat buf[SL_P][CHUNK])
 {
 #define LOAD_ROW(p)                                                                                \
     if (p < n_port)                                                                                \
@@ -158,8 +158,8 @@ static void load_rows(SL_W_PARAMS uint32_t at, uint32_t n, uint32_t n_port,
 }
 
 /* Sums of unit row `line`: rows line P .. line P + P - 1, one of each port. */
-static void sum_line(SL_W_PARAMS const struct sl_req *r, uint32_t rows_at, uint32_t line,
-                     SL_WORK_PARAMS, int64_t sums[SL_P][MAX_T])
+SL_PORT_FN static void sum_line(SL_W_PARAMS const struct sl_req *r, uint32_t rows_at, uint32_t line,
+                                SL_WORK_PARAMS, int64_t sums[SL_P][MAX_T])
 {
     uint32_t n_beat = sl_router_row_beats(r->k);
     uint32_t n_port = sl_min_u32(sl_router_rows(r) - line * SL_P, SL_P);
@@ -177,8 +177,9 @@ static void sum_line(SL_W_PARAMS const struct sl_req *r, uint32_t rows_at, uint3
 }
 
 /* logits: [token][row of the slab], s32 Q16. */
-static void load_logits(SL_W_PARAMS const struct sl_req *r, const struct tables *tab,
-                        const int32_t base[MAX_T], SL_WORK_PARAMS, int32_t logits[MAX_T][MAX_ROW])
+SL_PORT_FN static void load_logits(SL_W_PARAMS const struct sl_req *r, const struct tables *tab,
+                                   const int32_t base[MAX_T], SL_WORK_PARAMS,
+                                   int32_t logits[MAX_T][MAX_ROW])
 {
     int64_t sums[SL_P][MAX_T];
     uint32_t n = sl_router_rows(r), n_sat = 0;
@@ -296,8 +297,8 @@ static void weigh(const struct sl_req *r, const int32_t scores[MAX_E],
     }
 }
 
-static void write_route(SL_GLOBAL sl_beat *ctl, const struct sl_req *r, const struct routes *routes,
-                        uint32_t t)
+SL_PORT_FN static void write_route(SL_GLOBAL sl_beat *ctl, const struct sl_req *r,
+                                   const struct routes *routes, uint32_t t)
 {
     sl_beat b;
     sl_beat_clear(&b);
@@ -309,7 +310,7 @@ static void write_route(SL_GLOBAL sl_beat *ctl, const struct sl_req *r, const st
     ctl[r->y_off + t] = b;
 }
 
-static void write_words(SL_GLOBAL sl_beat *out, const uint32_t *words, uint32_t n)
+SL_PORT_FN static void write_words(SL_GLOBAL sl_beat *out, const uint32_t *words, uint32_t n)
 {
     SL_LOOP(beat)
     for (uint32_t i = 0; i < n; i += 16) {
@@ -321,7 +322,7 @@ static void write_words(SL_GLOBAL sl_beat *out, const uint32_t *words, uint32_t 
     }
 }
 
-static void write_scores(SL_GLOBAL sl_beat *out, const int32_t scores[MAX_E], uint32_t n)
+SL_PORT_FN static void write_scores(SL_GLOBAL sl_beat *out, const int32_t scores[MAX_E], uint32_t n)
 {
     uint32_t words[MAX_E];
     for (uint32_t i = 0; i < n; i++)
@@ -330,7 +331,8 @@ static void write_scores(SL_GLOBAL sl_beat *out, const int32_t scores[MAX_E], ui
 }
 
 /* Token lists by expert: a counting sort of the choices. */
-static void write_lists(SL_GLOBAL sl_beat *out, const struct sl_req *r, const struct routes *routes)
+SL_PORT_FN static void write_lists(SL_GLOBAL sl_beat *out, const struct sl_req *r,
+                                   const struct routes *routes)
 {
     uint32_t table[MAX_E], next[MAX_E], list[MAX_T * SL_MAX_TOPK];
     uint32_t n = (uint32_t)r->n_tokens * r->top_k, start = 0;
@@ -352,8 +354,8 @@ static void write_lists(SL_GLOBAL sl_beat *out, const struct sl_req *r, const st
     write_words(out + sl_beats_of(r->rows, 4), list, n);
 }
 
-uint32_t sl_router_topk(SL_GLOBAL sl_beat *ctl, SL_W_PARAMS const struct sl_req *r,
-                        const struct sl_head *head, SL_WORK_PARAMS)
+SL_PORT_FN uint32_t sl_router_topk(SL_GLOBAL sl_beat *ctl, SL_W_PARAMS const struct sl_req *r,
+                                   const struct sl_head *head, SL_WORK_PARAMS)
 {
     struct tables tab;
     struct routes routes;

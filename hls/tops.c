@@ -28,8 +28,9 @@ void sl_core(SL_GLOBAL sl_beat *ctl, SL_W_PARAMS uint32_t job_off, uint32_t job_
 }
 
 /* The job of a unit's top; whether its operation is `op` or `also` and every check passed. */
-static bool open_unit(SL_GLOBAL const sl_beat *ctl, SL_GLOBAL const sl_beat *w, uint32_t job_off,
-                      const struct sl_limits *limits, struct sl_unit_job *job)
+SL_PORT_FN static bool open_unit(SL_GLOBAL const sl_beat *ctl, SL_GLOBAL const sl_beat *w,
+                                 uint32_t job_off, const struct sl_limits *limits,
+                                 struct sl_unit_job *job)
 {
     sl_beat b = ctl[job_off];
     struct sl_report rep = {SL_STATUS_OK, 0, 0, 0, 0, 0};
@@ -42,7 +43,8 @@ static bool open_unit(SL_GLOBAL const sl_beat *ctl, SL_GLOBAL const sl_beat *w, 
     return job->rep.status == SL_STATUS_OK;
 }
 
-static void close_unit(SL_GLOBAL sl_beat *ctl, uint32_t job_off, const struct sl_unit_job *job)
+SL_PORT_FN static void close_unit(SL_GLOBAL sl_beat *ctl, uint32_t job_off,
+                                  const struct sl_unit_job *job)
 {
     sl_beat b;
     sl_job_record(&job->r, &job->rep, &b);

@@ -50,8 +50,8 @@ void sl_tile_at(const struct sl_pass *pass, uint32_t i, struct sl_tile *tile)
     tile->last = chunk + 1 == pass->n_chunk && tile->row + 1 == pass->n_row;
 }
 
-void sl_tile_load(SL_W_PARAMS const struct sl_pass *pass, uint32_t i,
-                  sl_beat buf[SL_P][SL_TILE_BEATS])
+SL_PORT_FN void sl_tile_load(SL_W_PARAMS const struct sl_pass *pass, uint32_t i,
+                             sl_beat buf[SL_P][SL_TILE_BEATS])
 {
     struct sl_tile tile;
     sl_tile_at(pass, i, &tile);
@@ -182,7 +182,8 @@ static int64_t beat_sum(const struct lanes *l, uint32_t row, SL_WORK const int8_
     return a * ((int64_t)1 << (l->we[row][0] + xe0)) + b * ((int64_t)1 << (l->we[row][1] + xe1));
 }
 
-static void clear_sums(const struct sl_pass *pass, uint32_t row, sl_sums sums[SL_P])
+static void clear_sums(const struct sl_pass *pass, uint32_t row,
+                       int64_t sums[SL_P][2][SL_WORK_TOKENS])
 {
     for (uint32_t t = 0; t < pass->n_tokens; t++) {
         SL_PIPELINE
@@ -194,7 +195,8 @@ static void clear_sums(const struct sl_pass *pass, uint32_t row, sl_sums sums[SL
     }
 }
 
-static void copy_sums(const struct sl_pass *pass, sl_sums from[SL_P], sl_sums to[SL_P])
+static void copy_sums(const struct sl_pass *pass, int64_t from[SL_P][2][SL_WORK_TOKENS],
+                      int64_t to[SL_P][2][SL_WORK_TOKENS])
 {
     for (uint32_t t = 0; t < pass->n_tokens; t++) {
         SL_PIPELINE
@@ -209,7 +211,8 @@ static void copy_sums(const struct sl_pass *pass, sl_sums from[SL_P], sl_sums to
 /* The held code beat number c of the pass with token t. */
 static void dot_token(const struct sl_pass *pass, const struct sl_tile *tile,
                       const struct lanes lanes[SL_P], SL_WORK const int8_t *codes,
-                      SL_WORK const uint8_t *exps, uint32_t c, uint32_t t, sl_sums run[SL_P])
+                      SL_WORK const uint8_t *exps, uint32_t c, uint32_t t,
+                      int64_t run[SL_P][2][SL_WORK_TOKENS])
 {
     SL_WORK const int8_t *x = codes + sl_code_at(c, pass->n_tokens, t);
     uint32_t xe0 = exps[2 * c * pass->n_tokens + t];
@@ -226,8 +229,8 @@ static void dot_token(const struct sl_pass *pass, const struct sl_tile *tile,
 }
 
 void sl_tile_dot(const struct sl_pass *pass, uint32_t i, sl_beat buf[SL_P][SL_TILE_BEATS],
-                 SL_WORK const int8_t *codes, SL_WORK const uint8_t *exps, sl_sums run[SL_P],
-                 sl_sums sums[SL_P])
+                 SL_WORK const int8_t *codes, SL_WORK const uint8_t *exps,
+                 int64_t run[SL_P][2][SL_WORK_TOKENS], int64_t sums[SL_P][2][SL_WORK_TOKENS])
 {
     struct lanes lanes[SL_P];
     struct sl_tile tile;

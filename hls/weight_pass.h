@@ -34,8 +34,6 @@ struct sl_tile {
     bool first, last;           /* chunk of its row; last: also the last row */
 };
 
-typedef int64_t sl_sums[2][SL_WORK_TOKENS]; /* per port: [row of the unit][token] */
-
 #define sl_pass_plan SL_NAME(sl_pass_plan)
 #define sl_tile_at SL_NAME(sl_tile_at)
 #define sl_tile_load SL_NAME(sl_tile_load)
@@ -65,10 +63,10 @@ void sl_tile_load(SL_W_PARAMS const struct sl_pass *pass, uint32_t i,
  * Adds tile i's products to run, which it clears at a row's first chunk, and hands the sums out
  * after a unit's last tile. codes and exps start with the pass' first code beat. run belongs to
  * this function for the length of a pass; sums are the reader's, so that the next tile may be
- * computed meanwhile.
+ * computed meanwhile. Both: [port][row of the unit][token].
  */
 void sl_tile_dot(const struct sl_pass *pass, uint32_t i, sl_beat buf[SL_P][SL_TILE_BEATS],
-                 SL_WORK const int8_t *codes, SL_WORK const uint8_t *exps, sl_sums run[SL_P],
-                 sl_sums sums[SL_P]);
+                 SL_WORK const int8_t *codes, SL_WORK const uint8_t *exps,
+                 int64_t run[SL_P][2][SL_WORK_TOKENS], int64_t sums[SL_P][2][SL_WORK_TOKENS]);
 
 #endif
