@@ -241,7 +241,7 @@ static int check_leftovers(const struct convert *c)
         foreign =
             !fnmatch("*.frag", e->d_name, 0) && is_own_file(e->d_name) && is_foreign(c, e->d_name);
     closedir(dir);
-    return foreign ? sl_fail(SL_ERR_USAGE, "choose another directory, or start over with force",
+    return foreign ? sl_fail(SL_ERR_USAGE, "choose another directory, or start over with --force",
                              "%s: holds a conversion of another model or format", out_dir)
                    : 0;
 }
