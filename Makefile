@@ -73,6 +73,16 @@ setup: ## Install what is missing (Debian packages)
 test: setup ## Everything CI runs; ends with "N passed, M failed"
 	@tools/run_tests.sh $(BUILD)
 
+.PHONY: test-long soak
+test-long: setup ## make test, then whole experts in every format, proofs, fuzzers (at most 80 minutes)
+	@tools/run_tests.sh $(BUILD) check unit readme clang sanitized long prove fuzz
+
+soak: setup ## Long sweeps of the core with new seeds until interrupted or wrong
+	@$(MAKE) --no-print-directory -s -j"$$(nproc)" $(BUILD)/unit_tests
+	@seed=1; while SL_SEED=$$seed SL_LONG=1 $(BUILD)/unit_tests core_expert && \
+	    SL_SEED=$$seed SL_LONG=1 $(BUILD)/unit_tests core_jobs; do \
+	    echo "== soak: seed $$seed passed"; seed=$$((seed + 1)); done; exit 1
+
 .PHONY: check
 check: check-gen check-headers check-opencl ## Quick gate: generated files, dependencies, style, headers, OpenCL front end
 	@tools/check_deps.sh

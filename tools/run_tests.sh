@@ -50,6 +50,9 @@ for s in $stages; do
     unit) stage unit unit "$build" ;;
     readme) stage "commands of the README" tools/check_readme.sh "$build/sluice" ;;
     clang) stage "clang, all warnings" quiet_make BUILD="$build/clang" CC=clang "$build/clang/unit_tests" "$build/clang/sluice" ;;
+    long) stage "whole experts, long sweeps" env SL_LONG=1 SLUICE="$build/sluice" "$build/unit_tests" ;;
+    prove) stage "proofs" quiet_make BUILD="$build" prove ;;
+    fuzz) stage "fuzzers" quiet_make BUILD="$build" FUZZ_S="${FUZZ_S:-60}" fuzz ;;
     sanitized) stage "address and undefined-behaviour sanitizers" unit "$build/sanitized" SAN="asan ubsan" ;;
     esac
 done
