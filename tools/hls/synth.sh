@@ -21,7 +21,6 @@ vitis)
     done
     ;;
 bambu)
-    PATH=$PATH:/opt/panda/bin
     need bambu
     need verilator
     exec "$root/tools/hls/bambu.sh" "$root" "$build" "$p"
