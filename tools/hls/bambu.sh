@@ -27,7 +27,7 @@ prepare() {
 
 # The last figure of a kind in the log is the top function's.
 last() { # pattern
-    sed -n "s/.*$1:* *\([0-9.]*\).*/\1/p" log | tail -n 1
+    sed -n "s/.*$1 *: *\([0-9]*\).*/\1/p" log | tail -n 1
 }
 
 unit() { # top, bench

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One small job for a unit's top, -DBENCH_EXPERT, -DBENCH_ROUTER or -DBENCH_KV: as Bambu's test bench (its driver
- * runs the Verilog) and, compiled with the C, as the source of the expected hash of the control buffer.
+ * One small job for a unit's top, -DBENCH_EXPERT, -DBENCH_ROUTER or -DBENCH_KV: as Bambu's test
+ * bench (its driver runs the Verilog) and, compiled with the C, as the source of the expected hash
+ * of the control buffer.
  */
 #include <stdint.h>
 #include <stdio.h>
