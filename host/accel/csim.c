@@ -87,8 +87,11 @@ static void csim_close(struct sl_device *dev)
     free(sim);
 }
 
-static const struct sl_device_ops csim_ops = {csim_alloc, csim_write, csim_read, csim_launch,
-                                              csim_close};
+static const struct sl_device_ops csim_ops = {.alloc = csim_alloc,
+                                              .write = csim_write,
+                                              .read = csim_read,
+                                              .launch = csim_launch,
+                                              .close = csim_close};
 
 int sl_csim_open(struct sl_device **out, const char *arg)
 {

@@ -123,3 +123,11 @@ int sl_device_query(struct sl_device *dev, struct sl_caps *out)
                        "device %s does not answer a query (status %u)", dev->name, record.status);
     return err;
 }
+
+int sl_device_counters(struct sl_device *dev, struct sl_device_counters *out)
+{
+    if (!dev->ops->counters)
+        return sl_fail(SL_ERR_UNSUPPORTED, "use --device sim", "device %s counts no cycles",
+                       dev->name);
+    return dev->ops->counters(dev, out);
+}

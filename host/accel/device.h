@@ -10,9 +10,29 @@
 #include "sl_abi.h"
 #include "sluice.h"
 
-enum { SL_ARENA_CTL = -1 }; /* arena numbers: SL_ARENA_CTL, or a weight port 0 .. n_port - 1 */
+enum { SL_DEVICE_NAME = 256 }; /* longest name of a device, with its NUL */
+enum { SL_ARENA_CTL = -1 };    /* arena numbers: SL_ARENA_CTL, or a weight port 0 .. n_port - 1 */
 
 struct sl_device;
+
+/* Traffic of one memory port since the device was opened. */
+struct sl_port_counters {
+    uint64_t read_bytes, write_bytes; /* bytes that moved (writes: of enabled lanes) */
+    uint64_t read_beats, write_beats;
+    uint64_t read_bursts, write_bursts;
+};
+
+/* What a device that counts its clock knows beside the records. All since it was opened. */
+struct sl_device_counters {
+    uint64_t launches;
+    uint64_t cycles;       /* core cycles from start to interrupt, all launches */
+    uint64_t total_cycles; /* every cycle that was simulated, register accesses included */
+    double clock_hz;       /* nominal clock of the core */
+    double ceiling;        /* bytes per cycle of one port: a linear read of 4 KiB bursts */
+    char memory[32];       /* timing model that says so: "hbm" "ddr" "ideal" */
+    unsigned n_port;
+    struct sl_port_counters ctl, w[SL_MAX_PORTS]; /* w: n_port entries */
+};
 
 struct sl_device_ops {
     /* Sizes in beats; called once, before any transfer. Weight arenas are below 4 GB each. */
@@ -24,13 +44,15 @@ struct sl_device_ops {
      * SL_ERR_TIMEOUT. */
     int (*launch)(struct sl_device *dev, uint32_t job_off, uint32_t n_job, unsigned deadline_ms);
     void (*close)(struct sl_device *dev);
+    /* NULL where nothing counts (csim). */
+    int (*counters)(struct sl_device *dev, struct sl_device_counters *out);
 };
 
 /* Base of every backend's own struct. */
 struct sl_device {
     const struct sl_device_ops *ops;
-    char name[32];   /* as given to --device: "csim" "csim:4" */
-    unsigned n_port; /* P */
+    char name[SL_DEVICE_NAME]; /* as given to --device: "csim" "csim:4" "sim:4x1,mem=hbm" */
+    unsigned n_port;           /* P */
     uint32_t ctl_beats, w_beats;
     uint8_t *ctl_host; /* the ctl arena where the host can address it directly (csim), else NULL */
 };
@@ -47,5 +69,7 @@ int sl_device_write(struct sl_device *dev, int arena, uint32_t off, const void *
 int sl_device_read(struct sl_device *dev, int arena, uint32_t off, void *dst, uint32_t n_beats);
 int sl_device_launch(struct sl_device *dev, uint32_t job_off, uint32_t n_job, unsigned deadline_ms);
 int sl_device_query(struct sl_device *dev, struct sl_caps *out);
+/* SL_ERR_UNSUPPORTED where the device does not count. */
+int sl_device_counters(struct sl_device *dev, struct sl_device_counters *out);
 
 #endif
