@@ -26,4 +26,20 @@ SL_CORE_CALL(p4);
 SL_CORE_CALL(p28);
 SL_CORE_CALL(o0);
 
+/*
+ * PLAIN (docs/numerics.md 5.2) for rows first .. first + n - 1 of a slab in natural order, first
+ * even: y_off receives row `first`. The caller has checked what a job would have been checked for:
+ * the slab's header, and that x and y lie inside of ctl. SL_STATUS_OK or BAD_ACTIVATION.
+ */
+struct sl_plain_part {
+    uint32_t first, n;
+    uint32_t x_off, y_off; /* beats of ctl */
+    uint16_t n_tokens, x_stride, y_stride;
+};
+#define SL_PLAIN_ROWS(suffix)                                                                      \
+    uint32_t sl_plain_rows_##suffix(void *ctl, const void *slab, struct sl_core_work *work,        \
+                                    const struct sl_plain_part *part)
+SL_PLAIN_ROWS(p1);
+SL_PLAIN_ROWS(o0);
+
 #endif

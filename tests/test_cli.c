@@ -263,7 +263,8 @@ static void json_reports_what_ran_where(void)
     CU_ASSERT_PTR_NOT_NULL_FATAL(o);
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
         CU_ASSERT(json_object_get(o, keys[i]) && !json_is_null(json_object_get(o, keys[i])));
-    CU_ASSERT(json_real_value(json_object_get(o, "launches_per_token")) > 0);
+    /* One launch for each of the four layers. */
+    CU_ASSERT_EQUAL(json_real_value(json_object_get(o, "launches_per_token")), 4);
     json_t *list = json_object_get(o, "operations");
     size_t i, experts = 0;
     json_array_foreach(list, i, op)
@@ -290,6 +291,22 @@ static void a_run_repeats_and_its_seed_matters(void)
     CU_ASSERT_PTR_NOT_NULL(strstr(a.err, "seed 0"));
     CU_ASSERT_PTR_NOT_NULL(strstr(c.err, "seed 9"));
     CU_ASSERT_PTR_NOT_NULL(strstr(a.err, "launches/token"));
+}
+
+static void the_text_does_not_depend_on_where_matrices_are_computed(void)
+{
+    static struct result a, b;
+    run(&a, "run -m models/demo-hunyuan --prompt=In_the_beginning -n 24");
+    run(&b, "run -m models/demo-hunyuan --prompt=In_the_beginning -n 24 --dense device -t 2");
+    CU_ASSERT_EQUAL(a.code, 0);
+    CU_ASSERT_STRING_EQUAL(a.out, b.out);
+    CU_ASSERT_PTR_NOT_NULL(strstr(a.err, " 4.0 launches/token"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(b.err, " 13.0 launches/token"));
+    run(&b, "run -m models/demo-hunyuan --prompt=In_the_beginning -n 24 --dense cpu -t 3");
+    CU_ASSERT_STRING_EQUAL(a.out, b.out);
+    CU_ASSERT_PTR_NOT_NULL(strstr(b.err, " 4.0 launches/token"));
+    check_error("run -m models/demo-hunyuan -p x --dense gpu", 2, "USAGE");
+    check_error("run -m models/demo-hunyuan -p x --exact --dense cpu", 2, "USAGE");
 }
 
 static void a_file_to_continue_loses_its_last_line_break(void)
@@ -491,6 +508,8 @@ static const struct sl_case cases[] = {
     {"greedy_runs_continue_as_the_reference_does", greedy_runs_continue_as_the_reference_does},
     {"json_reports_what_ran_where", json_reports_what_ran_where},
     {"a_run_repeats_and_its_seed_matters", a_run_repeats_and_its_seed_matters},
+    {"the_text_does_not_depend_on_where_matrices_are_computed",
+     the_text_does_not_depend_on_where_matrices_are_computed},
     {"a_file_to_continue_loses_its_last_line_break", a_file_to_continue_loses_its_last_line_break},
     {"text_sources_agree", text_sources_agree},
     {"ctrl_c_keeps_the_text_and_exits_with_130", ctrl_c_keeps_the_text_and_exits_with_130},

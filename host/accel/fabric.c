@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Residency of all slabs, plain matrices and KV packing. The MoE layer is in fabric_moe.c. */
+/* Residency of slabs, and KV packing. Plain matrices are in fabric_linear.c, the MoE layer in
+ * fabric_moe.c. */
 #include "accel/fabric.h"
 
 #include <stdlib.h>
@@ -10,7 +11,7 @@
 #include "base/err.h"
 #include "store/slab.h"
 
-enum { MAX_CALLS = 8, FLOATS_PER_BEAT = SL_BEAT_BYTES / 4, KV_ZERO_POINT_BYTE = 32 };
+enum { KV_ZERO_POINT_BYTE = 32 };
 
 /* ---- placement and upload ------------------------------------------------------------------- */
 
@@ -46,6 +47,9 @@ static int place_slab(struct sl_fabric *f, struct sl_resident *slot, struct sl_s
     uint64_t *top = user;
     enum { ARENA_MAX_BEATS = (1ull << 32) / SL_BEAT_BYTES };
     slot->header = ref.header;
+    slot->w_off = SL_NOT_RESIDENT;
+    if (f->dense == SL_DENSE_CPU && ref.header->kind == SL_KIND_PLAIN)
+        return 0;
     slot->w_off = (uint32_t)*top;
     *top += sl_slab_port_beats(ref.header, f->dev->n_port);
     if (*top + SL_SLACK_BEATS > ARENA_MAX_BEATS)
@@ -60,7 +64,7 @@ static int upload_slab(struct sl_fabric *f, struct sl_resident *slot, struct sl_
 {
     uint8_t *image = user;
     uint32_t n = (uint32_t)sl_slab_port_beats(ref.header, f->dev->n_port);
-    for (unsigned p = 0; p < f->dev->n_port; p++) {
+    for (unsigned p = 0; slot->w_off != SL_NOT_RESIDENT && p < f->dev->n_port; p++) {
         sl_slab_port_image(ref.header, p, f->dev->n_port, image);
         int err = sl_device_write(f->dev, (int)p, slot->w_off, image, n);
         if (err)
@@ -73,8 +77,8 @@ static int largest_slab(struct sl_fabric *f, struct sl_resident *slot, struct sl
                         void *user)
 {
     uint64_t *max = user, n = sl_slab_port_beats(ref.header, f->dev->n_port);
-    (void)slot;
-    *max = n > *max ? n : *max;
+    if (slot->w_off != SL_NOT_RESIDENT)
+        *max = n > *max ? n : *max;
     return 0;
 }
 
@@ -95,19 +99,6 @@ static int upload_all(struct sl_fabric *f)
 static uint32_t slot_table_beats(const struct sl_config *c)
 {
     return (4 * c->n_expert + SL_BEAT_BYTES - 1) / SL_BEAT_BYTES;
-}
-
-/* Heap of the largest LINEAR launch: 64 tokens through all matrices of one call. */
-static uint64_t linear_heap_beats(const struct sl_fabric *f)
-{
-    uint64_t rows = 0, k = f->head.header->k;
-    for (int m = SL_MATRIX_Q; m <= SL_MATRIX_O; m++) {
-        rows += f->layer[0].matrix[m].header->rows + FLOATS_PER_BEAT;
-        k = f->layer[0].matrix[m].header->k > k ? f->layer[0].matrix[m].header->k : k;
-    }
-    uint64_t head = f->head.header->rows + FLOATS_PER_BEAT;
-    rows = rows > head ? rows : head;
-    return SL_MAX_TOKENS * (sl_act8_beats((uint32_t)k) + rows / FLOATS_PER_BEAT + 1);
 }
 
 /* Heap of the largest KV launch. */
@@ -141,90 +132,13 @@ static int open_arenas(struct sl_fabric *f, uint64_t w_beats)
 {
     uint32_t fixed = f->config->n_layer * slot_table_beats(f->config);
     uint32_t max_job = sl_moe_max_job(f->config);
-    uint64_t heap = max_u64(linear_heap_beats(f), sl_moe_heap_beats(f->config, f->store));
-    heap = max_u64(heap, kv_heap_beats(f->config));
+    uint64_t heap = max_u64(kv_heap_beats(f->config), sl_moe_heap_beats(f->config, f->store));
+    if (f->dense != SL_DENSE_CPU)
+        heap = max_u64(heap, sl_linear_heap_beats(f));
     int err = sl_device_alloc(f->dev, (uint32_t)(fixed + 2 * max_job + heap),
                               (uint32_t)w_beats + SL_SLACK_BEATS);
     err = err ? err : write_slot_tables(f);
     return err ? err : sl_joblist_open(&f->jobs, f->dev, fixed, max_job);
-}
-
-/* ---- plain matrices ------------------------------------------------------------------------- */
-
-static const struct sl_resident *resident_of(const struct sl_fabric *f,
-                                             const struct sl_linear_call *call)
-{
-    return call->matrix == SL_MATRIX_LM_HEAD ? &f->head
-                                             : &f->layer[call->layer].matrix[call->matrix];
-}
-
-static uint32_t row_beats(const struct sl_slab *header)
-{
-    return (header->rows + FLOATS_PER_BEAT - 1) / FLOATS_PER_BEAT;
-}
-
-static int add_plain_job(struct sl_fabric *f, const struct sl_resident *m, uint32_t x_off, size_t n,
-                         uint32_t *y_off)
-{
-    int err = sl_joblist_alloc(&f->jobs, n * row_beats(m->header), y_off);
-    struct sl_job *job = err ? NULL : sl_joblist_add(&f->jobs);
-    if (!job)
-        return SL_ERR_NOMEM;
-    job->op = SL_OP_PLAIN;
-    job->format = m->header->format;
-    job->w_off = m->w_off;
-    job->x_off = x_off;
-    job->x_stride = (uint16_t)sl_act8_beats(m->header->k);
-    job->y_off = *y_off;
-    job->y_stride = (uint16_t)row_beats(m->header);
-    job->n_tokens = (uint16_t)n;
-    job->k = (uint16_t)m->header->k;
-    job->rows = m->header->rows;
-    return 0;
-}
-
-/* One launch for at most SL_MAX_TOKENS tokens; call->y points at the first of them. */
-static int linear_launch(struct sl_fabric *f, const struct sl_linear_call *calls, size_t n_call,
-                         const float *x, size_t n)
-{
-    const struct sl_slab *first = resident_of(f, calls)->header;
-    uint32_t width = calls->matrix == SL_MATRIX_O ? f->config->d_attn : f->config->d_model;
-    uint32_t x_off, y_off[MAX_CALLS];
-    sl_joblist_begin(&f->jobs);
-    int err = sl_fabric_put_x8(f, x, n, width, first->k, &x_off);
-    sl_joblist_outputs(&f->jobs);
-    for (size_t i = 0; !err && i < n_call; i++)
-        err = add_plain_job(f, resident_of(f, &calls[i]), x_off, n, &y_off[i]);
-    err = err ? err : sl_joblist_launch(&f->jobs);
-    for (size_t i = 0; !err && i < n_call; i++) {
-        const struct sl_slab *header = resident_of(f, &calls[i])->header;
-        for (size_t t = 0; t < n; t++)
-            memcpy(calls[i].y + t * calls[i].y_stride,
-                   sl_joblist_at(&f->jobs, y_off[i] + (uint32_t)t * row_beats(header)),
-                   header->rows * sizeof(float));
-    }
-    return err;
-}
-
-static int fabric_linear(void *ctx, const struct sl_linear_call *calls, size_t n_call,
-                         const float *x, size_t n_tok)
-{
-    struct sl_fabric *f = ctx;
-    struct sl_linear_call part[MAX_CALLS];
-    uint32_t width = calls->matrix == SL_MATRIX_O ? f->config->d_attn : f->config->d_model;
-    if (n_call > MAX_CALLS)
-        return sl_fail(SL_ERR_USAGE, NULL, "%zu matrices in one call", n_call);
-    memcpy(part, calls, n_call * sizeof *part);
-    f->stats.n_linear += n_call;
-    for (size_t t = 0; t < n_tok; t += SL_MAX_TOKENS) {
-        size_t n = n_tok - t < SL_MAX_TOKENS ? n_tok - t : SL_MAX_TOKENS;
-        int err = linear_launch(f, part, n_call, x + t * width, n);
-        if (err)
-            return err;
-        for (size_t i = 0; i < n_call; i++)
-            part[i].y += n * part[i].y_stride;
-    }
-    return 0;
 }
 
 /* ---- KV ------------------------------------------------------------------------------------- */
@@ -304,6 +218,7 @@ static void fabric_close(void *ctx)
 {
     struct sl_fabric *f = ctx;
     sl_moe_close(f);
+    sl_dense_cpu_close(f);
     sl_joblist_close(&f->jobs);
     sl_device_close(&f->dev);
     free(f->experts);
@@ -325,26 +240,40 @@ static int fabric_load(struct sl_fabric *f, const char *device)
     err = err ? err : for_each_slab(f, place_slab, &w_beats);
     err = err ? err : open_arenas(f, w_beats);
     err = err ? err : upload_all(f);
+    if (!err && f->dense != SL_DENSE_DEVICE)
+        err = sl_dense_cpu_open(f);
     return err ? err : sl_moe_open(f);
 }
 
-int sl_fabric_open(struct sl_ops *out, const struct sl_config *config, const struct sl_store *store,
-                   const char *device, struct sl_pool *pool)
+int sl_dense_parse(enum sl_dense *out, const char *name)
+{
+    static const char *const names[] = {"auto", "cpu", "device"};
+    for (int i = 0; i < 3; i++)
+        if (!strcmp(name ? name : "auto", names[i])) {
+            *out = (enum sl_dense)i;
+            return 0;
+        }
+    return sl_fail(SL_ERR_USAGE, "choose one of auto, cpu, device", "dense: unknown value '%s'",
+                   name);
+}
+
+int sl_fabric_open(struct sl_ops *out, const struct sl_fabric_params *params)
 {
     struct sl_fabric *f = sl_alloc(1, sizeof *f);
     if (!f)
         return SL_ERR_NOMEM;
-    f->config = config;
-    f->store = store;
-    f->pool = pool;
-    int err = fabric_load(f, device);
+    f->config = params->config;
+    f->store = params->store;
+    f->pool = params->pool;
+    f->dense = params->dense;
+    int err = fabric_load(f, params->device);
     if (err) {
         fabric_close(f);
         return err;
     }
     *out = (struct sl_ops){.impl = f->dev->name,
                            .ctx = f,
-                           .linear = fabric_linear,
+                           .linear = sl_fabric_linear,
                            .moe = sl_fabric_moe,
                            .kv_pack = fabric_kv_pack,
                            .get_stats = fabric_get_stats,

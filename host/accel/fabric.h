@@ -9,9 +9,25 @@
 struct sl_store;
 struct sl_pool;
 
-/* Opens the device, uploads every slab of the store and fills `out`. store, config and pool are
- * borrowed until out->close. SL_ERR_NOMEM when the model does not fit the arenas. */
-int sl_fabric_open(struct sl_ops *out, const struct sl_config *config, const struct sl_store *store,
-                   const char *device, struct sl_pool *pool);
+/* Where plain matrices (Q, K, V, O, LM head) are computed; no bit depends on it. */
+enum sl_dense {
+    SL_DENSE_AUTO, /* one token: on the CPU, more: on the device */
+    SL_DENSE_CPU,  /* always on the CPU; the device does not hold them */
+    SL_DENSE_DEVICE
+};
+/* "auto" "cpu" "device"; NULL: auto. SL_ERR_USAGE with the list. */
+int sl_dense_parse(enum sl_dense *out, const char *name);
+
+struct sl_fabric_params {
+    const struct sl_config *config; /* borrowed until out->close, like store and pool */
+    const struct sl_store *store;
+    struct sl_pool *pool;
+    const char *device; /* NULL: the default one */
+    enum sl_dense dense;
+};
+
+/* Opens the device, uploads what it computes with and fills `out`. SL_ERR_NOMEM when that does not
+ * fit the arenas. */
+int sl_fabric_open(struct sl_ops *out, const struct sl_fabric_params *params);
 
 #endif

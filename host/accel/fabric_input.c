@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Activations of one launch: fp32 rows into the control arena, in parallel over tokens. */
+/* Activations: fp32 rows into the control arena or elsewhere, in parallel over tokens. */
 #include "accel/activation.h"
 #include "accel/fabric_state.h"
 
@@ -19,20 +19,37 @@ static void put_one(void *user, size_t i, unsigned thread)
     w->err[i] = w->pack(w->x + i * w->width, w->width, w->k, w->dst + i * w->stride);
 }
 
-static int put_x(struct sl_fabric *f, struct put_work *w, size_t n, uint32_t beats, uint32_t *off)
+static int pack_x(struct sl_fabric *f, struct put_work *w, size_t n)
 {
     int item_err[SL_FABRIC_CHUNK];
-    int err = sl_joblist_alloc(&f->jobs, n * beats, off);
-    if (err)
-        return err;
-    w->stride = (size_t)beats * SL_BEAT_BYTES;
-    w->dst = sl_joblist_at(&f->jobs, *off);
     w->err = item_err;
     sl_pool_run(f->pool, put_one, w, n);
     for (size_t i = 0; i < n; i++)
         if (item_err[i]) /* again here: the reason belongs to the caller's thread */
             return w->pack(w->x + i * w->width, w->width, w->k, w->dst + i * w->stride);
     return 0;
+}
+
+static int put_x(struct sl_fabric *f, struct put_work *w, size_t n, uint32_t beats, uint32_t *off)
+{
+    int err = sl_joblist_alloc(&f->jobs, n * beats, off);
+    if (err)
+        return err;
+    w->stride = (size_t)beats * SL_BEAT_BYTES;
+    w->dst = sl_joblist_at(&f->jobs, *off);
+    return pack_x(f, w, n);
+}
+
+int sl_fabric_pack_x8(struct sl_fabric *f, const float *x, size_t n, uint32_t width, uint32_t k,
+                      uint8_t *dst)
+{
+    struct put_work w = {.x = x,
+                         .width = width,
+                         .k = k,
+                         .stride = (size_t)sl_act8_beats(k) * SL_BEAT_BYTES,
+                         .dst = dst,
+                         .pack = sl_act8_pack};
+    return pack_x(f, &w, n);
 }
 
 int sl_fabric_put_x8(struct sl_fabric *f, const float *x, size_t n, uint32_t width, uint32_t k,

@@ -192,6 +192,7 @@ int sl_input_open_model(struct sl_model **out, const struct sl_options *o)
         .format = o->format,
         .format_dense = o->format_dense,
         .device = o->device,
+        .dense = o->dense,
         .n_threads = (unsigned)o->threads,
         .progress = sl_progress_tick,
         .progress_user = &progress,

@@ -91,6 +91,9 @@ const struct sl_option sl_option_table[] = {
     INT("seed", "s", seed, -1, 9007199254740992.0, RUN,
         "random seed, default 0; -1: a random one, printed"),
     TEXT("device", "dev", device, EVAL, "NAME", "what computes the experts; see sluice devices"),
+    CHOICE("dense", NULL, dense, EVAL, "auto|cpu|device",
+           "attention matrices and LM head; auto: CPU at decode, device in prefill. Changes no "
+           "result"),
     CHOICE("format", NULL, format, EVAL | CONVERT, "nf4|int4|mxfp4|q8|fp8",
            "format of the experts, default q8"),
     CHOICE("format-dense", NULL, format_dense, EVAL | CONVERT, "nf4|int4|mxfp4|q8|fp8",
@@ -415,7 +418,7 @@ static bool check_required(const struct sl_options *o, struct sl_complaint *why)
 
 static bool check_together(const struct sl_options *o, struct sl_complaint *why)
 {
-    if (o->exact && (o->format || o->format_dense || o->device || o->kv_on_fabric))
+    if (o->exact && (o->format || o->format_dense || o->device || o->dense || o->kv_on_fabric))
         return refuse(why, "leave out --exact or the others",
                       "--exact: computes in fp32 on the CPU, without formats and devices");
     if (o->repeat_penalty == 0)

@@ -57,6 +57,14 @@ static int open_checkpoint(struct sl_model *m, const struct sl_model_params *p)
     return quantise(m, p);
 }
 
+static int open_fabric(struct sl_model *m, const struct sl_model_params *p)
+{
+    struct sl_fabric_params fp = {
+        .config = &m->config, .store = m->store, .pool = m->pool, .device = p->device};
+    int err = sl_dense_parse(&fp.dense, p->dense);
+    return err ? err : sl_fabric_open(&m->ops, &fp);
+}
+
 static int open_parts(struct sl_model *m, const struct sl_model_params *p)
 {
     int err = sl_pool_open(&m->pool, p->n_threads);
@@ -69,7 +77,7 @@ static int open_parts(struct sl_model *m, const struct sl_model_params *p)
     err = sl_weights_open(&m->weights, &m->config, tensors);
     err = err ? err : sl_rope_open(&m->rope, &m->config);
     if (!err && m->store)
-        err = sl_fabric_open(&m->ops, &m->config, m->store, p->device, m->pool);
+        err = open_fabric(m, p);
     return err;
 }
 

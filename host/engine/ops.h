@@ -52,13 +52,15 @@ static inline uint32_t sl_kv_vec_bytes(enum sl_kv_format format, uint32_t head_d
 
 struct sl_ops_stats {
     uint64_t n_launch, n_retry;
-    uint64_t n_linear, n_moe, n_router, n_kv_pack; /* calls of each operation */
+    uint64_t n_linear, n_linear_cpu;     /* matrices, on the fabric and on the CPU */
+    uint64_t n_moe, n_router, n_kv_pack; /* calls of each operation */
 };
 
 struct sl_ops {
     const char *impl; /* what computes: "exact" "csim" ... */
     void *ctx;
-    /* Several matrices over the same x[n_tok][k] (x_stride = k): one launch on a fabric. */
+    /* Several matrices over the same x[n_tok][k] (x_stride = k): one launch on a fabric, which may
+     * also compute them on the CPU. */
     int (*linear)(void *ctx, const struct sl_linear_call *calls, size_t n_call, const float *x,
                   size_t n_tok);
     /* y[n_tok][d_model] = combined output of shared and chosen experts for x[n_tok][d_model]

@@ -54,7 +54,11 @@ struct sl_model_params {
     const char
         *format_dense;  /* Q/K/V/O and LM head; NULL: "q8". A store has its own: NULL or the same */
     const char *device; /* "csim" ...; NULL: the default device. Ignored when exact */
-    unsigned n_threads; /* 0: one per online CPU */
+    /* Where Q/K/V/O and LM head are computed: "cpu", "device", or "auto" (NULL): one token at a
+     * time on the CPU, several on the device. No bit depends on it; with "cpu" the device does not
+     * hold them. Ignored when exact */
+    const char *dense;
+    unsigned n_threads;      /* 0: one per online CPU */
     sl_progress_fn progress; /* may be NULL */
     void *progress_user;
 };
