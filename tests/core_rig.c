@@ -35,9 +35,18 @@ static int learn_kind(struct core_rig *rig)
 
 int rig_open(struct core_rig *rig, const char *device, uint32_t ctl_beats, uint32_t w_beats)
 {
+    struct sl_device *dev = NULL;
     memset(rig, 0, sizeof *rig);
-    int err = sl_device_open(&rig->dev, device);
-    err = err ? err : sl_device_alloc(rig->dev, ctl_beats + RIG_GUARD, w_beats);
+    int err = sl_device_open(&dev, device);
+    return err ? err : rig_open_on(rig, dev, ctl_beats, w_beats);
+}
+
+int rig_open_on(struct core_rig *rig, struct sl_device *dev, uint32_t ctl_beats, uint32_t w_beats)
+{
+    memset(rig, 0, sizeof *rig);
+    rig->dev = dev;
+    rig->deadline_ms = DEADLINE_MS;
+    int err = sl_device_alloc(rig->dev, ctl_beats + RIG_GUARD, w_beats);
     err = err ? err : learn_kind(rig);
     if (err)
         return err;
@@ -222,18 +231,67 @@ static void report(const struct core_rig *rig, uint64_t word)
     }
 }
 
+/* Puts 0 where the reference has 0: what else it has there some y wrote later. */
+static void forget_words(const struct core_rig *rig, size_t at, unsigned n)
+{
+    for (; n > 0; n--, at += 4)
+        if (ref_get32(rig->ref.ctl + at) == 0)
+            ref_put32(rig->got + at, 0);
+}
+
 /* Another backend reports time; what it says cannot be foretold. */
-static void forget_time(const struct core_rig *rig, uint32_t n_job)
+static void forget_time(const struct core_rig *rig, uint32_t n_job, uint64_t launch_beats)
 {
     if (!strncmp(rig->dev->name, "csim", 4) || !rig->outcome.started)
         return;
+    const unsigned n_port = rig->dev->n_port;
+    const size_t records = ((size_t)rig->job_off + n_job) * SL_BEAT_BYTES;
+    const size_t counters = records + (size_t)n_job * SL_BEAT_BYTES;
+    const size_t per_job = (size_t)ref_ceil_div(16 * n_port, SL_BEAT_BYTES) * SL_BEAT_BYTES;
     for (uint32_t i = 0; i < n_job; i++) {
-        uint8_t *rec = rig->got + ((size_t)rig->job_off + n_job + i) * SL_BEAT_BYTES;
-        ref_put64(rec + SL_AT_record_cycles, 0);
-        ref_put32(rec + SL_AT_record_stall_read, 0);
-        ref_put32(rec + SL_AT_record_stall_ctl, 0);
-        ref_put32(rec + SL_AT_record_stall_core, 0);
+        const size_t rec = records + (size_t)i * SL_BEAT_BYTES;
+        forget_words(rig, rec + SL_AT_record_cycles, 2);
+        forget_words(rig, rec + SL_AT_record_stall_read, 3);
+        for (unsigned p = 0; p < n_port && launch_beats > 2 * (uint64_t)n_job; p++)
+            forget_words(rig, counters + i * per_job + (size_t)16 * p + 4, 2);
     }
+}
+
+/* Byte of the control arena that a flaw touches, or -1. */
+static int64_t flaw_at(const struct core_rig *rig)
+{
+    const uint64_t byte = 4 * (uint64_t)rig->flaw.word + rig->flaw.bit / 8;
+    switch (rig->flaw.kind) {
+    case RIG_FLAW_Y: return (int64_t)(rig->job[0].y_off * (uint64_t)SL_BEAT_BYTES + byte);
+    case RIG_FLAW_RECORD:
+        return (int64_t)(((uint64_t)rig->job_off + rig->n_job) * SL_BEAT_BYTES + byte);
+    case RIG_FLAW_GUARD: return (int64_t)(rig->ref.ctl_limit * SL_BEAT_BYTES + byte);
+    default: return -1;
+    }
+}
+
+/* One wrong bit in the device's weights. */
+static int spoil_weight(const struct core_rig *rig)
+{
+    uint8_t beat[SL_BEAT_BYTES];
+    const uint32_t off = rig->job[0].w_off + rig->flaw.word / 16;
+    memcpy(beat, rig->ref.weights.w[0] + (size_t)off * SL_BEAT_BYTES, sizeof beat);
+    beat[4 * (rig->flaw.word % 16) + rig->flaw.bit / 8] ^= (uint8_t)(1u << rig->flaw.bit % 8);
+    return sl_device_write(rig->dev, 0, off, beat, 1);
+}
+
+/* What the device left, as it says and, in got, without time and with the flaw. */
+static void take_over(struct core_rig *rig, uint32_t n_job, uint64_t launch_beats)
+{
+    const uint32_t n = n_job < RIG_MAX_JOBS ? n_job : RIG_MAX_JOBS;
+    if (rig->outcome.started)
+        memcpy(rig->timed, rig->got + ((size_t)rig->job_off + n_job) * SL_BEAT_BYTES,
+               n * sizeof rig->timed[0]);
+    forget_time(rig, n_job, launch_beats);
+    const int64_t at = flaw_at(rig);
+    const uint64_t bytes = (rig->ref.ctl_limit + RIG_GUARD) * SL_BEAT_BYTES;
+    if (at >= 0 && (uint64_t)at < bytes)
+        rig->got[at] ^= (uint8_t)(1u << rig->flaw.bit % 8);
 }
 
 static bool is_loose(const struct core_rig *rig, uint64_t beat)
@@ -257,6 +315,14 @@ static bool compare(const struct core_rig *rig)
     return true;
 }
 
+/* Beats of a launch whose list is in the arena; 0 when the list is not. */
+static uint64_t list_beats(const struct core_rig *rig, uint32_t job_off, uint32_t n_job)
+{
+    if ((uint64_t)job_off + n_job > rig->ref.ctl_limit)
+        return 0;
+    return ref_launch_beats((const void *)ref_ctl(&rig->ref, job_off), n_job, rig->dev->n_port);
+}
+
 bool rig_run_at(struct core_rig *rig, uint32_t job_off, uint32_t n_job, bool upload_weights)
 {
     struct sl_device *dev = rig->dev;
@@ -264,15 +330,18 @@ bool rig_run_at(struct core_rig *rig, uint32_t job_off, uint32_t n_job, bool upl
     int err = dev->ops->write(dev, SL_ARENA_CTL, 0, rig->ref.ctl, all);
     for (unsigned p = 0; p < dev->n_port && upload_weights && rig->w_top; p++)
         err = err ? err : dev->ops->write(dev, (int)p, 0, rig->ref.weights.w[p], rig->w_top);
-    err = err ? err : dev->ops->launch(dev, job_off, n_job, DEADLINE_MS);
+    if (!err && rig->flaw.kind == RIG_FLAW_WEIGHT)
+        err = spoil_weight(rig);
+    err = err ? err : dev->ops->launch(dev, job_off, n_job, rig->deadline_ms);
     err = err ? err : dev->ops->read(dev, SL_ARENA_CTL, 0, rig->got, all);
     if (err) {
         printf("\n  %s: device %s: %s\n", rig->what, dev->name, sl_error_message());
         return false;
     }
     rig->job_off = job_off;
+    const uint64_t beats = list_beats(rig, job_off, n_job);
     rig->outcome = ref_launch(&rig->ref, job_off, n_job);
-    forget_time(rig, n_job);
+    take_over(rig, n_job, beats);
     return compare(rig);
 }
 

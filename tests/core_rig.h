@@ -11,12 +11,25 @@
 #include "ref/ref_gen.h"
 
 enum {
-    RIG_MAX_JOBS = 64,
+    RIG_MAX_JOBS = 200,
     RIG_GUARD = 16 /* beats behind the limit that the core is told */
 };
 
 /* The devices that every test runs on; ends with NULL. */
 extern const char *const rig_devices[];
+
+/* A wrong bit put in on purpose, to see that it is found. */
+struct rig_flaw {
+    enum {
+        RIG_SOUND,
+        RIG_FLAW_Y,      /* in y of the first job, as read back */
+        RIG_FLAW_RECORD, /* in its record */
+        RIG_FLAW_GUARD,  /* behind the arena */
+        RIG_FLAW_WEIGHT  /* in its slab on port 0, as the device has it */
+    } kind;
+    uint32_t word; /* u32 of that object */
+    unsigned bit;
+};
 
 struct core_rig {
     struct sl_device *dev;   /* owned */
@@ -25,8 +38,11 @@ struct core_rig {
     uint32_t ctl_top, w_top; /* first free beats */
     uint32_t job_off, n_job;
     struct sl_job job[RIG_MAX_JOBS];
-    struct ref_outcome outcome; /* of the last launch */
-    struct sl_rng rng;          /* restarted by rig_reset */
+    struct ref_outcome outcome;           /* of the last launch */
+    struct sl_record timed[RIG_MAX_JOBS]; /* its first records as the device wrote them */
+    unsigned deadline_ms;                 /* of a launch; rig_open sets ten minutes */
+    struct rig_flaw flaw;
+    struct sl_rng rng; /* restarted by rig_reset */
     uint64_t seed;
     char what[160]; /* the case, for messages */
 };
@@ -34,6 +50,8 @@ struct core_rig {
 /* Arenas of that many beats, weight arenas filled with noise. 0 or a negative enum sl_err.
  * rig_close accepts a zeroed rig. */
 int rig_open(struct core_rig *rig, const char *device, uint32_t ctl_beats, uint32_t w_beats);
+/* The same with an open device, which the rig takes over (also when it fails). */
+int rig_open_on(struct core_rig *rig, struct sl_device *dev, uint32_t ctl_beats, uint32_t w_beats);
 void rig_close(struct core_rig *rig);
 
 /* Starts a case: frees both arenas, fills control memory with noise, forgets the jobs. */

@@ -158,8 +158,16 @@ static void make_more_slabs(struct core_scene *scene)
 
 int scene_open(struct core_scene *scene, const char *device)
 {
+    struct sl_device *dev = NULL;
     memset(scene, 0, sizeof *scene);
-    int err = rig_open(&scene->rig, device, SCENE_CTL, W_BEATS);
+    int err = sl_device_open(&dev, device);
+    return err ? err : scene_open_on(scene, dev);
+}
+
+int scene_open_on(struct core_scene *scene, struct sl_device *dev)
+{
+    memset(scene, 0, sizeof *scene);
+    int err = rig_open_on(&scene->rig, dev, SCENE_CTL, W_BEATS);
     if (err)
         return err;
     struct core_rig *rig = &scene->rig;

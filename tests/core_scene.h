@@ -33,6 +33,8 @@ struct core_scene {
 
 /* 0 or a negative enum sl_err. The weights are on the device afterwards. */
 int scene_open(struct core_scene *scene, const char *device);
+/* The same with an open device, which the scene takes over (also when it fails). */
+int scene_open_on(struct core_scene *scene, struct sl_device *dev);
 void scene_close(struct core_scene *scene);
 /* The control arena as it was made, and no job in the rig. */
 void scene_restore(struct core_scene *scene);

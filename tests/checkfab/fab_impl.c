@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <string.h>
+
+#include "fab.h"
+
+enum { ALL_OPS = 0xFE };
+
+/* The C of hls/ does about a beat of weights for one token in 100 ns, Verilator a cycle in 1 us. */
+static const struct fab_family families[] = {
+    {"csim", "make", ALL_OPS, 4000000, false, sl_device_open},
+    {"sim", "make sim", ALL_OPS, 200000, true, sl_device_open},
+};
+
+const char *const fab_standard[] = {"csim",    "csim:4",      "csim:28", "sim",
+                                    "sim,dpi", "sim:4x4,dpi", NULL};
+
+const struct fab_family *fab_family_of(const char *name)
+{
+    const size_t len = strcspn(name, ":,");
+    for (size_t i = 0; i < sizeof families / sizeof families[0]; i++)
+        if (strlen(families[i].prefix) == len && !strncmp(families[i].prefix, name, len))
+            return &families[i];
+    return NULL;
+}
+
+const char *fab_next_name(const char *list, char *out, size_t cap)
+{
+    size_t len = strcspn(list, ",");
+    while (list[len] && !fab_family_of(list + len + 1))
+        len += 1 + strcspn(list + len + 1, ",");
+    snprintf(out, cap, "%.*s", (int)len, list);
+    return list[len] ? list + len + 1 : NULL;
+}
