@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+// Separates scale beats from code beats at the head of a port's stream and puts each code beat beside its scale bytes.
+// Scale beats of a row come first (docs/numerics.md 2.4) and are kept until its last code beat; they are taken in one a
+// cycle, while the array still works on the beat it has copied.
+// Latency: none for code beats (the FIFO's head is the output). Backpressure: code beats wait for `take`.
+module sl_weight_parse #(
+    parameter int PORT = 0
+) (
+    input  logic                             clk,
+    input  logic                             rst_n,
+    input  logic                             flush,
+    input  logic                             start,   // the array begins a job; only while not busy
+    input  logic [2*sl_ctx::PASS_W-1:0] passes,  // stable from start until the job's last beat
+    input  logic                             two,
+    input  logic                             four_bit,
+    // head of the stream
+    input  logic                             in_valid,
+    input  logic [511:0]                     in_data,
+    output logic                             in_pop,
+    // code beats: in_data with the scale bytes of its groups, {high row g1, g0, low row g1, g0}
+    output logic                             beat_valid,
+    output logic [ 31:0]                     scales,
+    input  logic                             take
+);
+  localparam logic [4:0] PORT_ID = PORT[4:0];
+
+  logic [511:0] scale_mem[0:31];
+  logic busy, in_b, load;
+  logic [18:0] rows_left;
+  logic [5:0] scale_left;
+  logic [4:0] scale_at;
+  logic [10:0] col, cols_left;
+
+  wire [sl_ctx::PASS_W-1:0] pass = in_b ? passes[sl_ctx::CTX_PASS_B+:sl_ctx::PASS_W] : passes[sl_ctx::CTX_PASS_A+:sl_ctx::PASS_W];
+  wire skip_first = PORT_ID < pass[sl_ctx::PASS_FIRST_PORT+:5];
+  wire skip_last = PORT_ID > pass[sl_ctx::PASS_LAST_PORT+:5];
+  wire [17:0] p_lines = pass[sl_ctx::PASS_N_LINE+:18];
+  wire none = p_lines == 1 && (skip_first || skip_last) || p_lines == 2 && skip_first && skip_last;
+  wire [17:0] lines = p_lines - {17'd0, skip_first} - {17'd0, skip_last};
+
+  wire is_scale = busy && !load && scale_left != 0;
+  wire scale_take = is_scale && in_valid;
+  wire row_end = take && cols_left == 1;
+
+  // Code beat c of a row has groups 2c and 2c + 1: bytes 4c .. 4c + 3 of the scales (4-bit: interleaved by row) or 2c, 2c + 1.
+  wire [4:0] rel = (four_bit ? col[8:4] : col[9:5]) - pass[sl_ctx::PASS_SCALE_FIRST+:5];
+  wire [511:0] held = scale_mem[rel];
+  wire [31:0] quad = held[32*col[3:0]+:32];
+  wire [15:0] duo = held[16*col[4:0]+:16];
+
+  assign beat_valid = busy && !load && scale_left == 0 && in_valid;
+  assign in_pop = scale_take || take;
+  assign scales = four_bit ? {quad[31:24], quad[15:8], quad[23:16], quad[7:0]} : {16'd0, duo};
+
+  always_ff @(posedge clk) begin
+    if (scale_take) scale_mem[scale_at] <= in_data;
+  end
+
+  always_ff @(posedge clk) begin
+    if (!rst_n || flush) begin
+      busy <= 1'b0;
+      load <= 1'b0;
+    end else if (start) begin
+      busy <= 1'b1;
+      in_b <= 1'b0;
+      load <= 1'b1;
+    end else if (load) begin
+      rows_left <= pass[sl_ctx::PASS_TWO_ROWS] ? {lines, 1'b0} : {1'b0, lines};
+      scale_left <= pass[sl_ctx::PASS_N_SCALE+:6];
+      scale_at <= '0;
+      col <= pass[sl_ctx::PASS_COL_FIRST+:11];
+      cols_left <= pass[sl_ctx::PASS_N_COL+:11];
+      load <= none && !in_b && two;
+      in_b <= in_b || (none && two);
+      busy <= !none || (!in_b && two);
+    end else if (busy) begin
+      if (scale_take) begin
+        scale_left <= scale_left - 1'b1;
+        scale_at <= scale_at + 1'b1;
+      end
+      if (take) begin
+        col <= col + 1'b1;
+        cols_left <= cols_left - 1'b1;
+      end
+      if (row_end) begin
+        rows_left <= rows_left - 1'b1;
+        scale_left <= pass[sl_ctx::PASS_N_SCALE+:6];
+        scale_at <= '0;
+        col <= pass[sl_ctx::PASS_COL_FIRST+:11];
+        cols_left <= pass[sl_ctx::PASS_N_COL+:11];
+        if (rows_left == 1) begin
+          load <= two && !in_b;
+          in_b <= 1'b1;
+          busy <= two && !in_b;
+        end
+      end
+    end
+  end
+endmodule
