@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The built program, run as a user runs it: exit codes, one-line errors, results. It stands beside
  * the tests' own program. */
+#include <dirent.h>
 #include <fcntl.h>
 #include <jansson.h>
 #include <math.h>
@@ -389,6 +390,81 @@ static void ctrl_c_keeps_the_text_and_exits_with_130(void)
     CU_ASSERT_PTR_NOT_NULL(strstr(r.err, "decode"));
 }
 
+/* The file is a trace, alone in its directory. */
+static void check_trace(const char *dir)
+{
+    char path[300];
+    json_error_t why;
+    snprintf(path, sizeof path, "%s/trace.json", dir);
+    json_t *o = json_load_file(path, JSON_REJECT_DUPLICATES, &why);
+    CU_ASSERT(json_array_size(json_object_get(o, "traceEvents")) > 100);
+    json_decref(o);
+    unsigned n = 0;
+    DIR *d = opendir(dir);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(d);
+    for (struct dirent *e; (e = readdir(d));)
+        n += strstr(e->d_name, "trace.json") != NULL;
+    closedir(d);
+    CU_ASSERT_EQUAL(n, 1);
+}
+
+static void a_profile_is_a_trace_a_table_and_json(void)
+{
+    static struct result a, b;
+    char dir[256], line[600];
+    CU_ASSERT_EQUAL_FATAL(sl_temp_dir(dir, sizeof dir), 0);
+    run(&a, "run -m models/demo-hunyuan --prompt=In_the_beginning -n 12 --device csim");
+    snprintf(line, sizeof line,
+             "run -m models/demo-hunyuan --prompt=In_the_beginning -n 12 --device csim --profile "
+             "%s/trace.json",
+             dir);
+    run(&b, line);
+    CU_ASSERT_EQUAL(b.code, 0);
+    CU_ASSERT_STRING_EQUAL(a.out, b.out);
+    CU_ASSERT_PTR_NULL(strstr(a.err, "profile"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(b.err, "reports no cycles"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(b.err, "EXPERT q8"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(b.err, "dense on the CPU"));
+    check_trace(dir);
+    strcat(line, " --json");
+    run(&b, line);
+    check_trace(dir);
+    json_t *o = json_loads(b.out, JSON_REJECT_DUPLICATES, NULL), *p = json_object_get(o, "profile");
+    CU_ASSERT_FATAL(json_is_object(p));
+    CU_ASSERT(json_array_size(json_object_get(p, "operations")) >= 4);
+    CU_ASSERT(json_array_size(json_object_get(p, "host")) >= 8);
+    json_t *device = json_object_get(p, "device");
+    CU_ASSERT(json_is_null(json_object_get(device, "simulated_cycles")));
+    CU_ASSERT_EQUAL(json_integer_value(json_object_get(device, "launches")),
+                    json_integer_value(json_object_get(o, "launches")));
+    CU_ASSERT_PTR_NULL(strstr(b.err, "EXPERT"));
+    json_decref(o);
+    check_error("run -m models/demo-hunyuan -p x --profile /nonexistent/t.json", 3, "IO");
+    check_error("run -m models/demo-hunyuan -p x --profile /dev/null", 3, "IO");
+    check_error("info models/demo-hunyuan --profile x", 2, "USAGE");
+}
+
+static void ctrl_c_leaves_a_whole_trace(void)
+{
+    static struct result r;
+    char dir[256], out[300], err[300], line[700];
+    CU_ASSERT_EQUAL_FATAL(sl_temp_dir(dir, sizeof dir), 0);
+    snprintf(out, sizeof out, "%s/out", dir);
+    snprintf(err, sizeof err, "%s/err", dir);
+    snprintf(line, sizeof line,
+             "run -m models/demo-hunyuan --prompt=And -c 100000 --temp 1 --device csim "
+             "--profile %s/trace.json",
+             dir);
+    pid_t pid = start(line, NULL, out, err);
+    wait_for_output(out);
+    poll(NULL, 0, 300);
+    CU_ASSERT_EQUAL(kill(pid, SIGINT), 0);
+    CU_ASSERT_EQUAL(finish(pid), 130);
+    read_all(err, r.err);
+    CU_ASSERT_PTR_NOT_NULL(strstr(r.err, "ROUTER"));
+    check_trace(dir);
+}
+
 /* ---- perplexity, info, convert */
 
 /* The scores of the second half of one window, from the logits that `logits` writes. */
@@ -513,6 +589,8 @@ static const struct sl_case cases[] = {
     {"a_file_to_continue_loses_its_last_line_break", a_file_to_continue_loses_its_last_line_break},
     {"text_sources_agree", text_sources_agree},
     {"ctrl_c_keeps_the_text_and_exits_with_130", ctrl_c_keeps_the_text_and_exits_with_130},
+    {"a_profile_is_a_trace_a_table_and_json", a_profile_is_a_trace_a_table_and_json},
+    {"ctrl_c_leaves_a_whole_trace", ctrl_c_leaves_a_whole_trace},
     {"perplexity_scores_the_second_half_of_each_window",
      perplexity_scores_the_second_half_of_each_window},
     {"quantised_models_are_compared_with_the_exact_one",

@@ -84,12 +84,15 @@ static int largest_slab(struct sl_fabric *f, struct sl_resident *slot, struct sl
 
 static int upload_all(struct sl_fabric *f)
 {
+    struct sl_span span;
     uint64_t max = 1;
     int err = for_each_slab(f, largest_slab, &max);
     uint8_t *image = err ? NULL : sl_alloc_aligned(SL_BEAT_BYTES, max * SL_BEAT_BYTES);
     if (!image)
         return err ? err : SL_ERR_NOMEM;
+    sl_span_begin(f->profile, &span, SL_SPAN_UPLOAD, 0);
     err = for_each_slab(f, upload_slab, image);
+    sl_span_end(f->profile, &span);
     free(image);
     return err;
 }
@@ -137,8 +140,15 @@ static int open_arenas(struct sl_fabric *f, uint64_t w_beats)
         heap = max_u64(heap, sl_linear_heap_beats(f));
     int err = sl_device_alloc(f->dev, (uint32_t)(fixed + 2 * max_job + heap),
                               (uint32_t)w_beats + SL_SLACK_BEATS);
+    /* A QUERY writes where slot tables will be. */
+    struct sl_caps caps;
+    if (!err && f->profile)
+        err = sl_device_query(f->dev, &caps);
     err = err ? err : write_slot_tables(f);
-    return err ? err : sl_joblist_open(&f->jobs, f->dev, fixed, max_job);
+    err = err ? err : sl_joblist_open(&f->jobs, f->dev, fixed, max_job);
+    if (!err && f->profile)
+        sl_joblist_set_profile(&f->jobs, f->profile, &caps);
+    return err;
 }
 
 /* ---- KV ------------------------------------------------------------------------------------- */
@@ -266,6 +276,7 @@ int sl_fabric_open(struct sl_ops *out, const struct sl_fabric_params *params)
     f->store = params->store;
     f->pool = params->pool;
     f->dense = params->dense;
+    f->profile = params->profile;
     int err = fabric_load(f, params->device);
     if (err) {
         fabric_close(f);

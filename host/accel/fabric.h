@@ -24,6 +24,7 @@ struct sl_fabric_params {
     struct sl_pool *pool;
     const char *device; /* NULL: the default one */
     enum sl_dense dense;
+    struct sl_profile *profile; /* borrowed; NULL: nothing is recorded */
 };
 
 /* Opens the device, uploads what it computes with and fills `out`. SL_ERR_NOMEM when that does not

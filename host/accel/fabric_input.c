@@ -22,8 +22,11 @@ static void put_one(void *user, size_t i, unsigned thread)
 static int pack_x(struct sl_fabric *f, struct put_work *w, size_t n)
 {
     int item_err[SL_FABRIC_CHUNK];
+    struct sl_span span;
     w->err = item_err;
+    sl_span_begin(f->profile, &span, SL_SPAN_QUANTISE, (uint32_t)n);
     sl_pool_run(f->pool, put_one, w, n);
+    sl_span_end(f->profile, &span);
     for (size_t i = 0; i < n; i++)
         if (item_err[i]) /* again here: the reason belongs to the caller's thread */
             return w->pack(w->x + i * w->width, w->width, w->k, w->dst + i * w->stride);

@@ -105,9 +105,9 @@ struct cpu_run {
     const struct sl_fabric *f;
     const struct sl_linear_call *calls;
     size_t n_call;
-    uint32_t n_tok, part_rows;
-    uint32_t first[MAX_CALLS + 1]; /* first part of each matrix */
-    atomic_uint bad;               /* a status that is not OK */
+    uint32_t n_tok, rows, part_rows; /* rows: of all matrices */
+    uint32_t first[MAX_CALLS + 1];   /* first part of each matrix */
+    atomic_uint bad;                 /* a status that is not OK */
 };
 
 static void run_part(void *user, size_t i, unsigned thread)
@@ -139,14 +139,14 @@ static uint32_t round_up(uint32_t n, uint32_t step)
 /* Rows of a part: some parts for every thread, within the limits. No bit depends on it. */
 static void plan_parts(struct cpu_run *run)
 {
-    uint32_t rows = 0, n = sl_pool_threads(run->f->pool) * PARTS_PER_THREAD;
+    uint32_t n = sl_pool_threads(run->f->pool) * PARTS_PER_THREAD;
     for (size_t i = 0; i < run->n_call; i++)
-        rows += resident_of(run->f, &run->calls[i])->header->rows;
-    uint32_t part = round_up((rows + n - 1) / n, SL_CPU_ROW_STEP);
+        run->rows += resident_of(run->f, &run->calls[i])->header->rows;
+    uint32_t part = round_up((run->rows + n - 1) / n, SL_CPU_ROW_STEP);
     part = part < MIN_PART_ROWS ? MIN_PART_ROWS : part;
     run->part_rows = part < SL_CPU_MAX_PART_ROWS ? part : SL_CPU_MAX_PART_ROWS;
     for (size_t i = 0; i < run->n_call; i++) {
-        rows = resident_of(run->f, &run->calls[i])->header->rows;
+        uint32_t rows = resident_of(run->f, &run->calls[i])->header->rows;
         run->first[i + 1] = run->first[i] + (rows + run->part_rows - 1) / run->part_rows;
     }
 }
@@ -154,13 +154,16 @@ static void plan_parts(struct cpu_run *run)
 static int on_cpu(struct sl_fabric *f, const struct sl_linear_call *calls, size_t n_call,
                   const float *x, size_t n)
 {
+    struct sl_span span;
     struct cpu_run run = {.f = f, .calls = calls, .n_call = n_call, .n_tok = (uint32_t)n};
     int err =
         sl_fabric_pack_x8(f, x, n, x_width(f, calls), resident_of(f, calls)->header->k, f->cpu.x);
     if (err)
         return err;
     plan_parts(&run);
+    sl_span_begin(f->profile, &span, SL_SPAN_DENSE_CPU, run.rows);
     sl_pool_run(f->pool, run_part, &run, run.first[n_call]);
+    sl_span_end(f->profile, &span);
     unsigned bad = atomic_load(&run.bad);
     return bad ? sl_fail(SL_ERR_DEVICE, NULL, "the CPU's plain matrix ended with status %u", bad)
                : 0;

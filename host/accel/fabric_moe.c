@@ -417,6 +417,7 @@ int sl_fabric_moe(void *ctx, uint32_t layer, const float *x, size_t n_tok, float
                   struct sl_route *route)
 {
     struct sl_fabric *f = ctx;
+    struct sl_span span;
     size_t d = f->config->d_model;
     f->stats.n_moe += n_tok;
     for (size_t t = 0; t < n_tok; t += SL_FABRIC_CHUNK) {
@@ -432,8 +433,10 @@ int sl_fabric_moe(void *ctx, uint32_t layer, const float *x, size_t n_tok, float
         int err = run_pass(&pass);
         if (err)
             return err;
+        sl_span_begin(f->profile, &span, SL_SPAN_COMBINE, 0);
         for (size_t i = 0; i < n; i++)
             combine(&pass, (uint32_t)i, y + (t + i) * d);
+        sl_span_end(f->profile, &span);
         if (route)
             memcpy(route + t, f->moe->route, n * sizeof *route);
     }

@@ -41,6 +41,7 @@ struct sl_fabric {
     struct sl_pool *pool;
     enum sl_dense dense;
     struct sl_dense_cpu cpu;
+    struct sl_profile *profile; /* borrowed; NULL: nothing is recorded */
     struct sl_device *dev;
     struct sl_joblist jobs;
     struct sl_fabric_layer *layer; /* [n_layer] */

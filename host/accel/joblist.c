@@ -111,30 +111,62 @@ static int check_record(const struct sl_joblist *list, uint32_t i)
     return 0;
 }
 
-int sl_joblist_launch(struct sl_joblist *list)
+/* Inputs and jobs to a device whose arena the host cannot reach. */
+static int send(struct sl_joblist *list)
 {
-    struct sl_device *dev = list->dev;
-    int err = 0;
-    if (list->copied) {
-        err = sl_device_write(dev, SL_ARENA_CTL, list->heap_off,
+    struct sl_span span;
+    if (!list->copied)
+        return 0;
+    sl_span_begin(list->profile, &span, SL_SPAN_TRANSFER, 0);
+    int err = sl_device_write(list->dev, SL_ARENA_CTL, list->heap_off,
                               sl_joblist_at(list, list->heap_off), list->out_off - list->heap_off);
-        err = err ? err
-                  : sl_device_write(dev, SL_ARENA_CTL, list->jobs_off,
-                                    sl_joblist_at(list, list->jobs_off), list->n_job);
-    }
+    err = err ? err
+              : sl_device_write(list->dev, SL_ARENA_CTL, list->jobs_off,
+                                sl_joblist_at(list, list->jobs_off), list->n_job);
+    sl_span_end(list->profile, &span);
+    return err;
+}
+
+/* Records and outputs back. */
+static int fetch(struct sl_joblist *list)
+{
+    struct sl_span span;
+    if (!list->copied)
+        return 0;
+    sl_span_begin(list->profile, &span, SL_SPAN_TRANSFER, 0);
+    int err = sl_device_read(list->dev, SL_ARENA_CTL, list->jobs_off + list->n_job,
+                             sl_joblist_at(list, list->jobs_off + list->n_job), list->n_job);
+    err = err ? err
+              : sl_device_read(list->dev, SL_ARENA_CTL, list->out_off,
+                               sl_joblist_at(list, list->out_off), list->heap_top - list->out_off);
+    sl_span_end(list->profile, &span);
+    return err;
+}
+
+static int run(struct sl_joblist *list)
+{
+    struct sl_span span;
     memset(sl_joblist_at(list, list->jobs_off + list->n_job), 0,
            (size_t)list->n_job * SL_BEAT_BYTES);
-    err = err ? err : sl_device_launch(dev, list->jobs_off, list->n_job, LAUNCH_DEADLINE_MS);
+    sl_span_begin(list->profile, &span, SL_SPAN_LAUNCH, (uint32_t)list->n_launch);
+    int err = sl_device_launch(list->dev, list->jobs_off, list->n_job, LAUNCH_DEADLINE_MS);
+    sl_span_end(list->profile, &span);
     list->n_launch++;
-    if (list->copied && !err) {
-        err = sl_device_read(dev, SL_ARENA_CTL, list->jobs_off + list->n_job,
-                             sl_joblist_at(list, list->jobs_off + list->n_job), list->n_job);
-        err = err ? err
-                  : sl_device_read(dev, SL_ARENA_CTL, list->out_off,
-                                   sl_joblist_at(list, list->out_off),
-                                   list->heap_top - list->out_off);
-    }
+    return err;
+}
+
+int sl_joblist_launch(struct sl_joblist *list)
+{
+    struct sl_profile *p = list->profile;
+    uint64_t cycles = sl_joblist_cycles(list);
+    int err = send(list);
+    uint64_t begin = p ? sl_profile_now() : 0;
+    err = err ? err : run(list);
+    uint64_t end = p ? sl_profile_now() : 0;
+    err = err ? err : fetch(list);
     for (uint32_t i = 0; !err && i < list->n_job; i++)
         err = check_record(list, i);
+    if (!err && p)
+        sl_joblist_record_launch(list, begin, end, sl_joblist_cycles(list) - cycles);
     return err;
 }

@@ -8,6 +8,7 @@
 #define SL_ACCEL_JOBLIST_H
 
 #include "accel/device.h"
+#include "base/profile.h"
 
 struct sl_joblist {
     struct sl_device *dev;      /* borrowed */
@@ -19,6 +20,8 @@ struct sl_joblist {
     uint32_t out_off; /* outputs of the current launch begin here; inputs lie before */
     uint32_t n_job;
     uint64_t n_launch;
+    struct sl_profile *profile; /* borrowed; NULL: nothing is recorded */
+    unsigned n_column;          /* T, for the profile */
 };
 
 /* fixed_beats in front of the heap belong to the caller (slot tables). The device's arenas exist
@@ -26,6 +29,15 @@ struct sl_joblist {
 int sl_joblist_open(struct sl_joblist *list, struct sl_device *dev, uint32_t fixed_beats,
                     uint32_t max_job);
 void sl_joblist_close(struct sl_joblist *list);
+/* Records every launch from now on: its jobs' records and the device's own count of cycles. caps:
+ * the device's answer to a QUERY. */
+void sl_joblist_set_profile(struct sl_joblist *list, struct sl_profile *profile,
+                            const struct sl_caps *caps);
+/* For sl_joblist_launch: the device's cycles so far, 0 when it counts none or nothing is recorded;
+ * and what a launch that went well left behind. Times as sl_profile_now. */
+uint64_t sl_joblist_cycles(const struct sl_joblist *list);
+void sl_joblist_record_launch(const struct sl_joblist *list, uint64_t begin, uint64_t end,
+                              uint64_t cycles);
 
 /* Forgets jobs and heap. */
 void sl_joblist_begin(struct sl_joblist *list);

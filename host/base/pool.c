@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/profile.h"
 
 enum {
     SPIN = 2000, /* a few microseconds, then the futex */
@@ -43,6 +44,8 @@ struct sl_pool {
     size_t n;
     sl_pool_fn fn;
     void *user;
+    struct sl_profile *profile; /* borrowed, NULL: off */
+    enum sl_span_kind kind;     /* what the caller is doing */
     struct worker worker[MAX_THREADS];
 };
 
@@ -102,6 +105,14 @@ static void leave(struct sl_pool *pool)
         futex_wake(&pool->gate, 1);
 }
 
+static void work(struct sl_pool *pool, unsigned index)
+{
+    uint64_t begin = pool->profile ? sl_profile_now() : 0;
+    take_items(pool, index);
+    if (pool->profile)
+        sl_profile_worker(pool->profile, index, pool->kind, begin);
+}
+
 static void *worker_main(void *arg)
 {
     struct worker *w = arg;
@@ -111,7 +122,7 @@ static void *worker_main(void *arg)
         if (atomic_load(&pool->stop))
             return NULL;
         if (enter(pool)) {
-            take_items(pool, w->index);
+            work(pool, w->index);
             leave(pool);
         }
     }
@@ -149,6 +160,8 @@ void sl_pool_run(struct sl_pool *pool, sl_pool_fn fn, void *user, size_t n)
         return;
     }
     pool->fn = fn, pool->user = user, pool->n = n;
+    if (pool->profile)
+        pool->kind = sl_profile_current(pool->profile);
     atomic_store_explicit(&pool->next, 0, memory_order_relaxed);
     atomic_store_explicit(&pool->gate, GATE_OPEN, memory_order_release);
     start_round(pool);
@@ -211,4 +224,9 @@ void sl_pool_close(struct sl_pool **pool)
 unsigned sl_pool_threads(const struct sl_pool *pool)
 {
     return pool->n_thread;
+}
+
+void sl_pool_set_profile(struct sl_pool *pool, struct sl_profile *profile)
+{
+    pool->profile = profile;
 }

@@ -183,7 +183,8 @@ void sl_input_free(struct sl_input *in)
 
 /* ---- model and session */
 
-int sl_input_open_model(struct sl_model **out, const struct sl_options *o)
+int sl_input_open_model(struct sl_model **out, const struct sl_options *o,
+                        struct sl_profile *profile)
 {
     struct sl_progress progress = sl_progress_open();
     struct sl_model_params params = {
@@ -194,6 +195,7 @@ int sl_input_open_model(struct sl_model **out, const struct sl_options *o)
         .device = o->device,
         .dense = o->dense,
         .n_threads = (unsigned)o->threads,
+        .profile = profile,
         .progress = sl_progress_tick,
         .progress_user = &progress,
     };

@@ -108,6 +108,8 @@ const struct sl_option sl_option_table[] = {
          "checkpoint of the exact model to compare a converted model with"),
     FLAG("no-reference", NULL, no_reference, PERPLEXITY, "do not compare with the exact model"),
     TEXT("output", "o", output, LOGITS, "FILE", "where the .npy goes"),
+    TEXT("profile", NULL, profile, RUN, "FILE",
+         "record the run: a trace for ui.perfetto.dev, and a table of every operation"),
     FLAG("json", NULL, json, RUN | CONVERT | INFO | TOKENIZE | PERPLEXITY | DEVICES,
          "print one JSON object instead"),
     FLAG("no-bos", NULL, no_bos, EVAL, "do not put the model's first token in front of a text"),

@@ -29,7 +29,7 @@ struct sl_options {
     bool help;          /* --help: print the verb's help instead */
     const char *arg[2]; /* positional arguments */
     size_t n_arg;
-    const char *model, *prompt, *file, *tokens, *output, *reference;
+    const char *model, *prompt, *file, *tokens, *output, *reference, *profile;
     const char *device, *dense, *format, *format_dense, *cache_type_k, *cache_type_v;
     int64_t n_predict;                     /* -1: until the end of generation */
     int64_t ctx_size, batch_size, threads; /* 0: default */

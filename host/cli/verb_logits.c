@@ -48,7 +48,7 @@ int sl_verb_logits(const struct sl_options *o)
     sl_interrupt_catch();
     int code = sl_input_load(&in, o, true);
     if (!code)
-        code = sl_input_open_model(&model, o);
+        code = sl_input_open_model(&model, o, NULL);
     if (!code) {
         sl_model_get_info(model, &info);
         code = sl_input_check(&in, info.n_vocab);

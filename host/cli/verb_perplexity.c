@@ -45,7 +45,7 @@ static bool is_converted(const char *dir)
 static int open_side(struct scoring *s, struct side *side, const struct sl_options *o)
 {
     struct sl_model_info info;
-    int code = sl_input_open_model(&side->model, o);
+    int code = sl_input_open_model(&side->model, o, NULL);
     if (code)
         return code;
     sl_model_get_info(side->model, &info);

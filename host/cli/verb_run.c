@@ -5,6 +5,7 @@
 
 #include "console.h"
 #include "input.h"
+#include "profile_report.h"
 #include "utf8_stream.h"
 #include "verbs.h"
 
@@ -17,6 +18,7 @@ struct run {
     struct sl_model *model;
     struct sl_session *session;
     struct sl_sampler *sampler;
+    struct sl_profile *profile; /* NULL without --profile */
     struct sl_sampler_params sampling;
     struct sl_model_info info;
     struct sl_utf8_stream out;
@@ -42,6 +44,14 @@ static size_t choose_context(const struct sl_options *o, const struct sl_model_i
     return o->ctx_size ? (size_t)o->ctx_size : own;
 }
 
+static int open_profile(struct run *r)
+{
+    struct sl_profile_params params = {.path = r->o->profile};
+    int err = params.path ? sl_profile_open(&r->profile, &params) : 0;
+    r->sampling.profile = r->profile;
+    return err ? sl_cli_library_error(err) : SL_EXIT_OK;
+}
+
 static int open_run(struct run *r)
 {
     int code = sl_input_sampling(&r->sampling, r->o);
@@ -52,7 +62,9 @@ static int open_run(struct run *r)
     if (!r->in.tok)
         fprintf(stderr, "note: printing ids, the model's vocabulary cannot be used: %s\n",
                 sl_error_message());
-    code = sl_input_open_model(&r->model, r->o);
+    code = open_profile(r);
+    if (!code)
+        code = sl_input_open_model(&r->model, r->o, r->profile);
     if (code)
         return code;
     sl_model_get_info(r->model, &r->info);
@@ -79,6 +91,7 @@ static void close_run(struct run *r)
     sl_sampler_close(&r->sampler);
     sl_session_close(&r->session);
     sl_model_close(&r->model);
+    sl_profile_close(&r->profile);
     sl_input_free(&r->in);
     sl_utf8_stream_free(&r->out);
     free(r->logits);
@@ -277,7 +290,17 @@ static int report_json(const struct run *r, const struct sl_session_stats *stats
     json_object_set_new(o, "top_p", short_real(r->sampling.top_p));
     json_object_set_new(o, "repetition_penalty", short_real(r->sampling.repeat_penalty));
     json_object_set_new(o, "operations", operation_list(stats));
+    if (r->profile)
+        json_object_set_new(o, "profile", sl_profile_json(r->profile, r->o->profile));
     return sl_json_print(o);
+}
+
+static int finish_profile(const struct run *r)
+{
+    if (!r->o->json)
+        sl_profile_table(stderr, r->profile);
+    int err = sl_profile_write(r->profile);
+    return err ? sl_cli_library_error(err) : SL_EXIT_OK;
 }
 
 int sl_verb_run(const struct sl_options *o)
@@ -299,6 +322,8 @@ int sl_verb_run(const struct sl_options *o)
         else
             report(&r, &stats);
     }
+    if (!code && r.profile)
+        code = finish_profile(&r);
     if (!code)
         code = sl_stdout_finish();
     if (!code && r.stop == STOP_INTERRUPT)

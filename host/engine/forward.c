@@ -75,18 +75,28 @@ static int logits_of(struct sl_forward *f, const struct sl_forward_chunk *chunk)
                                                 .width = c->d_model,
                                                 .stride = c->d_model});
     struct sl_linear_call head = {SL_MATRIX_LM_HEAD, 0, chunk->logits, c->n_vocab};
-    return f->ops->linear(f->ops->ctx, &head, 1, f->a, n);
+    return sl_forward_linear(f, &head, 1, f->a, n);
 }
 
-int sl_forward_run(struct sl_forward *f, const struct sl_forward_chunk *chunk)
+static void embed(struct sl_forward *f, const struct sl_forward_chunk *chunk)
 {
     const struct sl_config *c = f->config;
-    size_t half = c->n_rot / 2, n = chunk->n_tok;
-    for (size_t t = 0; t < n; t++) {
+    size_t half = c->n_rot / 2;
+    struct sl_span span;
+    sl_span_begin(f->profile, &span, SL_SPAN_EMBEDDING, 0);
+    for (size_t t = 0; t < chunk->n_tok; t++) {
         sl_rows_read(&f->weights->embedding, (uint32_t)chunk->ids[t], f->x + t * c->d_model);
         sl_rope_angles(f->rope, chunk->pos + (uint32_t)t, f->cos_tab + t * half,
                        f->sin_tab + t * half);
     }
+    sl_span_end(f->profile, &span);
+}
+
+static int run_chunk(struct sl_forward *f, const struct sl_forward_chunk *chunk)
+{
+    const struct sl_config *c = f->config;
+    size_t n = chunk->n_tok;
+    embed(f, chunk);
     int err = sl_forward_check(f->x, n * c->d_model, 0, "the embedding");
     for (uint32_t l = 0; !err && l < c->n_layer; l++)
         err = sl_layer_run(f, l, chunk->pos, chunk->n_tok);
@@ -100,4 +110,15 @@ int sl_forward_run(struct sl_forward *f, const struct sl_forward_chunk *chunk)
                                                 .width = c->d_model,
                                                 .stride = c->d_model});
     return chunk->logits ? logits_of(f, chunk) : 0;
+}
+
+int sl_forward_run(struct sl_forward *f, const struct sl_forward_chunk *chunk)
+{
+    struct sl_span span;
+    bool decode = chunk->n_tok == 1;
+    sl_span_begin(f->profile, &span, decode ? SL_SPAN_DECODE : SL_SPAN_PREFILL,
+                  decode ? chunk->pos : chunk->n_tok);
+    int err = run_chunk(f, chunk);
+    sl_span_end(f->profile, &span);
+    return err;
 }

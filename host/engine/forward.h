@@ -3,6 +3,7 @@
 #ifndef SL_ENGINE_FORWARD_H
 #define SL_ENGINE_FORWARD_H
 
+#include "base/profile.h"
 #include "engine/attention.h"
 #include "engine/kv.h"
 #include "engine/lfa.h"
@@ -18,6 +19,7 @@ struct sl_forward {
     const struct sl_ops *ops;
     struct sl_pool *pool;
     const struct sl_trace *trace; /* NULL in production */
+    struct sl_profile *profile;   /* borrowed; NULL: nothing is recorded */
     uint32_t n_batch;             /* most tokens of a chunk */
     bool pack_on_fabric;          /* at decode too */
 

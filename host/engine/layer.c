@@ -41,7 +41,20 @@ static void norm_one(void *user, size_t t, unsigned thread)
 void sl_forward_norm(struct sl_forward *f, float *y, const float *x, const float *w, size_t n_tok)
 {
     struct norm_work work = {y, x, w, f->config->d_model, f->config->norm_eps};
+    struct sl_span span;
+    sl_span_begin(f->profile, &span, SL_SPAN_NORM, 0);
     sl_pool_run(f->pool, norm_one, &work, n_tok);
+    sl_span_end(f->profile, &span);
+}
+
+int sl_forward_linear(struct sl_forward *f, const struct sl_linear_call *calls, size_t n_call,
+                      const float *x, size_t n_tok)
+{
+    struct sl_span span;
+    sl_span_begin(f->profile, &span, SL_SPAN_LINEAR, (uint32_t)n_call);
+    int err = f->ops->linear(f->ops->ctx, calls, n_call, x, n_tok);
+    sl_span_end(f->profile, &span);
+    return err;
 }
 
 int sl_forward_check(const float *x, size_t n, uint32_t layer, const char *what)
@@ -81,7 +94,7 @@ static int project_hunyuan(const struct pass *p)
     struct sl_linear_call call[] = {{SL_MATRIX_Q, p->layer, f->q, p->c->d_attn},
                                     {SL_MATRIX_K, p->layer, f->k, d_kv},
                                     {SL_MATRIX_V, p->layer, f->v, d_kv}};
-    int err = f->ops->linear(f->ops->ctx, call, p->owner ? 3 : 1, f->a, p->n_tok);
+    int err = sl_forward_linear(f, call, p->owner ? 3 : 1, f->a, p->n_tok);
     if (err)
         return err;
     trace_rows(p, SL_TRACE_Q_PROJ, f->q, p->c->d_attn);
@@ -124,18 +137,21 @@ static int project_yuan(const struct pass *p)
     struct sl_linear_call v = {SL_MATRIX_V, p->layer, f->v, d_attn};
     struct sl_linear_call qk[] = {{SL_MATRIX_Q, p->layer, f->qk, 2 * d_attn},
                                   {SL_MATRIX_K, p->layer, f->qk + d_attn, 2 * d_attn}};
-    int err = f->ops->linear(f->ops->ctx, &v, 1, f->a, p->n_tok);
+    int err = sl_forward_linear(f, &v, 1, f->a, p->n_tok);
     if (err)
         return err;
     const float *filtered = f->a;
     if (p->c->has_lfa) {
+        struct sl_span span;
+        sl_span_begin(f->profile, &span, SL_SPAN_LFA, 0);
         sl_lfa_run(&f->lfa, &(struct sl_lfa_call){p->w, p->layer, f->a, f->y, p->n_tok});
+        sl_span_end(f->profile, &span);
         trace_rows(p, SL_TRACE_LFA_CONV1, f->lfa.conv1, d / 2);
         trace_rows(p, SL_TRACE_LFA_CONV2, f->lfa.conv2, d);
         trace_rows(p, SL_TRACE_LFA_OUT, f->y, d);
         filtered = f->y;
     }
-    err = f->ops->linear(f->ops->ctx, qk, 2, filtered, p->n_tok);
+    err = sl_forward_linear(f, qk, 2, filtered, p->n_tok);
     if (err)
         return err;
     trace_half(p, SL_TRACE_Q_PROJ, f->qk);
@@ -210,7 +226,7 @@ static int pack_on_fabric(const struct pass *p, struct sl_kv_put *put)
     return err;
 }
 
-static int fill_cache(const struct pass *p)
+static int put_in_cache(const struct pass *p)
 {
     struct sl_forward *f = p->f;
     size_t n = (size_t)p->n_tok * p->c->n_kv_head, floats = n * p->c->head_dim;
@@ -225,6 +241,15 @@ static int fill_cache(const struct pass *p)
     return sl_kv_store(&f->kv, &put, f->pool);
 }
 
+static int fill_cache(const struct pass *p)
+{
+    struct sl_span span;
+    sl_span_begin(p->f->profile, &span, SL_SPAN_KV, 0);
+    int err = put_in_cache(p);
+    sl_span_end(p->f->profile, &span);
+    return err;
+}
+
 /* ---- the layer ------------------------------------------------------------------------------ */
 
 static void add_residual(const struct pass *p)
@@ -232,6 +257,30 @@ static void add_residual(const struct pass *p)
     size_t n = (size_t)p->n_tok * p->c->d_model;
     for (size_t i = 0; i < n; i++)
         p->f->x[i] = p->f->x[i] + p->f->y[i];
+}
+
+static void rotate(struct pass *p)
+{
+    struct sl_span span;
+    sl_span_begin(p->f->profile, &span, SL_SPAN_ROPE, 0);
+    sl_pool_run(p->f->pool, rotate_token, p, p->n_tok);
+    sl_span_end(p->f->profile, &span);
+}
+
+static void run_attention(const struct pass *p)
+{
+    struct sl_forward *f = p->f;
+    struct sl_span span;
+    sl_span_begin(f->profile, &span, SL_SPAN_ATTENTION, p->pos);
+    sl_attention_run(&f->attention,
+                     &(struct sl_attention_call){.kv = &f->kv,
+                                                 .kv_layer = p->layer / p->c->cla_factor,
+                                                 .pos = p->pos,
+                                                 .n_tok = p->n_tok,
+                                                 .q = f->q,
+                                                 .out = f->attn});
+    sl_span_end(f->profile, &span);
+    f->n_attention += p->n_tok;
 }
 
 static int attend(struct pass *p)
@@ -242,23 +291,16 @@ static int attend(struct pass *p)
     int err = p->c->family == SL_FAMILY_YUAN ? project_yuan(p) : project_hunyuan(p);
     if (err)
         return err;
-    sl_pool_run(f->pool, rotate_token, p, p->n_tok);
+    rotate(p);
     err = p->owner ? fill_cache(p) : 0;
     if (err)
         return err;
-    sl_attention_run(&f->attention,
-                     &(struct sl_attention_call){.kv = &f->kv,
-                                                 .kv_layer = p->layer / p->c->cla_factor,
-                                                 .pos = p->pos,
-                                                 .n_tok = p->n_tok,
-                                                 .q = f->q,
-                                                 .out = f->attn});
-    f->n_attention += p->n_tok;
+    run_attention(p);
     err = sl_forward_check(f->attn, (size_t)p->n_tok * p->c->d_attn, p->layer, "attention");
     if (err)
         return err;
     struct sl_linear_call o = {SL_MATRIX_O, p->layer, f->y, p->c->d_model};
-    err = f->ops->linear(f->ops->ctx, &o, 1, f->attn, p->n_tok);
+    err = sl_forward_linear(f, &o, 1, f->attn, p->n_tok);
     if (err)
         return err;
     add_bias(p, SL_MATRIX_O, f->y, p->c->d_model);
@@ -271,9 +313,12 @@ static int attend(struct pass *p)
 static int feed_forward(struct pass *p)
 {
     struct sl_forward *f = p->f;
+    struct sl_span span;
     sl_forward_norm(f, f->a, f->x, p->w->ffn_norm, p->n_tok);
     trace_rows(p, SL_TRACE_FFN_NORM, f->a, p->c->d_model);
+    sl_span_begin(f->profile, &span, SL_SPAN_MOE, 0);
     int err = f->ops->moe(f->ops->ctx, p->layer, f->a, p->n_tok, f->y, f->route);
+    sl_span_end(f->profile, &span);
     if (err)
         return err;
     if (f->trace && f->trace->on_route)
@@ -293,7 +338,11 @@ int sl_layer_run(struct sl_forward *f, uint32_t layer, uint32_t pos, uint32_t n_
                      .pos = pos,
                      .n_tok = n_tok,
                      .owner = sl_config_kv_owner(f->config, layer) == layer};
+    struct sl_span span;
+    sl_span_begin(f->profile, &span, SL_SPAN_LAYER, layer);
     trace_rows(&p, SL_TRACE_HIDDEN, f->x, p.c->d_model);
     int err = attend(&p);
-    return err ? err : feed_forward(&p);
+    err = err ? err : feed_forward(&p);
+    sl_span_end(f->profile, &span);
+    return err;
 }

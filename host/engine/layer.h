@@ -13,6 +13,9 @@ int sl_layer_run(struct sl_forward *f, uint32_t layer, uint32_t pos, uint32_t n_
 void sl_forward_trace(const struct sl_forward *f, const struct sl_trace_item *item);
 /* y[n_tok][d_model] = norm of x by weights w. y may be x. */
 void sl_forward_norm(struct sl_forward *f, float *y, const float *x, const float *w, size_t n_tok);
+/* f->ops->linear, recorded. */
+int sl_forward_linear(struct sl_forward *f, const struct sl_linear_call *calls, size_t n_call,
+                      const float *x, size_t n_tok);
 /* SL_ERR_RANGE naming layer and `what` unless all n values are finite. */
 int sl_forward_check(const float *x, size_t n, uint32_t layer, const char *what);
 

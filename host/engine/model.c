@@ -6,6 +6,7 @@
 
 #include "accel/fabric.h"
 #include "base/err.h"
+#include "base/profile.h"
 #include "engine/ops_exact.h"
 #include "store/store.h"
 
@@ -59,8 +60,11 @@ static int open_checkpoint(struct sl_model *m, const struct sl_model_params *p)
 
 static int open_fabric(struct sl_model *m, const struct sl_model_params *p)
 {
-    struct sl_fabric_params fp = {
-        .config = &m->config, .store = m->store, .pool = m->pool, .device = p->device};
+    struct sl_fabric_params fp = {.config = &m->config,
+                                  .store = m->store,
+                                  .pool = m->pool,
+                                  .device = p->device,
+                                  .profile = p->profile};
     int err = sl_dense_parse(&fp.dense, p->dense);
     return err ? err : sl_fabric_open(&m->ops, &fp);
 }
@@ -70,6 +74,7 @@ static int open_parts(struct sl_model *m, const struct sl_model_params *p)
     int err = sl_pool_open(&m->pool, p->n_threads);
     if (err)
         return err;
+    sl_pool_set_profile(m->pool, p->profile);
     err = sl_store_is_store(p->path) ? open_store(m, p) : open_checkpoint(m, p);
     if (err)
         return err;
@@ -88,8 +93,12 @@ int sl_model_open(struct sl_model **out, const struct sl_model_params *params)
     struct sl_model *m = sl_alloc(1, sizeof *m);
     if (!m)
         return SL_ERR_NOMEM;
+    struct sl_span span;
     pthread_mutex_init(&m->busy, NULL);
+    m->profile = params->profile;
+    sl_span_begin(m->profile, &span, SL_SPAN_LOAD, 0);
     int err = open_parts(m, params);
+    sl_span_end(m->profile, &span);
     if (err)
         sl_model_close(&m);
     else

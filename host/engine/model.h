@@ -19,6 +19,7 @@ struct sl_model {
     struct sl_weights weights;
     struct sl_rope rope;
     struct sl_ops ops;
+    struct sl_profile *profile; /* borrowed; NULL: nothing is recorded */
     /* Sessions of one model may be driven by different threads; pool and device serve one
      * evaluation at a time. Taken once per evaluation. */
     pthread_mutex_t busy;

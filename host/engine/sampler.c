@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/err.h"
+#include "base/profile.h"
 
 struct candidate {
     double logit;
@@ -241,9 +242,8 @@ static size_t keep_best(struct sl_sampler *s, size_t n, size_t k, double best)
     return kept;
 }
 
-int32_t sl_sampler_sample(struct sl_sampler *sampler, const float *logits)
+static int32_t choose(struct sl_sampler *s, const float *logits)
 {
-    struct sl_sampler *s = sampler;
     size_t n = collect(s, logits);
     if (n == 0)
         return 0;
@@ -259,4 +259,13 @@ int32_t sl_sampler_sample(struct sl_sampler *sampler, const float *logits)
     struct candidate *cand = s->cand + (n - kept);
     double sum = weigh_all(s, cand, kept, best);
     return draw(s, cand, kept, sum);
+}
+
+int32_t sl_sampler_sample(struct sl_sampler *sampler, const float *logits)
+{
+    struct sl_span span;
+    sl_span_begin(sampler->params.profile, &span, SL_SPAN_SAMPLING, 0);
+    int32_t id = choose(sampler, logits);
+    sl_span_end(sampler->params.profile, &span);
+    return id;
 }

@@ -60,7 +60,8 @@ int sl_session_open(struct sl_session **out, struct sl_model *model,
                                      .weights = &model->weights,
                                      .rope = &model->rope,
                                      .ops = &model->ops,
-                                     .pool = model->pool};
+                                     .pool = model->pool,
+                                     .profile = model->profile};
     err = sl_forward_open(&s->forward, &fp);
     if (err)
         free(s);

@@ -42,6 +42,8 @@ const char *sl_err_name(int err);
  * on, false to stop the work with SL_ERR_INTERRUPTED. */
 typedef bool (*sl_progress_fn)(void *user, const char *what, uint64_t done, uint64_t total);
 
+struct sl_profile; /* see the end of this file */
+
 /* ---- model ---------------------------------------------------------------------------------- */
 
 struct sl_model;
@@ -58,8 +60,9 @@ struct sl_model_params {
      * time on the CPU, several on the device. No bit depends on it; with "cpu" the device does not
      * hold them. Ignored when exact */
     const char *dense;
-    unsigned n_threads;      /* 0: one per online CPU */
-    sl_progress_fn progress; /* may be NULL */
+    unsigned n_threads;         /* 0: one per online CPU */
+    struct sl_profile *profile; /* records this model's work; borrowed until close. NULL: nothing */
+    sl_progress_fn progress;    /* may be NULL */
     void *progress_user;
 };
 
@@ -146,6 +149,7 @@ struct sl_sampler_params {
     float top_p;          /* >= 1: all */
     float repeat_penalty; /* 1: none */
     uint64_t seed;
+    struct sl_profile *profile; /* records sampling; borrowed. May be NULL */
 };
 int sl_sampler_open(struct sl_sampler **out, const struct sl_sampler_params *params,
                     size_t n_vocab);
@@ -180,5 +184,57 @@ struct sl_device_desc {
 };
 /* Fills at most cap entries, returns how many exist. */
 size_t sl_devices(struct sl_device_desc *out, size_t cap);
+
+/* ---- profile -------------------------------------------------------------------------------- */
+
+struct sl_profile_params {
+    const char *path;  /* Chrome trace (JSON) that sl_profile_write makes; NULL: none */
+    size_t max_events; /* spans, launches and jobs that are kept for the trace, of each; 0: 524288.
+                          Sums always cover everything */
+};
+
+/* A recorder for one model and its sessions. A path that cannot be written is refused at once:
+ * SL_ERR_IO. */
+int sl_profile_open(struct sl_profile **out, const struct sl_profile_params *params);
+/* Writes the trace and gives it its name; until then nothing bears it. SL_ERR_IO. */
+int sl_profile_write(struct sl_profile *profile);
+/* Behind the model and the sampler that it records. */
+void sl_profile_close(struct sl_profile **profile);
+
+/* The device, and what its launches took altogether. */
+struct sl_profile_device {
+    char name[256];  /* "": no launch was recorded */
+    char memory[32]; /* timing model of its memory, "" where there is none */
+    unsigned n_port, n_column;
+    double clock_hz; /* nominal, of its cycles; 0: it reports none */
+    double ceiling;  /* bytes a cycle that linear reads get at most, all ports; 0: unknown */
+    uint64_t launches, cycles, job_cycles;    /* cycles of launches; of the jobs inside them */
+    double launch_s;                          /* wall time that the host waited for them */
+    uint64_t dropped_launches, dropped_spans; /* missing in the trace, not in the sums */
+};
+void sl_profile_get_device(const struct sl_profile *profile, struct sl_profile_device *out);
+
+/* An operation of the core. Shares are of the time in `cycles`; NaN where nothing is known. */
+struct sl_profile_op {
+    const char *op, *format; /* "EXPERT" "nf4"; format is "" where the operation has none */
+    const char *phase;       /* "prefill" "decode" */
+    uint64_t jobs, launches, cycles, macs, bytes; /* bytes: of weights */
+    uint64_t stall_read, stall_ctl, stall_core, saturations, clamps;
+    double memory_share; /* bytes, of the memory's ceiling */
+    double slot_share;   /* macs, of what the array could have multiplied */
+    const char *bound;   /* "memory" "array" "control port" "latency"; "-" without cycles */
+};
+/* Fill at most cap entries, return how many exist. */
+size_t sl_profile_get_ops(const struct sl_profile *profile, struct sl_profile_op *out, size_t cap);
+
+/* Work of the host, in wall time. */
+struct sl_profile_work {
+    const char *name;
+    uint64_t calls;
+    double total_s, self_s; /* self: without what is recorded inside of it */
+    bool setup;             /* done once, before anything is evaluated */
+};
+size_t sl_profile_get_work(const struct sl_profile *profile, struct sl_profile_work *out,
+                           size_t cap);
 
 #endif
