@@ -99,15 +99,16 @@ gen: $(BUILD)/abigen ## Renew the files generated from abi/*.def
 	$(BUILD)/abigen version abi > abi/gen/sl_abi_version.h
 	$(BUILD)/abigen sv abi > abi/gen/sl_abi_pkg.sv
 	$(BUILD)/abigen md abi > docs/registers.md
+	$(BUILD)/abigen tables abi > rtl/gen/sl_table_pkg.sv
 
 check-gen: $(BUILD)/abigen ## Fail when generated files differ from abi/*.def
-	@for f in version:abi/gen/sl_abi_version.h sv:abi/gen/sl_abi_pkg.sv md:docs/registers.md; do \
+	@for f in version:abi/gen/sl_abi_version.h sv:abi/gen/sl_abi_pkg.sv md:docs/registers.md tables:rtl/gen/sl_table_pkg.sv; do \
 	    $(BUILD)/abigen $${f%%:*} abi | cmp - $${f#*:} || { echo "error: $${f#*:} is stale; hint: make gen"; exit 1; }; \
 	done
 
-$(BUILD)/abigen: tools/abigen.c $(wildcard abi/*.def)
+$(BUILD)/abigen: tools/abigen.c $(wildcard abi/*.def) $(wildcard hls/*.def)
 	@mkdir -p $(@D)
-	$(CC) $(STD) -Iabi -o $@ $<
+	$(CC) $(STD) -Iabi -Ihls -o $@ $<
 
 # libFuzzer over everything in tests/fuzz; corpora grow in $(BUILD)/fuzz/corpus.
 FUZZ_S ?= 60

@@ -129,9 +129,7 @@ module sl_dot #(
       logic signed [18:0] high4[0:16*T-1];
       logic signed [31:0] low16[0:4*T-1];
       logic signed [20:0] high16[0:4*T-1];
-      wire [127:0] book = format == 3'(sl_abi_pkg::SL_FORMAT_NF4) ? sl_abi_pkg::SL_CODEBOOK_NF4
-                        : format == 3'(sl_abi_pkg::SL_FORMAT_MXFP4) ? sl_abi_pkg::SL_CODEBOOK_MXFP4
-                        : sl_abi_pkg::SL_CODEBOOK_INT4;
+      wire [127:0] book = sl_num_pkg::sl_book(format);
 
       always_ff @(posedge clk) begin
         if (valid[1]) begin

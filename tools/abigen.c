@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * abigen version|sv|md ABI_DIR: prints abi/gen/sl_abi_version.h, abi/gen/sl_abi_pkg.sv or
- * docs/registers.md from the .def files. The compiler is the parser: the files are included, and
- * only hashed as text.
+ * abigen version|sv|md|tables ABI_DIR: prints abi/gen/sl_abi_version.h, abi/gen/sl_abi_pkg.sv,
+ * docs/registers.md or rtl/gen/sl_table_pkg.sv from the .def files (tables: those of hls/). The
+ * compiler is the parser: the files are included, and only hashed as text.
  */
 #include <inttypes.h>
 #include <stdint.h>
@@ -222,6 +222,40 @@ static void print_md(uint32_t version)
     }
 }
 
+static const uint32_t sigmoid[] = {
+#include "sigmoid.def"
+};
+static const uint32_t exp2_neg[] = {
+#include "exp2.def"
+};
+
+/* One packed constant, entry 0 lowest: digits are printed from the top, four bits at a time. */
+static void print_sv_table(const char *name, const uint32_t *table, unsigned n, unsigned bits)
+{
+    unsigned total = n * bits;
+    printf("  localparam logic [%u:0] %s = %u'h", total - 1, name, total);
+    for (unsigned digit = (total + 3) / 4; digit-- > 0;) {
+        unsigned v = 0;
+        for (unsigned b = 4 * digit; b < 4 * digit + 4 && b < total; b++)
+            v |= (table[b / bits] >> b % bits & 1u) << b % 4;
+        printf("%x", v);
+    }
+    puts(";");
+}
+
+static void print_sv_tables(void)
+{
+    puts("// SPDX-License-Identifier: Apache-2.0\n"
+         "// Generated from hls/sigmoid.def and hls/exp2.def by tools/abigen.c; `make gen` renews "
+         "it.\n"
+         "package sl_table_pkg;\n\n"
+         "  // round(65536 / (1 + exp(-i / 16))), i = 0..256, 17 bits each.");
+    print_sv_table("SL_SIGMOID", sigmoid, COUNT(sigmoid), 17);
+    puts("\n  // round(2^30 2^(-i / 256)), i = 0..256, 31 bits each.");
+    print_sv_table("SL_EXP2", exp2_neg, COUNT(exp2_neg), 31);
+    puts("\nendpackage");
+}
+
 int main(int argc, char **argv)
 {
     uint32_t version;
@@ -237,6 +271,8 @@ int main(int argc, char **argv)
                version);
     else if (!strcmp(argv[1], "sv"))
         print_sv(version);
+    else if (!strcmp(argv[1], "tables"))
+        print_sv_tables();
     else if (!strcmp(argv[1], "md"))
         print_md(version);
     else
