@@ -17,13 +17,12 @@ module sl_array #(
 ) (
     input  logic                     clk,
     input  logic                     rst_n,
-    // the job of slot `slot`
-    output logic [              1:0] slot,
+    // the oldest job that has not left the array
     input  logic                     ready,
     input  logic [sl_ctx::CTX_W-1:0] ctx,
     input  logic                     dead,        // a port will never answer again: jobs fail
     output logic                     start,       // the streams' beats are this job's from now on
-    output logic                     fin,         // the job has left the array (slot is its number)
+    output logic                     fin,         // the job has left the array
     output logic                     fail,        // ... with this status
     output logic [              3:0] fail_status,
     output logic                     aborting,
@@ -145,7 +144,6 @@ module sl_array #(
   always_ff @(posedge clk) begin
     if (!rst_n) begin
       state <= IDLE;
-      slot <= '0;
       used <= '0;
       start <= 1'b0;
       fin <= 1'b0;
@@ -158,7 +156,6 @@ module sl_array #(
       x_done <= 1'b0;
       fin <= 1'b0;
       if (fin) begin
-        slot <= slot + 1'b1;
         stall_ctl <= '0;
       end else if (state == IDLE && !ready) stall_ctl <= stall_ctl + 1'b1;
       if (line_take || (step && !started) || lost)

@@ -68,10 +68,11 @@ module sl_core #(
   localparam int COUNTER_BEATS = (16 * P + 63) / 64;
 
   wire clk = ap_clk;
-  wire unused = &{1'b0, m_axi_ctl_rlast, m_axi_w_rlast};
+  logic [15:0] router_status;
+  wire unused = &{1'b0, m_axi_ctl_rlast, m_axi_w_rlast, router_status};  // beats are counted; a router never fails
 
   // ---- launch
-  logic start, launch_done, prep_fin, prep_refused, counters, w_dead, ctl_dead, write_dead;
+  logic start, launch_done, prep_fin, counters, w_dead, ctl_dead, write_dead;
   logic [63:0] ctl_base;
   logic [64*P-1:0] w_base;
   logic [31:0] job_off, job_count, ctl_limit, w_limit, timeout;
@@ -199,7 +200,6 @@ module sl_core #(
   logic [12+AW:0] line_info;
   logic [31:0] stall_read, stall_core, stall_ctl;
   logic wait_read, wait_core;
-  logic [1:0] array_slot;
 
   wire array_ready = n_array != n_gen && (!flush || w_dead);
   sl_array #(
@@ -208,7 +208,6 @@ module sl_core #(
   ) u_array (
       .clk(clk),
       .rst_n(rst_n),
-      .slot(array_slot),
       .ready(array_ready),
       .ctx(array_ctx),
       .dead(w_dead),
@@ -445,7 +444,6 @@ module sl_core #(
       .job_count(job_count),
       .ctl_limit(ctl_limit),
       .w_limit(w_limit),
-      .refused(prep_refused),
       .fin(prep_fin),
       .counters(counters),
       .slot_free(slot_free && !publish),
@@ -614,7 +612,6 @@ module sl_core #(
     end
   end
 
-  logic [15:0] router_status;
   sl_router_topk u_router (
       .clk(clk),
       .rst_n(rst_n),

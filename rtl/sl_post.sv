@@ -85,7 +85,7 @@ module sl_post #(
   wire last_token = {1'b0, token} + 7'd1 == n_tokens;
   wire line_end = issue && last_token && port == last_port;
   assign line_take = line_end || (state == LINE && line_valid && line_aborted);
-  assign rd_at = bank_at + AW'(token >> LOG2_T);
+  assign rd_at = bank_at + AW'({1'b0, token} >> LOG2_T);
   assign rd_col = 5'(token & 6'(T - 1));
 
   genvar p;
@@ -246,6 +246,8 @@ module sl_post #(
       .out_f32(f_low),
       .out_tag(r_tag)
   );
+  logic high_valid, high_tag;
+  wire unused = &{1'b0, high_valid, high_tag};
   sl_scale #(
       .TAG_W(1)
   ) u_scale_high (
@@ -257,11 +259,11 @@ module sl_post #(
       .in_mant(s2_mant_high),
       .in_exp(s2_exp_high),
       .in_tag(1'b0),
-      .out_valid(),
+      .out_valid(high_valid),
       .out_s32(u),
       .out_sat(r_sat_high),
       .out_f32(f_high),
-      .out_tag()
+      .out_tag(high_tag)
   );
   wire r_a = r_tag[TAG_W-1];
   wire [5:0] r_token = r_tag[146+:6];
@@ -349,7 +351,7 @@ module sl_post #(
   logic h_done;
   logic [10:0] h_next;
   logic b_last_token, b_whole;
-  logic [16:0] b_entry;
+  logic [HW-1:0] b_entry;
   logic [1:0] b_half;
   logic [10:0] b_beats;
   logic b_valid;
@@ -359,7 +361,7 @@ module sl_post #(
     b_valid <= q_valid && rst_n;
     if (q_valid) begin
       b_token <= q_token;
-      b_entry <= q_block[10:1] * hold;
+      b_entry <= HW'(q_block[10:1]) * HW'(hold);
       b_half <= (q_block == last_block && !q_block[0]) || (q_block == 1 && ctx[sl_ctx::CTX_ODD]) ? 2'b11
               : q_block[0] ? 2'b10 : 2'b01;
       b_data <= q_block[0] ? {q_he, 5'd0, q_codes, 256'd0} : {5'd0, q_he, 256'd0, q_codes};
@@ -370,7 +372,7 @@ module sl_post #(
     h_half <= b_valid ? b_half : 2'b00;
     if (b_valid) begin
       h_col <= 5'(b_token & 6'(T - 1));
-      h_at <= HW'(b_entry) + HW'(b_token >> LOG2_T);
+      h_at <= b_entry + HW'({{(HW - 6) {1'b0}}, b_token} >> LOG2_T);
       h_data <= b_data;
     end
     if (!rst_n || array_start) h_beats <= '0;

@@ -20,8 +20,7 @@ module sl_prep #(
     input  logic [             31:0] job_count,
     input  logic [             31:0] ctl_limit,
     input  logic [             31:0] w_limit,
-    output logic                     refused,      // with fin: the list does not fit, nothing was or will be written
-    output logic                     fin,          // every job is published
+    output logic                     fin,          // every job is published, or the list does not fit and none will be
     output logic                     counters,     // there is room for per-port counters
     // slots
     input  logic                     slot_free,
@@ -436,13 +435,11 @@ module sl_prep #(
       case (state)
         IDLE:
         if (go) begin
-          refused <= 1'b0;
           counters <= 1'b0;
           dirty <= 1'b0;
           index <= '0;
           at <= '0;
           if (job_count == 0 || job_count > sl_abi_pkg::SL_MAX_JOBS || list_end > {1'b0, ctl_limit}) begin
-            refused <= 1'b1;
             fin <= 1'b1;
           end else if (ctl_dead) state <= NEXT;
           else begin
@@ -468,7 +465,6 @@ module sl_prep #(
           counters <= dirty;
           state <= NEXT;
           if (dirty && {31'd0, list_end} + product > {32'd0, ctl_limit}) begin
-            refused <= 1'b1;
             fin <= 1'b1;
             state <= IDLE;
           end

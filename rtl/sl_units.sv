@@ -102,7 +102,8 @@ module sl_units #(
   assign quit = state == QUIT;
   assign done = state == DONE;
 
-  wire [15:0] unit_status = reduce ? r_status : k_status;
+  wire [3:0] unit_status = reduce ? r_status[3:0] : k_status[3:0];
+  wire unused = &{1'b0, r_status, k_status};
 
   always_ff @(posedge clk) begin
     if (!rst_n) state <= IDLE;
@@ -123,7 +124,7 @@ module sl_units #(
             status <= 4'(sl_abi_pkg::SL_STATUS_TIMEOUT);
             state <= QUIT;
           end else if (r_done || k_done) begin
-            status <= failed ? 4'(sl_abi_pkg::SL_STATUS_BUS_ERROR) : unit_status[3:0];
+            status <= failed ? 4'(sl_abi_pkg::SL_STATUS_BUS_ERROR) : unit_status;
             state <= DONE;
           end
         end
