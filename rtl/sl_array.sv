@@ -13,7 +13,7 @@ module sl_array #(
     parameter int T = 1,
     localparam int DEPTH = 2 * sl_abi_pkg::SL_MAX_TOKENS / T,
     localparam int AW = $clog2(DEPTH),
-    localparam int XW = 16
+    localparam int XW = $clog2(sl_abi_pkg::SL_MAX_TOKENS * sl_abi_pkg::SL_MAX_K / 64 / T) + 1
 ) (
     input  logic                     clk,
     input  logic                     rst_n,
@@ -194,8 +194,8 @@ module sl_array #(
           two_rows <= pass[sl_ctx::PASS_TWO_ROWS];
           first_port <= pass[sl_ctx::PASS_FIRST_PORT+:5];
           last_port <= pass[sl_ctx::PASS_LAST_PORT+:5];
-          x_base <= pass_b ? XW'(1 << HB) : ctx[sl_ctx::CTX_X_BASE+:16];
-          x_at <= pass_b ? XW'(1 << HB) : ctx[sl_ctx::CTX_X_BASE+:16];
+          x_base <= pass_b ? XW'(1 << HB) : ctx[sl_ctx::CTX_X_BASE+:XW];
+          x_at <= pass_b ? XW'(1 << HB) : ctx[sl_ctx::CTX_X_BASE+:XW];
           started <= 1'b0;
           state <= RUN;
         end

@@ -195,7 +195,7 @@ module sl_core #(
   // ---- array
   logic aborting, drained, side_lost, step, load, row, clear, x_en, x_done, line_valid, line_take;
   logic [AW-1:0] sum_at, rd_at;
-  logic [15:0] x_at;
+  logic [XW-1:0] x_at;
   logic [10:0] h_beats;
   logic [12+AW:0] line_info;
   logic [31:0] stall_read, stall_core, stall_ctl;
@@ -246,7 +246,7 @@ module sl_core #(
   // ---- activations
   logic [1:0] x_half, h_half;
   logic [4:0] x_col, h_col, rd_col;
-  logic [15:0] x_wr_at;
+  logic [XW-1:0] x_wr_at;
   logic [521:0] x_data, h_data;
   logic [XW-2:0] h_at;
   logic [T*522-1:0] x;
@@ -256,14 +256,14 @@ module sl_core #(
       .clk(clk),
       .wr_half(x_half),
       .wr_col(x_col),
-      .wr_at(x_wr_at[XW-1:0]),
+      .wr_at(x_wr_at),
       .wr_data(x_data),
       .h_half(h_half),
       .h_col(h_col),
       .h_at(h_at),
       .h_data(h_data),
       .rd_en(x_en),
-      .rd_at(x_at[XW-1:0]),
+      .rd_at(x_at),
       .rd_data(x)
   );
   logic base_valid;

@@ -123,65 +123,70 @@ module sl_dot #(
 `endif
     end else begin : g_rtl
       logic signed [26:0] w[0:63];
-      logic signed [8:0] xr[0:64*T-1];
-      logic signed [35:0] product[0:64*T-1];
-      logic signed [30:0] low4[0:16*T-1];
-      logic signed [18:0] high4[0:16*T-1];
-      logic signed [31:0] low16[0:4*T-1];
-      logic signed [20:0] high16[0:4*T-1];
       wire [127:0] book = sl_num_pkg::sl_book(format);
 
       always_ff @(posedge clk) begin
-        if (valid[1]) begin
-          if (load1) begin
-            if (four_bit) begin
-              for (int i = 0; i < 64; i++) begin
-                logic signed [7:0] d0, d1;
-                d0 = book[8*raw[8*i+:4]+:8];
-                d1 = book[8*raw[8*i+4+:4]+:8];
-                w[i] <= {d1[7], d1, 18'd0} + {{19{d0[7]}}, d0};
-              end
-            end else if (router) begin
-              for (int i = 0; i < 32; i++) begin
-                w[i] <= {{11{raw[16*i+15]}}, raw[16*i+:16]};
-                w[32+i] <= {{11{raw[16*i+15]}}, raw[16*i+:16]};
-              end
-            end else if (plain) begin
-              for (int i = 0; i < 64; i++) begin
-                logic signed [18:0] v;
-                v = sl_num_pkg::sl_decode_fp8(raw[8*i+:8]);
-                w[i] <= {{8{v[18]}}, v};
-              end
-            end else begin
-              for (int i = 0; i < 64; i++) w[i] <= {{19{raw[8*i+7]}}, raw[8*i+:8]};
+        if (valid[1] && load1) begin
+          if (four_bit) begin
+            for (int i = 0; i < 64; i++) begin
+              logic signed [7:0] d0, d1;
+              d0 = book[8*raw[8*i+:4]+:8];
+              d1 = book[8*raw[8*i+4+:4]+:8];
+              w[i] <= {d1[7], d1, 18'd0} + {{19{d0[7]}}, d0};
+            end
+          end else if (router) begin
+            for (int i = 0; i < 32; i++) begin
+              w[i] <= {{11{raw[16*i+15]}}, raw[16*i+:16]};
+              w[32+i] <= {{11{raw[16*i+15]}}, raw[16*i+:16]};
+            end
+          end else if (plain) begin
+            for (int i = 0; i < 64; i++) begin
+              logic signed [18:0] v;
+              v = sl_num_pkg::sl_decode_fp8(raw[8*i+:8]);
+              w[i] <= {{8{v[18]}}, v};
+            end
+          end else begin
+            for (int i = 0; i < 64; i++) w[i] <= {{19{raw[8*i+7]}}, raw[8*i+:8]};
+          end
+        end
+      end
+
+      genvar j;
+      for (j = 0; j < T; j = j + 1) begin : g_col
+        logic signed [8:0] xr[0:63];
+        logic signed [35:0] product[0:63];
+        logic signed [30:0] low4[0:15];
+        logic signed [18:0] high4[0:15];
+        logic signed [31:0] low16[0:3];
+        logic signed [20:0] high16[0:3];
+
+        always_ff @(posedge clk) begin
+          if (valid[1])
+            for (int i = 0; i < 64; i++) xr[i] <= {x[522*j+8*i+7] && (i < 32 || !router), x[522*j+8*i+:8]};
+          if (valid[2]) for (int i = 0; i < 64; i++) product[i] <= w[i] * xr[i];
+          if (valid[3]) begin
+            for (int i = 0; i < 16; i++) begin
+              logic signed [35:0] t;
+              t = product[4*i] + product[4*i+1] + product[4*i+2] + product[4*i+3];
+              low4[i] <= four_bit ? {{13{t[17]}}, t[17:0]} : t[30:0];
+              high4[i] <= four_bit ? {t[35], t[35:18]} + {18'd0, t[17]} : 19'd0;
             end
           end
-          for (int j = 0; j < T; j++)
-          for (int i = 0; i < 64; i++) xr[64*j+i] <= {x[522*j+8*i+7] && (i < 32 || !router), x[522*j+8*i+:8]};
-        end
-        if (valid[2]) for (int i = 0; i < 64 * T; i++) product[i] <= w[i%64] * xr[i];
-        if (valid[3]) begin
-          for (int i = 0; i < 16 * T; i++) begin
-            logic signed [35:0] t;
-            t = product[4*i] + product[4*i+1] + product[4*i+2] + product[4*i+3];
-            low4[i] <= four_bit ? {{13{t[17]}}, t[17:0]} : t[30:0];
-            high4[i] <= four_bit ? {t[35], t[35:18]} + {18'd0, t[17]} : 19'd0;
+          if (valid[4]) begin
+            for (int i = 0; i < 4; i++) begin
+              low16[i] <= {low4[4*i][30], low4[4*i]} + {low4[4*i+1][30], low4[4*i+1]} + {low4[4*i+2][30], low4[4*i+2]}
+                  + {low4[4*i+3][30], low4[4*i+3]};
+              high16[i] <= {{2{high4[4*i][18]}}, high4[4*i]} + {{2{high4[4*i+1][18]}}, high4[4*i+1]}
+                  + {{2{high4[4*i+2][18]}}, high4[4*i+2]} + {{2{high4[4*i+3][18]}}, high4[4*i+3]};
+            end
           end
-        end
-        if (valid[4]) begin
-          for (int i = 0; i < 4 * T; i++) begin
-            low16[i] <= {low4[4*i][30], low4[4*i]} + {low4[4*i+1][30], low4[4*i+1]} + {low4[4*i+2][30], low4[4*i+2]}
-                + {low4[4*i+3][30], low4[4*i+3]};
-            high16[i] <= {{2{high4[4*i][18]}}, high4[4*i]} + {{2{high4[4*i+1][18]}}, high4[4*i+1]}
-                + {{2{high4[4*i+2][18]}}, high4[4*i+2]} + {{2{high4[4*i+3][18]}}, high4[4*i+3]};
-          end
-        end
-        if (valid[5]) begin
-          for (int i = 0; i < 2 * T; i++) begin
-            logic signed [20:0] h;
-            h = high16[2*i] + high16[2*i+1];
-            group[32*(4*(i/2)+i%2)+:32] <= low16[2*i] + low16[2*i+1];
-            group[32*(4*(i/2)+2+i%2)+:32] <= {{11{h[20]}}, h};
+          if (valid[5]) begin
+            for (int i = 0; i < 2; i++) begin
+              logic signed [20:0] h;
+              h = high16[2*i] + high16[2*i+1];
+              group[128*j+32*i+:32] <= low16[2*i] + low16[2*i+1];
+              group[128*j+64+32*i+:32] <= {{11{h[20]}}, h};
+            end
           end
         end
       end

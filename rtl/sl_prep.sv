@@ -10,7 +10,7 @@
 module sl_prep #(
     parameter int P = 1,
     parameter int T = 1,
-    localparam int XW = 16
+    localparam int XW = $clog2(sl_abi_pkg::SL_MAX_TOKENS * sl_abi_pkg::SL_MAX_K / 64 / T) + 1
 ) (
     input  logic                     clk,
     input  logic                     rst_n,
@@ -237,7 +237,7 @@ module sl_prep #(
   logic [5:0] off_at;
   logic [31:0] off[0:63];
   logic [511:0] list[0:3];
-  logic [15:0] x_base;
+  logic [XW-1:0] x_base;
   logic [1:0] x_used, x_take;    // halves of the x memory
   logic x_next;                  // half to use next
   logic [1:0] held[0:3];         // what published jobs hold, oldest first
@@ -345,7 +345,7 @@ module sl_prep #(
   assign ctx[sl_ctx::CTX_MATRIX] = is_matrix && status == 0;
   assign ctx[sl_ctx::CTX_N_TOKENS+:7] = n_tokens[6:0];
   assign ctx[sl_ctx::CTX_HOLD+:7] = hold;
-  assign ctx[sl_ctx::CTX_X_BASE+:16] = x_base;
+  assign ctx[sl_ctx::CTX_X_BASE+:16] = 16'(x_base);
   assign ctx[sl_ctx::CTX_STATUS+:4] = status;
   assign ctx[sl_ctx::CTX_EXPERT+:16] = expert;
   assign ctx[sl_ctx::CTX_WEIGHT+:32] = weight;
@@ -710,7 +710,7 @@ module sl_prep #(
         // Room for x: half of the memory where that is enough, so that the next job's x can be loaded meanwhile.
         X_SIZE: begin
           x_take <= x_fits_half ? (x_next ? 2'b10 : 2'b01) : 2'b11;
-          x_base <= x_fits_half && x_next ? 16'(ENTRIES / 2) : 16'd0;
+          x_base <= x_fits_half && x_next ? XW'(ENTRIES / 2) : '0;
           state <= X_ROOM;
         end
         X_ROOM:

@@ -38,6 +38,7 @@ module sl_units #(
   wire reduce = op == 8'(sl_abi_pkg::SL_OP_REDUCE);
   wire kv = op == 8'(sl_abi_pkg::SL_OP_KV_PACK) || op == 8'(sl_abi_pkg::SL_OP_KV_UNPACK);
   wire clear = state == QUIT;
+  wire begins = state == START;
 
   logic r_done, r_rd_valid, r_wr_valid, k_done, k_rd_valid, k_wr_valid;
   logic [15:0] r_status, k_status;
@@ -49,7 +50,7 @@ module sl_units #(
       .clk(clk),
       .rst_n(rst_n),
       .clear(clear),
-      .start(state == START && reduce),
+      .start(begins && reduce),
       .job(job),
       .done(r_done),
       .status(r_status),
@@ -69,7 +70,7 @@ module sl_units #(
       .clk(clk),
       .rst_n(rst_n),
       .clear(clear),
-      .start(state == START && kv),
+      .start(begins && kv),
       .job(job),
       .done(k_done),
       .status(k_status),
