@@ -5,15 +5,17 @@
 #include <string.h>
 
 #include "accel/csim.h"
+#include "accel/sim.h"
 #include "base/err.h"
 
 /* Every backend: a prefix of --device and how it opens and lists. */
 static const struct backend {
     const char *prefix;
-    int (*open)(struct sl_device **out, const char *arg); /* arg: text behind ':', or NULL */
+    int (*open)(struct sl_device **out, const char *arg); /* arg: behind ':' or ',', or NULL */
     size_t (*list)(struct sl_device_desc *out, size_t cap);
 } backends[] = {
     {"csim", sl_csim_open, sl_csim_list},
+    {"sim", sl_sim_open, sl_sim_list},
 };
 enum { N_BACKEND = sizeof backends / sizeof backends[0] };
 
@@ -27,7 +29,7 @@ size_t sl_devices(struct sl_device_desc *out, size_t cap)
 
 static const struct backend *find_backend(const char *name)
 {
-    size_t len = strcspn(name, ":");
+    size_t len = strcspn(name, ":,");
     for (size_t i = 0; i < N_BACKEND; i++)
         if (strlen(backends[i].prefix) == len && !strncmp(backends[i].prefix, name, len))
             return &backends[i];
@@ -40,9 +42,9 @@ int sl_device_open(struct sl_device **out, const char *name)
     const struct backend *backend = find_backend(full);
     if (!backend || strlen(full) >= sizeof(*out)->name)
         return sl_fail(SL_ERR_USAGE, "`sluice devices` lists them", "unknown device '%s'", full);
-    const char *arg = strchr(full, ':');
+    const char *arg = full + strlen(backend->prefix);
     struct sl_device *dev = NULL;
-    int err = backend->open(&dev, arg ? arg + 1 : NULL);
+    int err = backend->open(&dev, *arg ? arg + 1 : NULL);
     if (err)
         return err;
     snprintf(dev->name, sizeof dev->name, "%s", full);

@@ -57,7 +57,8 @@ struct sl_device {
     uint8_t *ctl_host; /* the ctl arena where the host can address it directly (csim), else NULL */
 };
 
-/* name: "csim", "csim:P" (P one of the built configurations). NULL: the default device.
+/* name: "csim", "csim:P" (P one of the built configurations), "sim:PxT,option,..." (accel/sim.h).
+ * NULL: the default device.
  * SL_ERR_USAGE lists what exists. The device answers a QUERY before it is returned: another ABI
  * version is SL_ERR_ABI. */
 int sl_device_open(struct sl_device **out, const char *name);

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The core of rtl/ under Verilator, in process, with the memory timing of sim/: "sim", "sim:P",
+ * "sim:PxT", and options (accel/sim_options.h). Each configuration is a shared object that
+ * `make sim P=.. T=..` builds, looked for in $SLUICE_SIM_DIR, else in sim/ beside the program.
+ */
+#ifndef SL_ACCEL_SIM_H
+#define SL_ACCEL_SIM_H
+
+#include "accel/device.h"
+
+int sl_sim_open(struct sl_device **out, const char *arg);
+size_t sl_sim_list(struct sl_device_desc *out, size_t cap);
+
+#endif
