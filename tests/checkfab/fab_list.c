@@ -10,6 +10,17 @@
 
 enum { BEAT_WORDS = SL_BEAT_BYTES / 4, MAX_POKE = 4 * BEAT_WORDS };
 
+/* Beats from the first to behind the last item of y. */
+static uint64_t y_extent(const struct sl_job *job)
+{
+    const uint64_t item = ref_y_beats(job);
+    const bool kv = job->op == SL_OP_KV_PACK || job->op == SL_OP_KV_UNPACK;
+    if (job->op == SL_OP_ROUTER || job->op == SL_OP_QUERY)
+        return item;
+    return (kv ? job->rows : 1) * (uint64_t)job->n_tokens *
+           (job->y_stride > item ? job->y_stride : item);
+}
+
 /* A job like another with y of its own. */
 static struct sl_job *again(struct fab *f, const struct sl_job *of)
 {
@@ -18,13 +29,7 @@ static struct sl_job *again(struct fab *f, const struct sl_job *of)
     const uint32_t cookie = job->cookie;
     *job = copy;
     job->cookie = cookie;
-    const uint64_t item = ref_y_beats(job), n_kv = (uint64_t)job->n_tokens * job->rows;
-    const bool kv = job->op == SL_OP_KV_PACK || job->op == SL_OP_KV_UNPACK;
-    const uint64_t stride = job->y_stride > item ? job->y_stride : item;
-    job->y_off = rig_ctl(f->rig, kv ? n_kv * stride
-                                 : job->op == SL_OP_ROUTER || job->op == SL_OP_QUERY
-                                     ? item
-                                     : job->n_tokens * stride);
+    job->y_off = rig_ctl(f->rig, y_extent(job));
     return job;
 }
 
@@ -445,6 +450,7 @@ static void link_last(struct fab *f)
     struct core_rig *rig = f->rig;
     struct sl_job *job = &rig->job[rig->n_job - 1];
     const struct sl_job *before = &rig->job[sl_rng_range(&rig->rng, 0, rig->n_job - 2)];
+    const uint32_t y_off = job->y_off;
     switch (sl_rng_range(&rig->rng, 0, 7)) {
     case 0: job->y_off = before->y_off; break;
     case 1: job->y_off = before->y_off + 1; break;
@@ -455,6 +461,9 @@ static void link_last(struct fab *f)
     case 6: again(f, before); break;
     default: break;
     }
+    /* What it reads lies behind everything before: a long y would reach it. */
+    if (job->y_off < y_off && job->y_off + y_extent(job) > job->x_off)
+        job->y_off = y_off;
 }
 
 static enum fab_result run_mix(struct fab *f, const struct fab_case *c)

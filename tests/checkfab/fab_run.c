@@ -172,8 +172,9 @@ static void say_case(const struct fab *f, const struct fab_set *set, const struc
                      enum fab_result r)
 {
     static const char *const word[] = {"ok", "WRONG", "too large"};
-    printf("  %s seed %llu: %s, about %llu cycles\n", f->rig->what, (unsigned long long)c->seed,
-           word[r], (unsigned long long)(set->scene ? 0 : fab_cost(f)));
+    printf("  %s seed %llu: %s, about %llu cycles%s\n", f->rig->what, (unsigned long long)c->seed,
+           word[r], (unsigned long long)(set->scene ? 0 : fab_cost(f)),
+           f->rig->outcome.loose[0].len ? ", y undefined" : "");
 }
 
 /* The cases of one set in one format up to the first that is wrong. */
