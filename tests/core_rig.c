@@ -8,7 +8,23 @@
 
 enum { DEADLINE_MS = 600000 };
 
-const char *const rig_devices[] = {"csim", "csim:4", "csim:28", NULL};
+const char *const *rig_device_list(void)
+{
+    enum { MAX_DEVICE = 16 };
+    static const char *const usual[] = {"csim", "csim:4", "csim:28", NULL};
+    static char names[1024];
+    static const char *chosen[MAX_DEVICE + 1];
+    const char *env = getenv("SL_DEVICES");
+    if (!env || !*env)
+        return usual;
+    if (!chosen[0]) {
+        size_t n = 0;
+        snprintf(names, sizeof names, "%s", env);
+        for (char *rest = names, *name; n < MAX_DEVICE && (name = strtok_r(rest, " ", &rest));)
+            chosen[n++] = name;
+    }
+    return chosen;
+}
 
 /* Fast bytes that no implementation can know. */
 static void noise(uint8_t *dst, size_t bytes, uint64_t seed)

@@ -15,8 +15,10 @@ enum {
     RIG_GUARD = 16 /* beats behind the limit that the core is told */
 };
 
-/* The devices that every test runs on; ends with NULL. */
-extern const char *const rig_devices[];
+/* The devices that every test runs on; ends with NULL. SL_DEVICES (names separated by spaces)
+ * replaces the list. */
+const char *const *rig_device_list(void);
+#define rig_devices rig_device_list()
 
 /* A wrong bit put in on purpose, to see that it is found. */
 struct rig_flaw {
