@@ -26,6 +26,13 @@ const char *const *rig_device_list(void)
     return chosen;
 }
 
+unsigned rig_device_ports(const char *device)
+{
+    const char *colon = strchr(device, ':');
+    unsigned n = colon ? (unsigned)strtoul(colon + 1, NULL, 10) : 0;
+    return n ? n : 1;
+}
+
 /* Fast bytes that no implementation can know. */
 static void noise(uint8_t *dst, size_t bytes, uint64_t seed)
 {
@@ -240,10 +247,11 @@ static void report(const struct core_rig *rig, uint64_t word)
         memcpy(&got, rig->got + ((size_t)rig->job_off + rig->n_job + i) * SL_BEAT_BYTES,
                sizeof got);
         if (rig->outcome.started)
-            printf("    job %u: op %u format %u flags %u k %u rows %u n_tokens %u slice %u+%u: "
-                   "status %u, got %u\n",
+            printf("    job %u: op %u format %u flags %u k %u rows %u n_tokens %u slice %u+%u "
+                   "x %u y %u: status %u, got %u\n",
                    i, job->op, job->format, job->flags, job->k, job->rows, job->n_tokens,
-                   job->slice_first, job->slice_count, want.status, got.status);
+                   job->slice_first, job->slice_count, job->x_off, job->y_off, want.status,
+                   got.status);
     }
 }
 

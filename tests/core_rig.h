@@ -19,6 +19,8 @@ enum {
  * replaces the list. */
 const char *const *rig_device_list(void);
 #define rig_devices rig_device_list()
+/* The weight ports that a device's name asks for: the number behind its colon, or 1. */
+unsigned rig_device_ports(const char *device);
 
 /* A wrong bit put in on purpose, to see that it is found. */
 struct rig_flaw {

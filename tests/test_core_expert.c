@@ -305,7 +305,6 @@ static void token_lists_repeat_and_jump(void)
 /* The arenas end with the slack, so that a sanitizer sees a read behind it. */
 static void in_an_arena_of_its_own_size(void)
 {
-    static const unsigned ports[] = {1, 4, 28};
     static const struct expert_case parts[] = {
         {.k = 96, .d_ff = 160, .n_tokens = 2},
         {.k = 96, .d_ff = 160, .n_tokens = 2, .first = 128, .count = 32},
@@ -316,7 +315,8 @@ static void in_an_arena_of_its_own_size(void)
             const struct expert_case *c = &parts[n / N_FORMAT];
             int format = (int)(n % N_FORMAT);
             struct ref_region region[2];
-            uint64_t beats = ref_expert_regions(format, c->k, c->d_ff, ports[i], region);
+            uint64_t beats =
+                ref_expert_regions(format, c->k, c->d_ff, rig_device_ports(rig_devices[i]), region);
             struct core_rig rig;
             CU_ASSERT_EQUAL_FATAL(
                 rig_open(&rig, rig_devices[i], 256, (uint32_t)beats + SL_SLACK_BEATS), 0);

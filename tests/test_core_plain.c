@@ -129,9 +129,9 @@ static void the_largest_row_count(void)
         .k = 64, .rows = SL_MAX_ROWS - 1, .n_tokens = 1, .flags = SL_FLAG_PARTIAL};
     for (const char *const *device = rig_devices; *device; device++) {
         struct core_rig rig;
-        CU_ASSERT_EQUAL_FATAL(
-            rig_open(&rig, *device, CTL_BEATS, !strcmp(*device, "csim") ? W_BEATS : W_BEATS / 4),
-            0);
+        CU_ASSERT_EQUAL_FATAL(rig_open(&rig, *device, CTL_BEATS,
+                                       rig_device_ports(*device) == 1 ? W_BEATS : W_BEATS / 4),
+                              0);
         CU_ASSERT_TRUE(run_case(&rig, &c, SL_FORMAT_Q8, 120));
         CU_ASSERT_TRUE(run_case(&rig, &odd, SL_FORMAT_NF4, 120));
         rig_close(&rig);
@@ -141,7 +141,6 @@ static void the_largest_row_count(void)
 /* The arenas end with the slack, so that a sanitizer sees a read behind it. */
 static void in_an_arena_of_its_own_size(void)
 {
-    static const unsigned ports[] = {1, 4, 28};
     static const struct plain_case parts[] = {{.k = 96, .rows = 57, .n_tokens = 2},
                                               {.k = 1056, .rows = 8, .n_tokens = 1}};
     for (int i = 0; rig_devices[i]; i++)
@@ -149,7 +148,8 @@ static void in_an_arena_of_its_own_size(void)
             const struct plain_case *c = &parts[n / N_FORMAT];
             int format = (int)(n % N_FORMAT);
             struct ref_region region;
-            uint64_t beats = ref_plain_region(format, c->k, c->rows, ports[i], &region);
+            uint64_t beats =
+                ref_plain_region(format, c->k, c->rows, rig_device_ports(rig_devices[i]), &region);
             struct core_rig rig;
             CU_ASSERT_EQUAL_FATAL(
                 rig_open(&rig, rig_devices[i], 256, (uint32_t)beats + SL_SLACK_BEATS), 0);
