@@ -1,0 +1,15 @@
+abi/gen/sl_abi_pkg.sv
+rtl/gen/sl_table_pkg.sv
+rtl/sl_num_pkg.sv
+rtl/sl_kv_step.sv
+rtl/sl_kv_quant.sv
+tests/rtl/tb_kv_quant.sv
+tests/rtl/tb_kv_quant.c
+tests/ref/ref_route.c
+tests/ref/ref_check.c
+tests/ref/ref_core.c
+tests/ref/ref_ffn.c
+tests/ref/ref_kv.c
+tests/ref/ref_num.c
+tests/ref/ref_slab.c
+tests/rng.c
