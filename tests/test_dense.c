@@ -50,7 +50,7 @@ static void make_slab(struct case_data *d, struct sl_rng *rng, const struct shap
     CU_ASSERT_FATAL(ref_matrix_alloc(&d->m, format, s->rows, s->k));
     gen_matrix(rng, s->w, &d->m);
     CU_ASSERT_EQUAL(ref_put_plain(&w, 0, &head, &d->m), n);
-    CU_ASSERT_EQUAL(sl_slab_beats((const struct sl_slab *)d->slab) + SL_SLACK_BEATS, n);
+    CU_ASSERT_EQUAL(sl_slab_beats((const void *)d->slab) + SL_SLACK_BEATS, n);
 }
 
 /* Job, record, x, y behind one another. */
@@ -75,7 +75,7 @@ static void make_case(struct case_data *d, struct sl_rng *rng, const struct shap
     memcpy(d->ctl, &d->job, sizeof d->job);
     struct ref_core core = {
         .ctl = d->ctl, .ctl_limit = n, .weights = {.n_port = 1, .w = {d->slab}}};
-    core.weights.w_limit = sl_slab_beats((const struct sl_slab *)d->slab) + SL_SLACK_BEATS;
+    core.weights.w_limit = sl_slab_beats((const void *)d->slab) + SL_SLACK_BEATS;
     CU_ASSERT_EQUAL(ref_launch(&core, 0, 1).n_ok, 1);
 }
 
@@ -102,7 +102,7 @@ static void run_case(struct sl_rng *rng, const struct shape *s, int format)
     for (uint32_t at = 0, n; at < s->rows; at += n) {
         n = SL_CPU_ROW_STEP *
             (uint32_t)sl_rng_range(rng, 1, SL_CPU_MAX_PART_ROWS / SL_CPU_ROW_STEP);
-        struct sl_cpu_plain call = {.slab = (const struct sl_slab *)d.slab,
+        struct sl_cpu_plain call = {.slab = (const void *)d.slab,
                                     .x = d.ctl + (size_t)2 * SL_BEAT_BYTES,
                                     .n_tok = s->n_tok,
                                     .first = at,
@@ -144,7 +144,7 @@ static void a_forbidden_activation_is_told(void)
     float y[16];
     make_case(&d, &rng, &s, SL_FORMAT_Q8);
     void *work = aligned_alloc(64, (sl_cpu_ops_best()->work_bytes + 63) / 64 * 64);
-    struct sl_cpu_plain call = {.slab = (const struct sl_slab *)d.slab,
+    struct sl_cpu_plain call = {.slab = (const void *)d.slab,
                                 .x = d.ctl + (size_t)2 * SL_BEAT_BYTES,
                                 .n_tok = 1,
                                 .n_row = 16,
@@ -273,7 +273,7 @@ static unsigned spoil_exponents(const char *dir, uint32_t n_layer)
         uint8_t *file = rig_read(path, &n);
         CU_ASSERT_PTR_NOT_NULL_FATAL(file);
         for (size_t at = 0; at + sizeof(struct sl_slab) <= n; at += SL_BEAT_BYTES) {
-            struct sl_slab *slab = (struct sl_slab *)(file + at);
+            struct sl_slab *slab = (void *)(file + at);
             bool expert = slab->magic == SL_SLAB_MAGIC && slab->kind == SL_KIND_EXPERT;
             count += expert;
             slab->u_h = expert ? 45 : slab->u_h;

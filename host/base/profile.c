@@ -7,7 +7,7 @@
 
 #include "base/err.h"
 
-enum { NOT_KEPT = UINT32_MAX };
+enum { NOT_KEPT = INT32_MAX /* events are fewer */ };
 
 uint64_t sl_profile_now(void)
 {
