@@ -127,6 +127,7 @@ module sl_core #(
   logic [15:0] status;   // of each slot
   logic [31:0] y_lo0, y_lo1, y_lo2, y_lo3;
   logic [32:0] y_hi0, y_hi1, y_hi2, y_hi3;
+  logic [64:0] router_y;  // {end, begin} of what the router writes
   logic running, all_published;
 
   function automatic logic [CW-1:0] pick_ctx(input logic [1:0] s, input logic [CW-1:0] a, input logic [CW-1:0] b,
@@ -508,13 +509,18 @@ module sl_core #(
     if (row_exp_valid) row_exp_mem[row_exp_wr] <= table_beat;
   end
 
+  // A job whose y meets the record that the router is still writing comes after it.
+  wire [64:0] post_y = n_post[1] ? (n_post[0] ? {y_hi3, y_lo3} : {y_hi2, y_lo2}) : n_post[0] ? {y_hi1, y_lo1} : {y_hi0, y_lo0};
+  logic router_open;  // the router has not finished n_router's record
+  wire behind_router = router_open && {1'b0, post_y[31:0]} < router_y[64:32] && {1'b0, router_y[31:0]} < post_y[64:32];
+
   sl_post #(
       .P(P),
       .T(T)
   ) u_post (
       .clk(clk),
       .rst_n(rst_n),
-      .ready(n_post != n_prep),
+      .ready(n_post != n_prep && !behind_router),
       .ctx(post_ctx),
       .job(post_job),
       .past(post_past),
@@ -609,6 +615,7 @@ module sl_core #(
       n_router <= n_post;
       router_has_bias <= post_ctx[sl_ctx::CTX_HAS_BIAS];
       router_job <= post_job;
+      router_y <= post_y;
     end
   end
 
@@ -634,7 +641,6 @@ module sl_core #(
       .wr_addr(router_wr_addr),
       .wr_data(router_wr_data)
   );
-  logic router_open;  // the router has not finished n_router's record
   always_ff @(posedge clk) begin
     if (!rst_n) router_open <= 1'b0;
     else if (router_start) router_open <= 1'b1;
