@@ -186,9 +186,10 @@ json_t *sl_profile_json(const struct sl_profile *profile, const char *path)
     for (size_t i = 0; i < n_op && i < MAX_OP; i++)
         json_array_append_new(ops, op_json(&op[i], d.clock_hz > 0));
     for (size_t i = 0; i < n_work && i < MAX_WORK; i++)
-        json_array_append_new(host, json_pack("{s:s, s:I, s:f, s:f}", "work", work[i].name, "calls",
-                                              (json_int_t)work[i].calls, "wall_s", work[i].total_s,
-                                              "self_wall_s", work[i].self_s));
+        json_array_append_new(host,
+                              json_pack("{s:s, s:b, s:I, s:f, s:f}", "work", work[i].name, "setup",
+                                        (int)work[i].setup, "calls", (json_int_t)work[i].calls,
+                                        "wall_s", work[i].total_s, "self_wall_s", work[i].self_s));
     return json_pack("{s:s, s:o, s:o, s:o, s:I, s:I}", "file", path, "device", device_json(&d),
                      "operations", ops, "host", host, "dropped_spans", (json_int_t)d.dropped_spans,
                      "dropped_launches", (json_int_t)d.dropped_launches);

@@ -300,7 +300,11 @@ static int finish_profile(const struct run *r)
     if (!r->o->json)
         sl_profile_table(stderr, r->profile);
     int err = sl_profile_write(r->profile);
-    return err ? sl_cli_library_error(err) : SL_EXIT_OK;
+    if (err)
+        return sl_cli_library_error(err);
+    if (!r->o->json)
+        fprintf(stderr, "trace: %s, for ui.perfetto.dev\n", r->o->profile);
+    return SL_EXIT_OK;
 }
 
 int sl_verb_run(const struct sl_options *o)
