@@ -74,7 +74,7 @@ WIDE __m512i fp8_part(const uint8_t *w, const uint8_t *x)
     man = _mm512_mask_or_epi32(man, normal, man, _mm512_set1_epi32(8));
     exp = _mm512_mask_sub_epi32(exp, normal, exp, one);
     at = _mm512_mask_sub_epi32(at, negative, _mm512_setzero_si512(), at);
-    /* |man| < 16, |at| <= 128: the high halves of both are sign, so a 16-bit product is exact. */
+    /* man has no high half, so each multiply-add is one product: of man and a 16-bit x. */
     return _mm512_sllv_epi32(
         _mm512_madd_epi16(man, _mm512_and_si512(at, _mm512_set1_epi32(0xFFFF))), exp);
 }
