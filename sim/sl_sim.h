@@ -112,7 +112,7 @@ struct sl_sim_api {
     int (*run)(struct sl_sim *sim, uint64_t max_cycles);
     /* What was violated, one line; "" when nothing was. */
     const char *(*message)(const struct sl_sim *sim);
-    void (*counters)(const struct sl_sim *sim, struct sl_sim_counters *out);
+    void (*counters)(struct sl_sim *sim, struct sl_sim_counters *out);
     /* FST waveform of the cycles from .. to (of total_cycles), and FILE.gtkw beside it. Before
      * run(). */
     int (*wave)(struct sl_sim *sim, const char *path, uint64_t from, uint64_t to);
