@@ -547,8 +547,8 @@ static size_t prompt(const char *dir, int32_t ids[MAX_TOKENS])
     return n;
 }
 
-/* A prefill, then some tokens one by one; last logits. */
-static void evaluate(const char *dir, bool exact, struct sl_profile *p, float *logits,
+/* A prefill, then some tokens one by one; last logits. device: NULL for an exact model. */
+static void evaluate(const char *dir, const char *device, struct sl_profile *p, float *logits,
                      struct sl_session_stats *stats, struct sl_model_info *info)
 {
     char path[400];
@@ -557,8 +557,8 @@ static void evaluate(const char *dir, bool exact, struct sl_profile *p, float *l
     struct sl_model *model = NULL;
     struct sl_session *session = NULL;
     snprintf(path, sizeof path, "%s/%s", sl_golden_dir(), dir);
-    struct sl_model_params mp = {.path = path, .exact = exact, .n_threads = 2, .profile = p};
-    mp.device = exact ? NULL : "csim";
+    struct sl_model_params mp = {
+        .path = path, .exact = !device, .n_threads = 2, .profile = p, .device = device};
     struct sl_session_params sp = {.n_ctx = 40};
     CU_ASSERT_EQUAL_FATAL(sl_model_open(&model, &mp), 0);
     CU_ASSERT_EQUAL_FATAL(sl_session_open(&session, model, &sp), 0);
@@ -593,8 +593,8 @@ static void a_profiled_model_gives_the_same_bits_and_counts(void)
         struct sl_session_stats stats, profiled_stats;
         struct sl_model_info info;
         struct sl_profile_device d;
-        evaluate(dirs[m], false, NULL, plain, &stats, &info);
-        evaluate(dirs[m], false, p, profiled, &profiled_stats, &info);
+        evaluate(dirs[m], "csim", NULL, plain, &stats, &info);
+        evaluate(dirs[m], "csim", p, profiled, &profiled_stats, &info);
         CU_ASSERT_EQUAL(memcmp(plain, profiled, sizeof plain), 0);
         CU_ASSERT_EQUAL(stats.n_launches, profiled_stats.n_launches);
         sl_profile_get_device(p, &d);
@@ -634,7 +634,7 @@ static void macs_are_those_of_the_mathematics(void)
     struct sl_session_stats stats;
     struct sl_model_info info;
     struct sl_profile_op op[16];
-    evaluate("yuan2-m32-base", false, p, logits, &stats, &info);
+    evaluate("yuan2-m32-base", "csim", p, logits, &stats, &info);
     size_t n = sl_profile_get_ops(p, op, 16), seen = 0;
     for (size_t i = 0; i < n && i < 16; i++)
         if (!strcmp(op[i].op, "EXPERT") && !strcmp(op[i].phase, "decode")) {
@@ -646,6 +646,71 @@ static void macs_are_those_of_the_mathematics(void)
     sl_profile_close(&p);
 }
 
+/* The smallest simulated core that is built; false: none. */
+static bool find_simulation(struct sl_device_desc *out)
+{
+    struct sl_device_desc all[32];
+    size_t n = sl_devices(all, 32);
+    for (size_t i = 0; i < n && i < 32; i++)
+        if (!strncmp(all[i].name, "sim", 3) && all[i].usable) {
+            *out = all[i];
+            return true;
+        }
+    return false;
+}
+
+static void compare_sums(const struct sl_profile *sim, const struct sl_profile *csim)
+{
+    struct sl_profile_op a[16], b[16];
+    struct sl_profile_device d;
+    uint64_t cycles = 0;
+    size_t n = sl_profile_get_ops(sim, a, 16);
+    sl_profile_get_device(sim, &d);
+    CU_ASSERT_FATAL(n <= 16 && n == sl_profile_get_ops(csim, b, 16));
+    for (size_t i = 0; i < n; i++) {
+        cycles += a[i].cycles;
+        CU_ASSERT(a[i].op == b[i].op && a[i].jobs == b[i].jobs && a[i].launches == b[i].launches);
+        CU_ASSERT(a[i].macs == b[i].macs && a[i].bytes == b[i].bytes);
+        CU_ASSERT(a[i].saturations == b[i].saturations && a[i].clamps == b[i].clamps);
+        CU_ASSERT(a[i].cycles > 0 && *a[i].bound != '-');
+        CU_ASSERT(a[i].memory_share >= 0 && a[i].memory_share < 1.05);
+        CU_ASSERT((a[i].slot_share > 0) == (a[i].macs > 0) && a[i].slot_share <= 1);
+        CU_ASSERT(a[i].stall_read + a[i].stall_ctl + a[i].stall_core <= a[i].cycles);
+    }
+    CU_ASSERT_EQUAL(cycles, d.job_cycles);
+    CU_ASSERT(d.cycles >= d.job_cycles && d.clock_hz > 0 && d.ceiling > 0 && *d.memory);
+}
+
+/* Where one is built: cycles that add up, beside the counts of csim. */
+static void a_simulated_core_reports_its_cycles(void)
+{
+    static float want[MAX_VOCAB], got[MAX_VOCAB];
+    char path[320];
+    struct sl_device_desc built;
+    struct sl_session_stats stats;
+    struct sl_model_info info;
+    temp_path(path);
+    if (!find_simulation(&built)) {
+        printf("\nSKIPPED profile of a simulated core: none is built (make sim DPI=1)\n");
+        CU_PASS("no simulation");
+        return;
+    }
+    struct sl_profile *sim = open_profile(path, 0), *csim = open_profile(NULL, 0);
+    evaluate("hunyuan-large-cla2", "csim", csim, want, &stats, &info);
+    evaluate("hunyuan-large-cla2", built.name, sim, got, &stats, &info);
+    CU_ASSERT_EQUAL(memcmp(want, got, sizeof want), 0);
+    compare_sums(sim, csim);
+    CU_ASSERT_EQUAL(sl_profile_write(sim), 0);
+    struct trace t = read_trace(path);
+    struct sl_profile_device d;
+    sl_profile_get_device(sim, &d);
+    CU_ASSERT_EQUAL(count_of(&t, 2, "X", "launch"), d.launches);
+    CU_ASSERT_EQUAL(sum_of(&t, NULL, "cycles"), d.job_cycles);
+    json_decref(t.root);
+    sl_profile_close(&sim);
+    sl_profile_close(&csim);
+}
+
 static void an_exact_model_has_host_work_only(void)
 {
     static float logits[MAX_VOCAB];
@@ -655,7 +720,7 @@ static void an_exact_model_has_host_work_only(void)
     struct sl_session_stats stats;
     struct sl_model_info info;
     struct sl_profile_device d;
-    evaluate("yuan2-m32-base", true, p, logits, &stats, &info);
+    evaluate("yuan2-m32-base", NULL, p, logits, &stats, &info);
     sl_profile_get_device(p, &d);
     CU_ASSERT(d.launches == 0 && !d.name[0]);
     CU_ASSERT_EQUAL(sl_profile_get_ops(p, NULL, 0), 0);
@@ -707,6 +772,7 @@ static const struct sl_case cases[] = {CASE(sums_are_those_of_the_records),
                                        CASE(a_place_that_cannot_be_written_is_refused_at_once),
                                        CASE(a_profiled_model_gives_the_same_bits_and_counts),
                                        CASE(macs_are_those_of_the_mathematics),
+                                       CASE(a_simulated_core_reports_its_cycles),
                                        CASE(an_exact_model_has_host_work_only),
                                        CASE(a_failed_evaluation_leaves_no_span_open),
                                        {NULL, NULL}};
