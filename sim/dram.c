@@ -121,6 +121,9 @@ static uint64_t column(struct dram *d, uint64_t off, uint64_t look, uint64_t fro
     int64_t row = (int64_t)(off >> p->row_shift);
     struct bank *b = &d->bank[bank_of(p, off)];
     uint64_t at;
+    /* Refreshes that were due while nothing was asked for took place then. */
+    while (later(look, from) >= d->refresh_at)
+        refresh(d);
     for (;;) {
         if (b->row != row)
             activate(d, b, group, row, look);
