@@ -675,7 +675,8 @@ static void compare_sums(const struct sl_profile *sim, const struct sl_profile *
         CU_ASSERT(a[i].cycles > 0 && *a[i].bound != '-');
         CU_ASSERT(a[i].memory_share >= 0 && a[i].memory_share < 1.05);
         CU_ASSERT((a[i].slot_share > 0) == (a[i].macs > 0) && a[i].slot_share <= 1);
-        CU_ASSERT(a[i].stall_read + a[i].stall_ctl + a[i].stall_core <= a[i].cycles);
+        /* stall_ctl may have begun while the job ahead was still at work. */
+        CU_ASSERT(a[i].stall_read + a[i].stall_core <= a[i].cycles);
     }
     CU_ASSERT_EQUAL(cycles, d.job_cycles);
     CU_ASSERT(d.cycles >= d.job_cycles && d.clock_hz > 0 && d.ceiling > 0 && *d.memory);

@@ -44,7 +44,7 @@ enum sl_span_kind {
 enum {
     SL_PROFILE_MAX_TRACK = 320, /* threads */
     SL_PROFILE_MAX_ROW = 96,    /* kinds of jobs */
-    SL_PROFILE_DEFAULT_EVENTS = 1 << 19
+    SL_PROFILE_DEFAULT_EVENTS = 1 << 18
 };
 
 /* A span while it is open: a local variable of the function that does the work. */

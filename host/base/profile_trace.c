@@ -192,8 +192,7 @@ static void begin_counter(struct writer *w, const char *name, uint64_t at)
 }
 
 /* What a job was like, from its start on; NULL: nothing runs. */
-static void put_counters(struct writer *w, const struct sl_profile *p,
-                         const struct sl_profile_kept_job *j, uint64_t at)
+static void put_counters(struct writer *w, const struct sl_profile_kept_job *j, uint64_t at)
 {
     double per = j && j->cycles ? 1 / (double)j->cycles : 0;
     begin_counter(w, "stalled cycles (%)", at);
@@ -209,6 +208,10 @@ static void put_counters(struct writer *w, const struct sl_profile *p,
     begin_counter(w, "multiply-accumulates per cycle", at);
     put_real(w, "done", j ? per * (double)j->macs : 0);
     fputs("}}", w->f);
+}
+
+static void put_ceiling(struct writer *w, const struct sl_profile *p, uint64_t at)
+{
     if (p->device.ceiling <= 0)
         return;
     begin_counter(w, "memory ceiling (bytes per cycle)", at);
@@ -236,10 +239,10 @@ static uint64_t put_simulated(struct writer *w, const struct sl_profile *p, size
         begin_event(w, "X", CORE_PID, JOBS_TID, p->row[job->row].op);
         put_range(w, sim_ns(p, at), sim_ns(p, at + job->cycles));
         put_job_args(w, p, job, i);
-        put_counters(w, p, job, sim_ns(p, at));
+        put_counters(w, job, sim_ns(p, at));
         at += job->cycles;
     }
-    put_counters(w, p, NULL, sim_ns(p, at));
+    put_counters(w, NULL, sim_ns(p, at));
     return end;
 }
 
@@ -271,11 +274,14 @@ static void put_core(struct writer *w, const struct sl_profile *p)
                  "core %s (reports no cycles: marks at their launch's wall time)", p->device.name);
     put_name(w, CORE_PID, 0, name);
     put_name(w, CORE_PID, JOBS_TID, "jobs");
+    put_ceiling(w, p, 0);
     for (size_t i = 0; i < p->n_launch; i++)
         if (timed)
             at = put_simulated(w, p, i, at);
         else
             put_marks(w, p, i);
+    if (at)
+        put_ceiling(w, p, sim_ns(p, at));
 }
 
 int sl_profile_write(struct sl_profile *profile)

@@ -189,7 +189,7 @@ size_t sl_devices(struct sl_device_desc *out, size_t cap);
 
 struct sl_profile_params {
     const char *path;  /* Chrome trace (JSON) that sl_profile_write makes; NULL: none */
-    size_t max_events; /* spans, launches and jobs that are kept for the trace, of each; 0: 524288.
+    size_t max_events; /* spans, launches and jobs that are kept for the trace, of each; 0: 262144.
                           Sums always cover everything */
 };
 
