@@ -24,7 +24,7 @@ module tb_kv_pack;
   logic [511:0] rsp_data, wr_data;
 
   sl_kv_pack dut (.*);
-  ctl_memory memory (.*);
+  ctl_memory memory (.clear(clear || !rst_n), .*);  // a unit may ask for anything before its reset
 
   chandle bench;
   int seed = 1, soak = 0, n_passed = 0, n_failed = 0, cycle = 0, n_done = 0, took;
