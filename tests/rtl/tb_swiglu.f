@@ -1,0 +1,8 @@
+abi/gen/sl_abi_pkg.sv
+rtl/gen/sl_table_pkg.sv
+rtl/sl_num_pkg.sv
+rtl/sl_swiglu.sv
+tests/rtl/tb_swiglu.sv
+tests/rtl/tb_swiglu.c
+tests/rtl/num_cases.c
+tests/ref/ref_num.c
