@@ -79,21 +79,25 @@ static void refresh(struct dram *d)
     d->refresh_at += p->refi;
 }
 
-/* Opens the row: the bank is precharged when another one is open. */
-static void activate(struct dram *d, struct bank *b, unsigned group, int64_t row, uint64_t from)
+/* When the row could be opened: the bank is precharged first when another one is open. */
+static uint64_t activate_at(const struct dram *d, const struct bank *b, unsigned group,
+                            uint64_t from)
 {
     const struct sl_dram_params *p = &d->p;
     uint64_t at = b->row == NO_ROW ? later(from, b->act_from) : later(from, b->pre_from) + p->rp;
     if (d->n_act)
         at = later(at, d->last_act + (group == d->act_group ? p->rrd_l : p->rrd_s));
-    if (d->n_act >= 4)
-        at = later(at, d->act[d->n_act % 4] + p->faw);
+    return d->n_act >= 4 ? later(at, d->act[d->n_act % 4] + p->faw) : at;
+}
+
+static void activate(struct dram *d, struct bank *b, unsigned group, int64_t row, uint64_t at)
+{
     d->act[d->n_act++ % 4] = at;
     d->last_act = at;
     d->act_group = group;
     b->row = row;
-    b->col_from = at + p->rcd;
-    b->pre_from = at + p->ras;
+    b->col_from = at + d->p.rcd;
+    b->pre_from = at + d->p.ras;
 }
 
 /* ---- columns -------------------------------------------------------------------------------- */
@@ -120,16 +124,16 @@ static uint64_t column(struct dram *d, uint64_t off, uint64_t look, uint64_t fro
     unsigned group = group_of(p, off);
     int64_t row = (int64_t)(off >> p->row_shift);
     struct bank *b = &d->bank[bank_of(p, off)];
-    uint64_t at;
-    /* Refreshes that were due while nothing was asked for took place then. */
-    while (later(look, from) >= d->refresh_at)
-        refresh(d);
+    uint64_t bus = later(from, bus_from(d, group, write)), act = 0, at;
     for (;;) {
-        if (b->row != row)
-            activate(d, b, group, row, look);
-        at = later(later(from, b->col_from), bus_from(d, group, write));
-        if (at < d->refresh_at)
+        bool open = b->row == row;
+        act = open ? 0 : activate_at(d, b, group, look);
+        at = later(bus, open ? b->col_from : act + p->rcd);
+        if (at < d->refresh_at) {
+            if (!open)
+                activate(d, b, group, row, act);
             break;
+        }
         refresh(d);
     }
     d->last_col = at;
