@@ -123,12 +123,14 @@ module sl_kv_decode #(
 
   function automatic [47:0] placed(input [15:0] mag, input signed [8:0] left);
     logic [8:0] right;
+    logic [4:0] near;  // from 17 on the result is 0
     // verilator lint_off UNUSEDSIGNAL
     logic [63:0] rounded;  // below 2^16
     // verilator lint_on UNUSEDSIGNAL
     begin
       right = 9'd0 - left;
-      rounded = sl_num_pkg::sl_rne_u64({48'd0, mag}, {23'd0, right});
+      near = right[8:5] != 4'd0 ? 5'd31 : right[4:0];
+      rounded = sl_num_pkg::sl_rne_u64({48'd0, mag}, {27'd0, near});
       placed = left >= 0 ? {32'd0, mag} << left[5:0] : 48'(rounded);
     end
   endfunction

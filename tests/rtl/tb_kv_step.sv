@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // sl_kv_step against the law: every extent below 2^16, of the larger ones every leading 17 bits with random
-// rest; +all=1: every extent there is. +seed=N repeats a run.
+// rest; +all: every extent there is. +seed=N repeats a run.
 module tb_kv_step;
   import "DPI-C" function int tb_step_wrong(input int int4, input int extent, input int exponent,
                                             input int sig, input int shift, input int bits, input int zero);
@@ -19,7 +19,7 @@ module tb_kv_step;
 
   sl_kv_step dut (.*);
 
-  int seed = 1, all = 0, n_passed = 0, n_failed = 0, sent = 0, seen = 0;
+  int seed = 1, all, n_passed = 0, n_failed = 0, sent = 0, seen = 0;
   int extents[DEPTH];
 
   always #1 clk = !clk;
@@ -89,7 +89,7 @@ module tb_kv_step;
 
   initial begin
     void'($value$plusargs("seed=%d", seed));
-    void'($value$plusargs("all=%d", all));
+    all = int'($test$plusargs("all") != 0);
     $display("tb_kv_step +seed=%0d", seed);
     void'($urandom(seed));
     repeat (3) @(negedge clk);
