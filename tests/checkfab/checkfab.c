@@ -17,7 +17,8 @@ static const char usage[] =
     "  --shape CLASS       one class of shapes; `real` (whole experts of real models) only so\n"
     "  --seed N            seed of the first case (default 0): the case itself with --n 1\n"
     "  --n CASES           cases of each operation x format x class (default: each shape once)\n"
-    "  --bench             cycles, bytes and utilisation by the device's own counters\n"
+    "  --bench             cycles, bytes and utilisation by the device's own counters, as a table\n"
+    "                      in markdown; --shape small (default), decode, prefill or real (both)\n"
     "  --soak              random shapes until interrupted or wrong, or until, in each format,\n"
     "    --groups N        N group sums (sums over 32 columns of one row for one token)\n"
     "    --rows N          and N whole rows were compared,\n"
@@ -44,14 +45,15 @@ static int list_all(void)
     return 0;
 }
 
-static bool is_known(const struct fab_options *o)
+/* Whether the choices name something; `bench` has shapes of its own. */
+static bool is_known(const struct fab_options *o, bool bench)
 {
-    bool op = !o->op, shape = !o->shape, format = !o->format;
+    bool op = !o->op, shape = !o->shape || (bench && fab_bench_has(o->shape)), format = !o->format;
     for (unsigned i = 0; fab_set_at(i); i++) {
         const struct fab_set *set = fab_set_at(i);
         const bool here = fab_chosen(o->op, set->op);
         op = op || here;
-        shape = shape || (here && fab_chosen(o->shape, set->shape));
+        shape = shape || (!bench && here && fab_chosen(o->shape, set->shape));
         for (const char *const *f = fab_formats(set->op); *f && here; f++)
             format = format || fab_chosen(o->format, *f);
     }
@@ -191,7 +193,7 @@ int main(int argc, char **argv)
     }
     if (mode.list)
         return list_all();
-    if (!is_known(&o))
+    if (!is_known(&o, mode.bench))
         return 2;
     run_all(&o, &mode, &totals);
     printf("%u passed, %u failed\n", totals.passed, totals.failed);

@@ -178,6 +178,8 @@ bool fab_chosen(const char *choice, const char *name);
 
 void fab_run_impl(const struct fab_options *o, const char *name, struct fab_totals *totals);
 void fab_soak(const struct fab_options *o, const char *name, struct fab_totals *totals);
+/* Whether --bench has such a table; NULL: the small one. */
+bool fab_bench_has(const char *shape);
 void fab_bench(const struct fab_options *o, const char *name, struct fab_totals *totals);
 
 #endif

@@ -49,18 +49,34 @@ static const struct bench small[] = {
     {NULL, NULL, 0, 0, 0, 0, {0}},
 };
 
-static const struct bench real[] = {
+/* Whole experts of Yuan 2.0-M32 and Hunyuan-Large for one token; four of them show what a change of
+ * expert costs. */
+static const struct bench decode[] = {
     {"expert", "Yuan", 2048, 8192, F_ALL, 1, {1}},
     {"expert", "Yuan", 2048, 8192, F_ALL, 4, {1}},
+    {"expert", "Hunyuan-Large", 6400, 18304, F_ALL, 1, {1}},
+    {"expert", "Hunyuan-Large", 6400, 18304, F_FP8 | F_NF4, 4, {1}},
+    {NULL, NULL, 0, 0, 0, 0, {0}},
+};
+
+static const struct bench prefill[] = {
     {"expert", "Yuan", 2048, 8192, F_THREE, 1, {2, 3, 4, 8, 16, 17, 32, 48, 64}},
     {"plain", "Yuan gate", 2048, 8192, F_THREE, 1, {1, 16, 64}},
     {"plain", "Yuan down", 8192, 2048, F_THREE, 1, {1, 16, 64}},
-    {"expert", "Hunyuan-Large", 6400, 18304, F_ALL, 1, {1}},
-    {"expert", "Hunyuan-Large", 6400, 18304, F_FP8 | F_NF4, 1, {4, 16, 64}},
+    {"expert", "Hunyuan-Large", 6400, 18304, F_FP8 | F_NF4, 1, {2, 4, 16, 64}},
     {"plain", "Hunyuan-Large gate", 6400, 18304, F_FP8 | F_NF4, 1, {1, 64}},
     {"plain", "Hunyuan-Large down", 18304, 6400, F_FP8 | F_NF4, 1, {1, 64}},
     {NULL, NULL, 0, 0, 0, 0, {0}},
 };
+
+static const struct {
+    const char *shape;
+    const struct bench *table[2];
+} tables[] = {{"small", {small, NULL}},
+              {"decode", {decode, NULL}},
+              {"prefill", {prefill, NULL}},
+              {"real", {decode, prefill}}};
+enum { N_TABLE = sizeof tables / sizeof tables[0] };
 
 /* ---- one row --------------------------------------------------------------------------------- */
 
@@ -240,9 +256,35 @@ static bool counts(const char *name, int *err)
     return yes;
 }
 
+static void run_table(const struct fab_options *o, const char *name, const struct bench *table,
+                      struct fab_totals *totals)
+{
+    for (const struct bench *b = table; b && b->op; b++)
+        for (int format = 0; fab_formats(b->op)[format]; format++) {
+            struct fab f;
+            if (!fab_chosen(o->op, b->op) || !(b->formats >> format & 1) ||
+                !fab_chosen(o->format, fab_formats(b->op)[format]))
+                continue;
+            const int err = open_for(&f, name, b, format);
+            if (!err)
+                run_tokens(&f, b, format, totals);
+            else
+                printf("FAIL %s: %s\n", name, sl_error_message());
+            fab_close(&f);
+            totals->failed += err != 0;
+        }
+}
+
+bool fab_bench_has(const char *shape)
+{
+    for (int i = 0; i < N_TABLE; i++)
+        if (fab_chosen(shape, tables[i].shape))
+            return true;
+    return false;
+}
+
 void fab_bench(const struct fab_options *o, const char *name, struct fab_totals *totals)
 {
-    const bool whole = o->shape && !strcmp(o->shape, "real");
     int err;
     if (!counts(name, &err)) {
         if (err)
@@ -251,15 +293,9 @@ void fab_bench(const struct fab_options *o, const char *name, struct fab_totals 
             printf("%s counts no cycles\n", name);
         return;
     }
-    for (const struct bench *b = whole ? real : small; b->op; b++)
-        for (int format = 0; fab_formats(b->op)[format]; format++) {
-            struct fab f;
-            if (!fab_chosen(o->op, b->op) || !(b->formats >> format & 1) ||
-                !fab_chosen(o->format, fab_formats(b->op)[format]))
-                continue;
-            if (!(err = open_for(&f, name, b, format)))
-                run_tokens(&f, b, format, totals);
-            fab_close(&f);
-            totals->failed += err != 0;
+    for (int i = 0; i < N_TABLE; i++)
+        if (!strcmp(tables[i].shape, o->shape ? o->shape : "small")) {
+            run_table(o, name, tables[i].table[0], totals);
+            run_table(o, name, tables[i].table[1], totals);
         }
 }
