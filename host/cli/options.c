@@ -90,7 +90,7 @@ const struct sl_option sl_option_table[] = {
          "divide the logits of tokens seen before; 1: off (default: the model's own)"),
     INT("seed", "s", seed, -1, 9007199254740992.0, RUN,
         "random seed, default 0; -1: a random one, printed"),
-    TEXT("device", "dev", device, EVAL, "NAME", "what computes the experts; see sluice devices"),
+    TEXT("device", "dev", device, EVAL, "NAME", "what computes the experts; see below"),
     CHOICE("dense", NULL, dense, EVAL, "auto|cpu|device",
            "attention matrices and LM head; auto: CPU at decode, device in prefill. Changes no "
            "result"),
@@ -504,6 +504,25 @@ static void help_program(FILE *f)
           f);
 }
 
+static void help_devices(FILE *f)
+{
+    fputs("\ndevices (sluice devices lists those that are there):\n"
+          "  csim[:P]                       the core in C, P weight ports: 1 4 28\n"
+          "  sim[:P[xT]][,OPTION...]        the RTL under Verilator, P weight ports, T token\n"
+          "                                 columns; make sim P=.. T=.. builds it\n"
+          "    dpi                          group sums in C: faster, the same cycles\n"
+          "    mem=hbm|ddr|ideal            timing of memory, default hbm\n"
+          "    latency=N                    cycles: of mem=ideal, else of the path to memory\n"
+          "    stall=PCT seed=N             memory waits at random, in PCT % of the cycles\n"
+          "    timeout=N                    cycles without a beat that end a job, default 1000000\n"
+          "    fault=KIND@N[+M][:PORT]      at read beat N: read-error, dead, late (by M cycles);\n"
+          "                                 at write N: write-error, write-dead, write-late\n"
+          "    wave=FILE[@FROM-TO]          waveform (FST) of these cycles, and FILE.gtkw\n"
+          "    reset-seed=N                 registers start with random contents\n"
+          "    coverage=FILE                line coverage of the RTL\n",
+          f);
+}
+
 void sl_options_help(FILE *f, enum sl_verb verb)
 {
     if (verb == SL_VERB_HELP) {
@@ -515,6 +534,8 @@ void sl_options_help(FILE *f, enum sl_verb verb)
     for (size_t i = 0; i < sl_n_option; i++)
         if (sl_option_table[i].verbs >> verb & 1)
             help_option(f, &sl_option_table[i]);
+    if (EVAL >> verb & 1 || verb == SL_VERB_DEVICES)
+        help_devices(f);
     fputs("\nexit codes: 0 done, 1 failure, 2 wrong command line, 3 model or file, 4 device,\n"
           "            5 verification failed, 130 interrupted by Ctrl-C\n",
           f);
