@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Activations of T token columns: x in one memory, h in another, one address space (the top bit chooses h; a router job with
-// many columns fills both with x). An entry is 64 codes and two block exponents of each column: {xe1, xe0, codes}; each half
-// (32 codes and their exponent) is written alone. Latency of a read: 1 cycle. One write of one column and one read of all
-// columns a cycle. No backpressure.
+// Activations of T token columns: x in one memory, h in another, one address space (the top bit chooses h; a
+// router job with many columns fills both with x). An entry is 64 codes and two block exponents of each
+// column: {xe1, xe0, codes}; each half (32 codes and their exponent) is written alone. Latency of a read: 1
+// cycle. One write of one column and one read of all columns a cycle. No backpressure.
 module sl_act_mem #(
     parameter int T = 1,
     localparam int ENTRIES = sl_abi_pkg::SL_MAX_TOKENS * sl_abi_pkg::SL_MAX_K / 64 / T,
@@ -40,7 +40,8 @@ module sl_act_mem #(
       assign rd_data[522*c+:522] = q;
       always_ff @(posedge clk) begin
         if (wr_half[0] && !upper && wr_col == C) x_low[wr_at[AW-2:0]] <= {wr_data[516:512], wr_data[255:0]};
-        if (wr_half[1] && !upper && wr_col == C) x_high[wr_at[AW-2:0]] <= {wr_data[521:517], wr_data[511:256]};
+        if (wr_half[1] && !upper && wr_col == C)
+          x_high[wr_at[AW-2:0]] <= {wr_data[521:517], wr_data[511:256]};
         if (up_half[0] && up_col == C) h_low[up_at] <= {up_data[516:512], up_data[255:0]};
         if (up_half[1] && up_col == C) h_high[up_at] <= {up_data[521:517], up_data[511:256]};
         if (rd_en && !rd_at[AW-1])

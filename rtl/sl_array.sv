@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// Control of the multiply-accumulate array: walks a job's one or two passes (gate/up and down; or the rows of a plain matrix
-// or router), all ports in lockstep. A step joins the held code beat of every active port with one group of T tokens of x (or
-// h); it happens when every active port has its beat, the line has a free bank of sums, and (down, first line) h is far enough.
-// A finished line waits in a queue of at most 8 for sl_post, which frees its bank. Steps of the next line go on meanwhile.
-// Throughput: one step a cycle; a job change costs 12 idle cycles, a pass change 2.
-// Backpressure: holds steps; counts why (stall_read: a beat is missing; stall_core: beats wait, sums or h are not ready;
-// stall_ctl: no prepared job).
-// A beat that came with a bus error ends the job as BUS_ERROR after its last step. A port that gave nothing for the timeout
-// while the array waits for it ends the job at once as TIMEOUT: `aborting` is high until the ports are drained (abort_done).
+// Control of the multiply-accumulate array: walks a job's one or two passes (gate/up and down; or the rows of
+// a plain matrix or router), all ports in lockstep. A step joins the held code beat of every active port with
+// one group of T tokens of x (or h); it happens when every active port has its beat, the line has a free bank
+// of sums, and (down, first line) h is far enough. A finished line waits in a queue of at most 8 for sl_post,
+// which frees its bank. Steps of the next line go on meanwhile. Throughput: one step a cycle; a job change
+// costs 12 idle cycles, a pass change 2.
+// Backpressure: holds steps; counts why (stall_read: a beat is missing; stall_core: beats wait, sums or h are
+// not ready; stall_ctl: no prepared job).
+// A beat that came with a bus error ends the job as BUS_ERROR after its last step. A port that gave nothing
+// for the timeout while the array waits for it ends the job at once as TIMEOUT: `aborting` is high until the
+// ports are drained (abort_done).
 module sl_array #(
     parameter int P = 1,
     parameter int T = 1,
@@ -43,7 +45,8 @@ module sl_array #(
     output logic [           XW-1:0] x_at,
     output logic                     x_done,      // the last read of x is done
     input  logic [             10:0] h_beats,     // beats of h that are complete for all tokens
-    // finished lines, oldest first: {abort, last line of the job, pass B, bank's first sum, last port, first port}
+    // finished lines, oldest first: {abort, last line of the job, pass B, bank's first sum, last port, first
+    // port}
     output logic                     line_valid,
     output logic [         12+AW:0]  line_info,
     input  logic                     line_take,
@@ -56,7 +59,8 @@ module sl_array #(
 );
   localparam int DOT_STAGES = 9;
   localparam int DRAIN = DOT_STAGES + 2;
-  localparam int HB = $clog2(sl_abi_pkg::SL_MAX_TOKENS * sl_abi_pkg::SL_MAX_K / 64 / T);  // bit of x_at that chooses h
+  // Bit of x_at that chooses h.
+  localparam int HB = $clog2(sl_abi_pkg::SL_MAX_TOKENS * sl_abi_pkg::SL_MAX_K / 64 / T);
 
   typedef enum logic [2:0] {IDLE, PASS, RUN, QUIET, ABORT} state_t;
   state_t state;
@@ -121,7 +125,8 @@ module sl_array #(
 
   always_ff @(posedge clk) begin
     if (push)
-      queue[q_wr[2:0]] <= {abort_entry || refuse, last_line && (pass_b || !expert), pass_b, bank_at, line_last, line_first};
+      queue[q_wr[2:0]] <= {abort_entry || refuse, last_line && (pass_b || !expert), pass_b, bank_at,
+                           line_last, line_first};
   end
 
   always_ff @(posedge clk) begin
@@ -178,7 +183,8 @@ module sl_array #(
           end else begin
             start <= 1'b1;
             state <= PASS;
-            n_bank <= depth8 <= 8'(DEPTH) && hold <= 7'd16 ? 4'd8 : depth4 <= 8'(DEPTH) && hold <= 7'd32 ? 4'd4 : 4'd2;
+            n_bank <= depth8 <= 8'(DEPTH) && hold <= 7'd16 ? 4'd8
+                    : depth4 <= 8'(DEPTH) && hold <= 7'd32 ? 4'd4 : 4'd2;
             bank <= '0;
             bank_at <= '0;
           end

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // AXI4 read channels of one port: takes bursts, remembers whose they are, hands the beats on in order.
-// A burst is 1..64 beats inside of 4 KiB (the client's duty). A request reaches ARVALID one cycle later; beats pass without
-// delay. Throughput: one burst a cycle, one beat a cycle. Backpressure: req_ready drops while the address channel waits or
-// MAX_BURSTS are outstanding; beats cannot be held back (RREADY is always 1), so clients ask only for what they can take.
-// quiet counts cycles in which the memory owed something and gave nothing; it stays at timeout (0: never expires).
+// A burst is 1..64 beats inside of 4 KiB (the client's duty). A request reaches ARVALID one cycle later;
+// beats pass without delay. Throughput: one burst a cycle, one beat a cycle. Backpressure: req_ready drops
+// while the address channel waits or MAX_BURSTS are outstanding; beats cannot be held back (RREADY is always
+// 1), so clients ask only for what they can take. quiet counts cycles in which the memory owed something and
+// gave nothing; it stays at timeout (0: never expires).
 module sl_axi_read #(
     parameter int LOG2_BURSTS = 5
 ) (

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Write half of the control/activation port: single beats, in order, from a FIFO of 16. sent and acked count beats taken in
-// and acknowledged (modulo 2^32), so that a client can wait for its own: acked has reached the value of sent at its last beat.
-// Latency: 2 cycles to AWVALID/WVALID. Throughput: one beat a cycle. Backpressure: wr_ready drops when 16 wait.
-// expired: something was owed (address, data or response) for `timeout` cycles (0: never).
+// Write half of the control/activation port: single beats, in order, from a FIFO of 16. sent and acked count
+// beats taken in and acknowledged (modulo 2^32), so that a client can wait for its own: acked has reached the
+// value of sent at its last beat. Latency: 2 cycles to AWVALID/WVALID. Throughput: one beat a cycle.
+// Backpressure: wr_ready drops when 16 wait. expired: something was owed (address, data or response) for
+// `timeout` cycles (0: never).
 module sl_axi_write (
     input  logic         clk,
     input  logic         rst_n,

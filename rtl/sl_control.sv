@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Register page of the core on AXI4-Lite: ap_ctrl_hs and the arguments (docs/registers.md, abi/regs.def).
-// CTRL: bit 0 start (set by the host, cleared when the core takes it: ap_ready with ap_done), 1 done (cleared by reading),
-// 2 idle, 3 ready, 7 auto-restart. A finished launch raises ISR bits 0 and 1 and, if enabled, the interrupt.
+// CTRL: bit 0 start (set by the host, cleared when the core takes it: ap_ready with ap_done), 1 done (cleared
+// by reading), 2 idle, 3 ready, 7 auto-restart. A finished launch raises ISR bits 0 and 1 and, if enabled,
+// the interrupt.
 // A write or read takes 2 cycles; one of each at a time.
 module sl_control #(
     parameter int P = 1
@@ -113,7 +114,8 @@ module sl_control #(
   always_ff @(posedge clk) begin
     if (read) begin
       rdata <= '0;
-      if (araddr == 12'h0) rdata <= {24'd0, auto_restart, 3'd0, ap_done, !running && !ap_start, ap_done, ap_start};
+      if (araddr == 12'h0)
+        rdata <= {24'd0, auto_restart, 3'd0, ap_done, !running && !ap_start, ap_done, ap_start};
       if (araddr == 12'h4) rdata <= {31'd0, gie};
       if (araddr == 12'h8) rdata <= {30'd0, ier};
       if (araddr == 12'hC) rdata <= {30'd0, isr};

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// The core (docs/registers.md): walks a job list. Four jobs may be on their way at once, each in a slot, through
-//   sl_prep (fetch, check, x)  ->  weight requests  ->  sl_array  ->  sl_post or a unit  ->  sl_retire (record)
-// so that the next job's weights arrive while the current one drains. Records come in order; a job reads what an earlier one
-// wrote, because reads that meet output or records of unfinished jobs wait.
+// The core (docs/registers.md): walks a job list. Four jobs may be on their way at once, each in a slot,
+// through
+// sl_prep (fetch, check, x)  ->  weight requests  ->  sl_array  ->  sl_post or a unit  ->  sl_retire (record)
+// so that the next job's weights arrive while the current one drains. Records come in order; a job reads what
+// an earlier one wrote, because reads that meet output or records of unfinished jobs wait.
 // P weight ports of 512 bits, T token columns. One clock, synchronous active-low reset. MAC_DPI: see sl_dot.
 module sl_core #(
     parameter int P = 1,
@@ -69,7 +70,8 @@ module sl_core #(
 
   wire clk = ap_clk;
   logic [15:0] router_status;
-  wire unused = &{1'b0, m_axi_ctl_rlast, m_axi_w_rlast, router_status};  // beats are counted; a router never fails
+  // Beats are counted; a router never fails.
+  wire unused = &{1'b0, m_axi_ctl_rlast, m_axi_w_rlast, router_status};
 
   // ---- launch
   logic start, launch_done, prep_fin, counters, w_dead, ctl_dead, write_dead;
@@ -130,11 +132,13 @@ module sl_core #(
   logic [64:0] router_y;  // {end, begin} of what the router writes
   logic running, all_published;
 
-  function automatic logic [CW-1:0] pick_ctx(input logic [1:0] s, input logic [CW-1:0] a, input logic [CW-1:0] b,
+  function automatic logic [CW-1:0] pick_ctx(input logic [1:0] s, input logic [CW-1:0] a,
+                                             input logic [CW-1:0] b,
                                              input logic [CW-1:0] c, input logic [CW-1:0] d);
     pick_ctx = s[1] ? (s[0] ? d : c) : (s[0] ? b : a);
   endfunction
-  function automatic logic [511:0] pick_beat(input logic [1:0] s, input logic [511:0] a, input logic [511:0] b,
+  function automatic logic [511:0] pick_beat(input logic [1:0] s, input logic [511:0] a,
+                                             input logic [511:0] b,
                                              input logic [511:0] c, input logic [511:0] d);
     pick_beat = s[1] ? (s[0] ? d : c) : (s[0] ? b : a);
   endfunction
@@ -399,8 +403,10 @@ module sl_core #(
   wire [3:0] busy = n_used == 0 ? 4'd0 : n_used == 1 ? 4'd1 << n_retire[1:0]
       : n_used == 2 ? (4'd1 << n_retire[1:0]) | (4'd1 << (n_retire[1:0] + 2'd1))
       : n_used == 3 ? ~(4'd1 << (n_retire[1:0] + 2'd3)) : 4'hF;
-  wire hazard = (busy[0] && rd_lo < y_hi0 && rd_hi > {1'b0, y_lo0}) || (busy[1] && rd_lo < y_hi1 && rd_hi > {1'b0, y_lo1})
-      || (busy[2] && rd_lo < y_hi2 && rd_hi > {1'b0, y_lo2}) || (busy[3] && rd_lo < y_hi3 && rd_hi > {1'b0, y_lo3})
+  wire hazard = (busy[0] && rd_lo < y_hi0 && rd_hi > {1'b0, y_lo0})
+      || (busy[1] && rd_lo < y_hi1 && rd_hi > {1'b0, y_lo1})
+      || (busy[2] && rd_lo < y_hi2 && rd_hi > {1'b0, y_lo2})
+      || (busy[3] && rd_lo < y_hi3 && rd_hi > {1'b0, y_lo3})
       || (busy != 0 && rd_lo < rec_hi && rd_hi > rec_lo);
 
   sl_ctl_read u_ctl_read (
@@ -510,9 +516,11 @@ module sl_core #(
   end
 
   // A job whose y meets the record that the router is still writing comes after it.
-  wire [64:0] post_y = n_post[1] ? (n_post[0] ? {y_hi3, y_lo3} : {y_hi2, y_lo2}) : n_post[0] ? {y_hi1, y_lo1} : {y_hi0, y_lo0};
+  wire [64:0] post_y = n_post[1] ? (n_post[0] ? {y_hi3, y_lo3} : {y_hi2, y_lo2})
+                       : n_post[0] ? {y_hi1, y_lo1} : {y_hi0, y_lo0};
   logic router_open;  // the router has not finished n_router's record
-  wire behind_router = router_open && {1'b0, post_y[31:0]} < router_y[64:32] && {1'b0, router_y[31:0]} < post_y[64:32];
+  wire behind_router = router_open && {1'b0, post_y[31:0]} < router_y[64:32]
+      && {1'b0, router_y[31:0]} < post_y[64:32];
 
   sl_post #(
       .P(P),
@@ -663,7 +671,8 @@ module sl_core #(
       .ready(n_retire != n_post && !(router_open && n_router == n_retire)),
       .ctx(retire_ctx),
       .cookie(retire_job[sl_abi_pkg::SL_LSB_JOB_COOKIE+:32]),
-      .wants_counters((retire_job[sl_abi_pkg::SL_LSB_JOB_FLAGS+:16] & 16'(sl_abi_pkg::SL_FLAG_PORT_COUNTERS)) != 0),
+      .wants_counters((retire_job[sl_abi_pkg::SL_LSB_JOB_FLAGS+:16]
+          & 16'(sl_abi_pkg::SL_FLAG_PORT_COUNTERS)) != 0),
       .status(status[4*n_retire[1:0]+:4]),
       .port_counts(counts_mem[n_retire[1:0]]),
       .stalls(stalls_mem[n_retire[1:0]]),
@@ -686,9 +695,11 @@ module sl_core #(
       .timeout(timeout),
       .wr_valid(retire_wr_valid || post_wr_valid || router_wr_valid || unit_wr_valid),
       .wr_ready(wr_ready),
-      .wr_addr(retire_wr_valid ? retire_wr_addr : post_wr_valid ? post_wr_addr : router_wr_valid ? router_wr_addr
+      .wr_addr(retire_wr_valid ? retire_wr_addr : post_wr_valid ? post_wr_addr
+               : router_wr_valid ? router_wr_addr
                : unit_wr_addr),
-      .wr_data(retire_wr_valid ? retire_wr_data : post_wr_valid ? post_wr_data : router_wr_valid ? router_wr_data
+      .wr_data(retire_wr_valid ? retire_wr_data : post_wr_valid ? post_wr_data
+               : router_wr_valid ? router_wr_data
                : unit_wr_data),
       .sent(sent),
       .acked(acked),

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Read half of the control/activation port: two clients (0: preparation, 1: the unit at work), requests of 1..64 beats, the
-// answers in order, told apart by rsp_valid[i]. Client 1 goes first. hold keeps client 0's request back (its beats are still
-// to be written). drop[i]: what client i is still owed is thrown away.
+// Read half of the control/activation port: two clients (0: preparation, 1: the unit at work), requests of
+// 1..64 beats, the answers in order, told apart by rsp_valid[i]. Client 1 goes first. hold keeps client 0's
+// request back (its beats are still to be written). drop[i]: what client i is still owed is thrown away.
 // Latency: 1 cycle to ARVALID. Throughput: one beat a cycle.
 module sl_ctl_read (
     input  logic         clk,

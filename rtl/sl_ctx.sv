@@ -2,8 +2,8 @@
 // Positions of the fields in the vectors that the core's modules pass to each other.
 package sl_ctx;
 
-  // A pass: one sweep over units of a slab region (docs/numerics.md 2.5) against activations. All ports share it; beat
-  // offsets are those of one arena.
+  // A pass: one sweep over units of a slab region (docs/numerics.md 2.5) against activations. All ports share
+  // it; beat offsets are those of one arena.
   localparam int PASS_REGION = 0;         // 32: first beat of line 0
   localparam int PASS_TOTAL = 32;         // 32: beats of all lines, when whole
   localparam int PASS_N_LINE = 64;        // 18: lines; line i holds one unit of every port
@@ -36,7 +36,7 @@ package sl_ctx;
   localparam int CTX_MANT0 = CTX_MACS + 64;           // 3 x 16
   localparam int CTX_EXP0 = CTX_MANT0 + 48;           // 3 x 16, signed
   localparam int CTX_U = CTX_EXP0 + 48;               // 10: exponent of h, signed
-  localparam int CTX_ODD = CTX_U + 10;                // 1: the slice begins with the upper half of a beat of h
+  localparam int CTX_ODD = CTX_U + 10;              // 1: the slice begins in the upper half of a beat of h
   localparam int CTX_N_BLOCK = CTX_ODD + 1;           // 11: blocks of h
   localparam int CTX_ROWS = CTX_N_BLOCK + 11;         // 19: rows of y (ROUTER: of the slab)
   localparam int CTX_HAS_BIAS = CTX_ROWS + 19;        // 1

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Quotient and remainder of a 20-bit number by the constant P.
-// Latency from start to done: 1 cycle when P is a power of two, else 21 (restoring, one bit a cycle). One at a time.
+// Latency from start to done: 1 cycle when P is a power of two, else 21 (restoring, one bit a cycle). One at
+// a time.
 module sl_div_ports #(
     parameter int P = 1
 ) (

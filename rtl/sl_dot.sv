@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// Multiply-accumulate array of one weight port: 64 lanes times T token columns, exact (docs/numerics.md section 4).
-// A code beat is copied at its first step and held for as many steps as the job has groups of T tokens. Each step adds its
-// products with one group's activations to that group's sums.
-//   fp8, q8: 64 columns of one row; 4-bit: 64 columns of two rows, packed into one multiplier per lane (d_high * 2^18 + d_low;
-//   at most 4 packed products are added before they are taken apart); router: 32 s16 columns of one row, against the high
+// Multiply-accumulate array of one weight port: 64 lanes times T token columns, exact (docs/numerics.md
+// section 4). A code beat is copied at its first step and held for as many steps as the job has groups of T
+// tokens. Each step adds its products with one group's activations to that group's sums.
+// fp8, q8: 64 columns of one row; 4-bit: 64 columns of two rows, packed into one multiplier per lane (d_high
+// * 2^18 + d_low;
+// at most 4 packed products are added before they are taken apart); router: 32 s16 columns of one row,
+// against the high
 //   bytes of x in lanes 0..31 and the low bytes, unsigned, in lanes 32..63, whose sum counts 2^-8 as much.
-// Latency: a step's products are in the sums STAGES (9) cycles later. Throughput: one step a cycle. No backpressure: the array's
-// control steps only when it may. The sums are read through a second port: rd_low, rd_high one cycle after rd_en.
-// Widths: weight s19 (4-bit s27 packed), x s9, product s36, group sum s32, scaled s38, sum s64; nothing is rounded.
-// DPI = 1 computes the group sums of a beat in C (sim/dot_beat.c), cycle by cycle the same, for speed.
+// Latency: a step's products are in the sums STAGES (9) cycles later. Throughput: one step a cycle. No
+// backpressure: the array's control steps only when it may. The sums are read through a second port: rd_low,
+// rd_high one cycle after rd_en. Widths: weight s19 (4-bit s27 packed), x s9, product s36, group sum s32,
+// scaled s38, sum s64; nothing is rounded. DPI = 1 computes the group sums of a beat in C (sim/dot_beat.c),
+// cycle by cycle the same, for speed.
 module sl_dot #(
     parameter int T = 1,
     parameter int DPI = 0,
@@ -105,7 +108,8 @@ module sl_dot #(
   generate
     if (DPI != 0) begin : g_dpi
 `ifdef SL_DPI
-      import "DPI-C" function void sl_dot_beat(input int kind, input bit [511:0] w, input bit [521:0] x, output bit [127:0] sums);
+      import "DPI-C" function void sl_dot_beat(input int kind, input bit [511:0] w, input bit [521:0] x,
+          output bit [127:0] sums);
       logic [32*N-1:0] s2, s3, s4, s5;
       always_ff @(posedge clk) begin
         if (valid[1]) begin
@@ -174,7 +178,8 @@ module sl_dot #(
           end
           if (valid[4]) begin
             for (int i = 0; i < 4; i++) begin
-              low16[i] <= {low4[4*i][30], low4[4*i]} + {low4[4*i+1][30], low4[4*i+1]} + {low4[4*i+2][30], low4[4*i+2]}
+              low16[i] <= {low4[4*i][30], low4[4*i]} + {low4[4*i+1][30], low4[4*i+1]}
+                  + {low4[4*i+2][30], low4[4*i+2]}
                   + {low4[4*i+3][30], low4[4*i+3]};
               high16[i] <= {{2{high4[4*i][18]}}, high4[4*i]} + {{2{high4[4*i+1][18]}}, high4[4*i+1]}
                   + {{2{high4[4*i+2][18]}}, high4[4*i+2]} + {{2{high4[4*i+3][18]}}, high4[4*i+3]};

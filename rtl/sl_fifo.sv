@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // First-in first-out memory whose head is held in a register, so that the memory may be block RAM.
 // Latency: 2 cycles from in_valid to out_valid when empty. Throughput: one item a cycle in and out.
-// Backpressure: none at the input; whoever writes counts the free places (2^LOG2_DEPTH, the head not counted).
-// clear empties it in one cycle.
+// Backpressure: none at the input; whoever writes counts the free places (2^LOG2_DEPTH, the head not
+// counted). clear empties it in one cycle.
 module sl_fifo #(
     parameter int WIDTH = 512,
     parameter int LOG2_DEPTH = 9

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The named helpers of docs/numerics.md sections 1 and 5.1 and the decoding of codes, with the names that
-// hls/primitives.h has. Each is exact for every argument. Where C does it in one breath, the pieces are here that
-// pipelines put between registers, and the whole, by which they are judged (tests/rtl, tools/rtl/miter.sh).
-// sl_div_half and sl_exp_neg are modules.
+// hls/primitives.h has. Each is exact for every argument. Where C does it in one breath, the pieces are here
+// that pipelines put between registers, and the whole, by which they are judged (tests/rtl,
+// tools/rtl/miter.sh). sl_div_half and sl_exp_neg are modules.
 package sl_num_pkg;
 
   function automatic logic [63:0] sl_abs_u64(input logic signed [63:0] v);
@@ -144,7 +144,8 @@ package sl_num_pkg;
   // s8 values of a 4-bit format's 16 codes; other formats have the table of INT4.
   function automatic logic [127:0] sl_book(input logic [2:0] format);
     sl_book = format == 3'(sl_abi_pkg::SL_FORMAT_NF4) ? sl_abi_pkg::SL_CODEBOOK_NF4
-            : format == 3'(sl_abi_pkg::SL_FORMAT_MXFP4) ? sl_abi_pkg::SL_CODEBOOK_MXFP4 : sl_abi_pkg::SL_CODEBOOK_INT4;
+            : format == 3'(sl_abi_pkg::SL_FORMAT_MXFP4) ? sl_abi_pkg::SL_CODEBOOK_MXFP4
+                : sl_abi_pkg::SL_CODEBOOK_INT4;
   endfunction
 
   function automatic logic signed [7:0] sl_decode_4bit(input logic [2:0] format, input logic [3:0] code);
@@ -159,8 +160,8 @@ package sl_num_pkg;
     sl_format_is_4bit = format >= 3'(sl_abi_pkg::SL_FORMAT_NF4);
   endfunction
 
-  // sigmoid of a Q16 number's magnitude below 16, in two pieces: the table entry below it and the way to the next,
-  // {T[i], T[i + 1] - T[i]}; the interpolation.
+  // sigmoid of a Q16 number's magnitude below 16, in two pieces: the table entry below it and the way to the
+  // next, {T[i], T[i + 1] - T[i]}; the interpolation.
   function automatic logic [33:0] sl_sigmoid_entry(input logic [7:0] i);
     logic [16:0] here, next;
     begin

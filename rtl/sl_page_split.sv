@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Cuts a request of 1..64 beats into one or two bursts that do not cross 4 KiB. No latency for the first; in_ready rises with
-// the acceptance of the last. Backpressure: out_ready.
+// Cuts a request of 1..64 beats into one or two bursts that do not cross 4 KiB. No latency for the first;
+// in_ready rises with the acceptance of the last. Backpressure: out_ready.
 module sl_page_split (
     input  logic        clk,
     input  logic        rst_n,

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Behind the array, in the order of jobs: reads finished lines out of the sums, one unit of one token a cycle (all tokens of a
-// unit, then the next port's), rounds them (docs/numerics.md 4), and sends them on: gate/up through SwiGLU and the block
-// quantiser into the h memory, rows of y to the control port, a router's scores to its unit. Jobs without a matrix are handed
-// to the other units here.
-// Latency from a line to y: about 16 cycles; to h: about 80. Throughput: one pair of sums a cycle. Backpressure: the whole
-// pipeline holds while y or the quantiser cannot take more.
+// Behind the array, in the order of jobs: reads finished lines out of the sums, one unit of one token a cycle
+// (all tokens of a unit, then the next port's), rounds them (docs/numerics.md 4), and sends them on: gate/up
+// through SwiGLU and the block quantiser into the h memory, rows of y to the control port, a router's scores
+// to its unit. Jobs without a matrix are handed to the other units here.
+// Latency from a line to y: about 16 cycles; to h: about 80. Throughput: one pair of sums a cycle.
+// Backpressure: the whole pipeline holds while y or the quantiser cannot take more.
 module sl_post #(
     parameter int P = 1,
     parameter int T = 1,
@@ -346,7 +346,8 @@ module sl_post #(
 
   assign en = (!to_rows || rows_ready) && (!w_valid || quant_ready);
 
-  // Blocks to half entries of h; the half that no block of the slice fills is written as zeros with its neighbour.
+  // Blocks to half entries of h; the half that no block of the slice fills is written as zeros with its
+  // neighbour.
   wire [10:0] last_block = {10'd0, ctx[sl_ctx::CTX_ODD]} + ctx[sl_ctx::CTX_N_BLOCK+:11] - 11'd1;
   logic h_done;
   logic [10:0] h_next;

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Prepares jobs, ahead of those at work: fetches a job, checks it in the order of docs/numerics.md 5.6, finds an INDIRECT
-// job's expert, reads the slab's header (and a router's tables), plans the passes, loads x, and publishes the result into the
-// next slot. A job that fails a check is published with its status. Reads of the control buffer that meet output of a job
-// still at work wait at the control port.
-// Latency: about 200 cycles and up to six dependent reads; hidden while an earlier job works. Throughput: one job at a time.
-// Backpressure: waits for a free slot and for room in the x memory.
-// A read that is not answered within the timeout ends the job as TIMEOUT; reads are then abandoned (quit) until the port is
-// drained; if it never is (ctl_dead), this and the remaining jobs end as PORT_DEAD.
+// Prepares jobs, ahead of those at work: fetches a job, checks it in the order of docs/numerics.md 5.6, finds
+// an INDIRECT job's expert, reads the slab's header (and a router's tables), plans the passes, loads x, and
+// publishes the result into the next slot. A job that fails a check is published with its status. Reads of
+// the control buffer that meet output of a job still at work wait at the control port.
+// Latency: about 200 cycles and up to six dependent reads; hidden while an earlier job works. Throughput: one
+// job at a time. Backpressure: waits for a free slot and for room in the x memory.
+// A read that is not answered within the timeout ends the job as TIMEOUT; reads are then abandoned (quit)
+// until the port is drained; if it never is (ctl_dead), this and the remaining jobs end as PORT_DEAD.
 module sl_prep #(
     parameter int P = 1,
     parameter int T = 1,
@@ -20,7 +20,7 @@ module sl_prep #(
     input  logic [             31:0] job_count,
     input  logic [             31:0] ctl_limit,
     input  logic [             31:0] w_limit,
-    output logic                     fin,          // every job is published, or the list does not fit and none will be
+    output logic                     fin,          // all jobs are published, or the list does not fit
     output logic                     counters,     // there is room for per-port counters
     // slots
     input  logic                     slot_free,
@@ -74,10 +74,11 @@ module sl_prep #(
   localparam int LOG2_T = $clog2(T);
 
   typedef enum logic [5:0] {
-    IDLE, SCAN, SCAN_FITS, SCAN_LAST, NEXT, FETCH, WAIT_READ, PARSED, CHECK, ITEMS, ITEMS2, SPAN_X, SPAN_Y, SPAN_PART, SPAN_ALL,
-    ADDRESS, ROUTE, ROUTE_GOT, SLOT_GOT, GEOMETRY, LINES, REGION_A, LINES_B, REGION_B, SLAB, HEAD, WAIT_SIDE, HEAD_GOT, BIAS_END,
-    TABLES, TABLES_GOT, BIAS_GOT, FIRST_LINE, LAST_LINE, PLAN_A, PLAN_B, TOTAL_A, MACS, MACS2, MACS3, X_SIZE, X_ROOM,
-    LIST, LIST_GOT, LIST_ROW, LIST_CHECK, LOAD, LOADING, QUIT, PUBLISH, MULTIPLY, DIVIDE
+    IDLE, SCAN, SCAN_FITS, SCAN_LAST, NEXT, FETCH, WAIT_READ, PARSED, CHECK, ITEMS, ITEMS2, SPAN_X, SPAN_Y,
+    SPAN_PART, SPAN_ALL, ADDRESS, ROUTE, ROUTE_GOT, SLOT_GOT, GEOMETRY, LINES, REGION_A, LINES_B, REGION_B,
+    SLAB, HEAD, WAIT_SIDE, HEAD_GOT, BIAS_END, TABLES, TABLES_GOT, BIAS_GOT, FIRST_LINE, LAST_LINE, PLAN_A,
+    PLAN_B, TOTAL_A, MACS, MACS2, MACS3, X_SIZE, X_ROOM, LIST, LIST_GOT, LIST_ROW, LIST_CHECK, LOAD,
+    LOADING, QUIT, PUBLISH, MULTIPLY, DIVIDE
   } state_t;
   logic [5:0] state, after;  // of state_t; plain vectors, because tasks pass them on
 
@@ -130,8 +131,10 @@ module sl_prep #(
   wire [15:0] flags_allowed =
       is_expert ? 16'(sl_abi_pkg::SL_FLAG_PARTIAL | sl_abi_pkg::SL_FLAG_INDIRECT | sl_abi_pkg::SL_FLAG_LIST
                       | sl_abi_pkg::SL_FLAG_PORT_COUNTERS)
-      : is_plain ? 16'(sl_abi_pkg::SL_FLAG_PARTIAL | sl_abi_pkg::SL_FLAG_LIST | sl_abi_pkg::SL_FLAG_PORT_COUNTERS)
-      : is_router ? 16'(sl_abi_pkg::SL_FLAG_RENORM | sl_abi_pkg::SL_FLAG_SCORES | sl_abi_pkg::SL_FLAG_PORT_COUNTERS)
+      : is_plain ? 16'(sl_abi_pkg::SL_FLAG_PARTIAL | sl_abi_pkg::SL_FLAG_LIST
+                       | sl_abi_pkg::SL_FLAG_PORT_COUNTERS)
+      : is_router ? 16'(sl_abi_pkg::SL_FLAG_RENORM | sl_abi_pkg::SL_FLAG_SCORES
+                        | sl_abi_pkg::SL_FLAG_PORT_COUNTERS)
       : 16'(sl_abi_pkg::SL_FLAG_PORT_COUNTERS);
   wire [7:0] n_format = is_expert || is_plain ? 8'(sl_abi_pkg::SL_FORMAT_MXFP4 + 1)
                       : is_router ? 8'(sl_abi_pkg::SL_MODE_ATTENTION + 1)
@@ -143,12 +146,15 @@ module sl_prep #(
   wire rows_matrix = rows != 0 && rows <= sl_abi_pkg::SL_MAX_ROWS;
   wire [7:0] topk_max = rows < 8 ? rows[7:0] : 8'(sl_abi_pkg::SL_MAX_TOPK);
   wire shape_ok =
-      is_expert ? k_blocks && rows_blocks && count_blocks && slice_first[4:0] == 0 && {15'd0, slice_end} <= rows
+      is_expert ? k_blocks && rows_blocks && count_blocks && slice_first[4:0] == 0
+                  && {15'd0, slice_end} <= rows
                   && (!f_indirect || route_choice < 8'(sl_abi_pkg::SL_MAX_TOPK))
       : is_plain ? k_blocks && rows_matrix
       : is_reduce ? rows_matrix && n_part != 0
-      : is_router ? k_blocks && rows != 0 && rows <= sl_abi_pkg::SL_MAX_N_EXPERT && top_k != 0 && top_k <= topk_max
-      : is_kv ? !k[0] && k != 0 && k <= 16'(sl_abi_pkg::SL_MAX_HEAD_DIM) && rows != 0 && rows <= sl_abi_pkg::SL_MAX_KV_ROWS
+      : is_router ? k_blocks && rows != 0 && rows <= sl_abi_pkg::SL_MAX_N_EXPERT && top_k != 0
+          && top_k <= topk_max
+      : is_kv ? !k[0] && k != 0 && k <= 16'(sl_abi_pkg::SL_MAX_HEAD_DIM) && rows != 0
+          && rows <= sl_abi_pkg::SL_MAX_KV_ROWS
       : 1'b1;
 
   // n / 2^log2, rounded up: beats that hold n items.
@@ -171,7 +177,8 @@ module sl_prep #(
 
   // A region's rows of K64 columns in the job's format.
   wire [10:0] cols_a = is_router ? {k64, 1'b0} : {1'b0, k64};
-  wire [5:0] scales_a = is_router || fp8 ? 6'd0 : four_bit ? 6'(beats({9'd0, k64}, 4)) : 6'(beats({9'd0, k64}, 5));
+  wire [5:0] scales_a = is_router || fp8 ? 6'd0
+                        : four_bit ? 6'(beats({9'd0, k64}, 4)) : 6'(beats({9'd0, k64}, 5));
   wire [10:0] row_a = cols_a + {5'd0, scales_a};
   wire two_rows = !is_router && !four_bit;
   wire [11:0] unit_a = two_rows ? {row_a, 1'b0} : {1'b0, row_a};
@@ -179,7 +186,8 @@ module sl_prep #(
   wire [5:0] scales_b = fp8 ? 6'd0 : four_bit ? 6'(beats({9'd0, f64}, 4)) : 6'(beats({9'd0, f64}, 5));
   wire [10:0] row_b = {1'b0, f64} + {5'd0, scales_b};
   wire [11:0] unit_b = two_rows ? {row_b, 1'b0} : {1'b0, row_b};
-  wire [17:0] units_a = is_expert ? {2'd0, rows[15:0]} : is_plain ? 18'(beats(rows[18:0], 1)) : {8'd0, router_rows};
+  wire [17:0] units_a = is_expert ? {2'd0, rows[15:0]} : is_plain ? 18'(beats(rows[18:0], 1))
+                        : {8'd0, router_rows};
   wire [9:0] router_rows = attention ? 10'({rows[8:0], 1'b0} + {1'b0, rows[8:0]}) : {1'b0, rows[8:0]};
   // Columns of down that a slice takes.
   wire [9:0] col_first_b = {1'b0, slice_first[14:6]};
@@ -305,12 +313,15 @@ module sl_prep #(
   wire head_ok =
       head[sl_abi_pkg::SL_LSB_SLAB_MAGIC+:32] == sl_abi_pkg::SL_SLAB_MAGIC
       && head[sl_abi_pkg::SL_LSB_SLAB_KIND+:8] == (is_router ? 8'(sl_abi_pkg::SL_KIND_ROUTER)
-                                                  : is_expert ? 8'(sl_abi_pkg::SL_KIND_EXPERT) : 8'(sl_abi_pkg::SL_KIND_PLAIN))
+                                                  : is_expert ? 8'(sl_abi_pkg::SL_KIND_EXPERT)
+                                                  : 8'(sl_abi_pkg::SL_KIND_PLAIN))
       && head[sl_abi_pkg::SL_LSB_SLAB_FORMAT+:8] == (is_router ? 8'd0 : format)
       && head[sl_abi_pkg::SL_LSB_SLAB_K+:32] == {16'd0, k}
       && head[sl_abi_pkg::SL_LSB_SLAB_ROWS+:32] == (is_router ? {22'd0, router_rows} : rows)
-      && (head[sl_abi_pkg::SL_LSB_SLAB_FLAGS+:16] & ~(is_router ? 16'(sl_abi_pkg::SL_SLAB_HAS_BIAS) : 16'd0)) == 0
-      && (!is_expert || (u_h >= $signed(16'(sl_abi_pkg::SL_U_H_MIN)) && u_h <= $signed(16'(sl_abi_pkg::SL_U_H_MAX))));
+      && (head[sl_abi_pkg::SL_LSB_SLAB_FLAGS+:16]
+          & ~(is_router ? 16'(sl_abi_pkg::SL_SLAB_HAS_BIAS) : 16'd0)) == 0
+      && (!is_expert || (u_h >= $signed(16'(sl_abi_pkg::SL_U_H_MIN))
+                         && u_h <= $signed(16'(sl_abi_pkg::SL_U_H_MAX))));
 
   wire [10:0] n_col_b = col_end_b - {1'b0, col_first_b};
   wire signed [9:0] u = $signed(u_h[9:0]) - $signed({2'b00, job[sl_abi_pkg::SL_LSB_JOB_U_H_DROP+:8]});
@@ -451,7 +462,8 @@ module sl_prep #(
         end
         SCAN:
         if (rsp_valid) begin
-          dirty <= dirty || (rsp_data[sl_abi_pkg::SL_LSB_JOB_FLAGS+:16] & 16'(sl_abi_pkg::SL_FLAG_PORT_COUNTERS)) != 0;
+          dirty <= dirty || (rsp_data[sl_abi_pkg::SL_LSB_JOB_FLAGS+:16]
+              & 16'(sl_abi_pkg::SL_FLAG_PORT_COUNTERS)) != 0;
           at <= at + 1'b1;
           if (at + 1'b1 == job_count) state <= SCAN_FITS;
           else if (at[5:0] == 6'd63) begin
@@ -495,10 +507,12 @@ module sl_prep #(
         end
         CHECK: begin
           state <= ITEMS;
-          if (op < 8'(sl_abi_pkg::SL_OP_QUERY) || op > 8'(sl_abi_pkg::SL_OP_KV_UNPACK)) finish(4'(sl_abi_pkg::SL_STATUS_BAD_OP));
+          if (op < 8'(sl_abi_pkg::SL_OP_QUERY) || op > 8'(sl_abi_pkg::SL_OP_KV_UNPACK))
+            finish(4'(sl_abi_pkg::SL_STATUS_BAD_OP));
           else if (format >= n_format) finish(4'(sl_abi_pkg::SL_STATUS_BAD_FORMAT));
           else if ((flags & ~flags_allowed) != 0) finish(4'(sl_abi_pkg::SL_STATUS_BAD_FLAGS));
-          else if (!is_query && (n_tokens == 0 || n_tokens > (f_indirect ? 16'd1 : 16'(sl_abi_pkg::SL_MAX_TOKENS))))
+          else if (!is_query && (n_tokens == 0
+              || n_tokens > (f_indirect ? 16'd1 : 16'(sl_abi_pkg::SL_MAX_TOKENS))))
             finish(4'(sl_abi_pkg::SL_STATUS_BAD_TOKENS));
           else if (!shape_ok) finish(4'(sl_abi_pkg::SL_STATUS_BAD_SHAPE));
         end
@@ -548,7 +562,8 @@ module sl_prep #(
         end
         SPAN_PART: begin
           y_last <= {1'b0, y_off} + 33'(product[31:0]) + {14'd0, y_item};
-          if (is_reduce && n_part > 1 && part_stride < {13'd0, x_item}) finish(4'(sl_abi_pkg::SL_STATUS_BAD_SHAPE));
+          if (is_reduce && n_part > 1 && part_stride < {13'd0, x_item})
+            finish(4'(sl_abi_pkg::SL_STATUS_BAD_SHAPE));
           else multiply(is_reduce ? {24'd0, n_part} - 32'd1 : 32'd0, part_stride, ADDRESS);
         end
         ADDRESS: begin
@@ -556,7 +571,8 @@ module sl_prep #(
               || (f_list ? {1'b0, list_off} + {14'd0, list_beats} > {1'b0, ctl_limit}
                          : {31'd0, x_end} + product > {32'd0, ctl_limit})
               || (f_indirect && ({1'b0, route_off} + {17'd0, route_token} >= {1'b0, ctl_limit}
-                                 || {1'b0, slot_off} + {14'd0, beats({3'd0, n_expert}, 4)} > {1'b0, ctl_limit})))
+                                 || {1'b0, slot_off} + {14'd0, beats({3'd0, n_expert}, 4)}
+                                    > {1'b0, ctl_limit})))
             finish(4'(sl_abi_pkg::SL_STATUS_BAD_ADDRESS));
           else begin
             if (f_indirect) read_ctl(route_off + {16'd0, route_token}, 7'd1, ROUTE_GOT);
@@ -577,7 +593,8 @@ module sl_prep #(
           w_off <= got[32*expert[3:0]+:32];
           state <= GEOMETRY;
           if (got_err) finish(4'(sl_abi_pkg::SL_STATUS_BUS_ERROR));
-          else if (got[32*expert[3:0]+:32] == sl_abi_pkg::SL_SLOT_ABSENT) finish(4'(sl_abi_pkg::SL_STATUS_MISS));
+          else if (got[32*expert[3:0]+:32] == sl_abi_pkg::SL_SLOT_ABSENT)
+            finish(4'(sl_abi_pkg::SL_STATUS_MISS));
         end
 
         // Size of the slab: lines of each region, rounded up to whole lines on every port.
@@ -589,7 +606,8 @@ module sl_prep #(
         end
         REGION_A: begin
           region_b <= w_off + 32'd1 + product[31:0];
-          slab_end <= {1'b0, w_off} + 33'd1 + {22'd0, table_beats} + product[32:0] + 33'(sl_abi_pkg::SL_SLACK_BEATS);
+          slab_end <= {1'b0, w_off} + 33'd1 + {22'd0, table_beats} + product[32:0]
+              + 33'(sl_abi_pkg::SL_SLACK_BEATS);
           if (is_expert) divide({5'd0, k[15:1]} - 20'd1, LINES_B);
           else state <= SLAB;
         end
@@ -620,7 +638,8 @@ module sl_prep #(
           state <= HEAD_GOT;
         end
         HEAD_GOT: begin
-          has_bias <= is_router && (head[sl_abi_pkg::SL_LSB_SLAB_FLAGS+:16] & 16'(sl_abi_pkg::SL_SLAB_HAS_BIAS)) != 0;
+          has_bias <= is_router && (head[sl_abi_pkg::SL_LSB_SLAB_FLAGS+:16]
+              & 16'(sl_abi_pkg::SL_SLAB_HAS_BIAS)) != 0;
           rows_at <= w_off + 32'd1 + {21'd0, table_beats};
           state <= is_router ? BIAS_END : FIRST_LINE;
           if (got_err) finish(4'(sl_abi_pkg::SL_STATUS_BUS_ERROR));
@@ -628,7 +647,8 @@ module sl_prep #(
         end
         // A router's tables. The stages behind have one copy, so earlier jobs must be through with theirs.
         BIAS_END:
-        if (has_bias && slab_end + {22'd0, bias_beats} > {1'b0, w_limit}) finish(4'(sl_abi_pkg::SL_STATUS_BAD_HEADER));
+        if (has_bias && slab_end + {22'd0, bias_beats} > {1'b0, w_limit})
+          finish(4'(sl_abi_pkg::SL_STATUS_BAD_HEADER));
         else begin
           if (has_bias) rows_at <= rows_at + {21'd0, bias_beats};
           state <= TABLES;
@@ -696,7 +716,8 @@ module sl_prep #(
         end
         MACS: begin
           macs <= product;
-          multiply(product[31:0], is_expert ? {16'd0, slice_count} : is_router ? {22'd0, router_rows} : rows, MACS2);
+          multiply(product[31:0], is_expert ? {16'd0, slice_count} : is_router ? {22'd0, router_rows}
+              : rows, MACS2);
         end
         MACS2: begin
           macs <= product;
@@ -707,7 +728,8 @@ module sl_prep #(
           multiply({21'd0, cols_a}, {25'd0, hold}, X_SIZE);
         end
 
-        // Room for x: half of the memory where that is enough, so that the next job's x can be loaded meanwhile.
+        // Room for x: half of the memory where that is enough, so that the next job's x can be loaded
+        // meanwhile.
         X_SIZE: begin
           x_take <= x_fits_half ? (x_next ? 2'b10 : 2'b01) : 2'b11;
           x_base <= x_fits_half && x_next ? XW'(ENTRIES / 2) : '0;
@@ -744,7 +766,8 @@ module sl_prep #(
           if (7'(at) + 7'd1 == n_tokens[6:0]) begin
             state <= LOAD;
             if (got_err) finish(4'(sl_abi_pkg::SL_STATUS_BUS_ERROR));
-            else if (dirty || row_at + {22'd0, x_item} > {9'd0, ctl_limit}) finish(4'(sl_abi_pkg::SL_STATUS_BAD_LIST));
+            else if (dirty || row_at + {22'd0, x_item} > {9'd0, ctl_limit})
+              finish(4'(sl_abi_pkg::SL_STATUS_BAD_LIST));
           end
         end
         LOAD: begin
@@ -753,7 +776,8 @@ module sl_prep #(
         end
         LOADING:
         if (load_done) begin
-          finish(load_err ? 4'(sl_abi_pkg::SL_STATUS_BUS_ERROR) : load_bad ? 4'(sl_abi_pkg::SL_STATUS_BAD_ACTIVATION)
+          finish(load_err ? 4'(sl_abi_pkg::SL_STATUS_BUS_ERROR)
+              : load_bad ? 4'(sl_abi_pkg::SL_STATUS_BAD_ACTIVATION)
                  : 4'(sl_abi_pkg::SL_STATUS_OK));
         end
 

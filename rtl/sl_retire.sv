@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Ends jobs in order: waits until everything a job wrote is acknowledged, writes its per-port counters and its record, waits
-// for those, and frees the slot. Cycles of a record: since the end of the job before it (or the launch's begin), so they add
-// up to the launch.
-// Latency: two write round trips and P + 4 cycles a job, while later jobs are at work. Backpressure: wr_ready.
+// Ends jobs in order: waits until everything a job wrote is acknowledged, writes its per-port counters and
+// its record, waits for those, and frees the slot. Cycles of a record: since the end of the job before it (or
+// the launch's begin), so they add up to the launch.
+// Latency: two write round trips and P + 4 cycles a job, while later jobs are at work. Backpressure:
+// wr_ready.
 module sl_retire #(
     parameter int P = 1
 ) (

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// sl_scale_s32 and sl_scale_f32 of docs/numerics.md section 1: value * mant * 2^exp, rounded once to nearest even, as s32
-// (saturating) and as the bits of an fp32.
+// sl_scale_s32 and sl_scale_f32 of docs/numerics.md section 1: value * mant * 2^exp, rounded once to nearest
+// even, as s32 (saturating) and as the bits of an fp32.
 // Latency: 6 cycles. Throughput: 1 a cycle. Backpressure: the pipeline holds while en is low.
 // Widths: the product's 80 bits are kept in 64 with the bits that fell out ORed into the lowest (sl_mul_jam).
 module sl_scale #(

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The units that work on the control buffer alone: QUERY, REDUCE, KV_PACK and KV_UNPACK, one job at a time, and the deadline of
-// their reads: a read that is not answered within the timeout ends the job as TIMEOUT once the port is drained, as PORT_DEAD when
-// it never is.
+// The units that work on the control buffer alone: QUERY, REDUCE, KV_PACK and KV_UNPACK, one job at a time,
+// and the deadline of their reads: a read that is not answered within the timeout ends the job as TIMEOUT
+// once the port is drained, as PORT_DEAD when it never is.
 // req stays up with the job until done. stall counts cycles in which a unit waited for the control port.
 module sl_units #(
     parameter int P = 1,
@@ -87,8 +87,10 @@ module sl_units #(
   );
 
   wire [511:0] caps = {
-    64'd0, 64'd0, 64'd0, 32'(sl_abi_pkg::SL_CORE_RTL), 32'(sl_abi_pkg::SL_MAX_JOBS), 16'(sl_abi_pkg::SL_MAX_HEAD_DIM),
-    16'(sl_abi_pkg::SL_MAX_TOPK), 16'(sl_abi_pkg::SL_MAX_N_EXPERT), 16'(sl_abi_pkg::SL_MAX_TOKENS), 32'(sl_abi_pkg::SL_MAX_K),
+    64'd0, 64'd0, 64'd0, 32'(sl_abi_pkg::SL_CORE_RTL), 32'(sl_abi_pkg::SL_MAX_JOBS),
+    16'(sl_abi_pkg::SL_MAX_HEAD_DIM),
+    16'(sl_abi_pkg::SL_MAX_TOPK), 16'(sl_abi_pkg::SL_MAX_N_EXPERT), 16'(sl_abi_pkg::SL_MAX_TOKENS),
+    32'(sl_abi_pkg::SL_MAX_K),
     32'(sl_abi_pkg::SL_MAX_ROWS), 32'((2 << sl_abi_pkg::SL_OP_KV_UNPACK) - (1 << sl_abi_pkg::SL_OP_QUERY)),
     32'((2 << sl_abi_pkg::SL_FORMAT_MXFP4) - 1), 16'(T), 16'(P), sl_abi_pkg::SL_ABI_VERSION
   };

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Addresses of one port's weight stream: the bursts of a job's one or two passes, in the order in which the array uses
-// them. Runs ahead of the array: a burst is asked for as soon as the stream FIFO has room for all of it.
-// A whole pass is one linear range; a slice is, line by line and row by row, a range of scale beats and one of code beats.
-// Throughput: one burst of at most 64 beats every second cycle. Backpressure: waits for credit and for req_ready.
+// Addresses of one port's weight stream: the bursts of a job's one or two passes, in the order in which the
+// array uses them. Runs ahead of the array: a burst is asked for as soon as the stream FIFO has room for all
+// of it.
+// A whole pass is one linear range; a slice is, line by line and row by row, a range of scale beats and one
+// of code beats. Throughput: one burst of at most 64 beats every second cycle. Backpressure: waits for credit
+// and for req_ready.
 module sl_weight_gen #(
     parameter int PORT = 0,
     parameter int DEPTH = 512  // places of the stream FIFO
@@ -65,7 +67,8 @@ module sl_weight_gen #(
     end else begin
       if (ask) req_valid <= 1'b1;
       else if (req_ready) req_valid <= 1'b0;
-      if (ask || pop) credit <= credit - (ask ? {{(CW - 7) {1'b0}}, len} : '0) + (pop ? {{(CW - 1) {1'b0}}, 1'b1} : '0);
+      if (ask || pop) credit <= credit - (ask ? {{(CW - 7) {1'b0}}, len} : '0)
+          + (pop ? {{(CW - 1) {1'b0}}, 1'b1} : '0);
       case (state)
         IDLE:
         if (start) begin
@@ -84,7 +87,8 @@ module sl_weight_gen #(
           if (none) lines <= 18'd1;
         end
         ROW: begin
-          at <= row_at + (codes ? {26'd0, todo[sl_ctx::PASS_SCALE_BEATS+:6]} + {21'd0, todo[sl_ctx::PASS_COL_FIRST+:11]}
+          at <= row_at + (codes ? {26'd0, todo[sl_ctx::PASS_SCALE_BEATS+:6]}
+                                   + {21'd0, todo[sl_ctx::PASS_COL_FIRST+:11]}
                                 : {26'd0, todo[sl_ctx::PASS_SCALE_FIRST+:6]});
           left <= codes ? {21'd0, todo[sl_ctx::PASS_N_COL+:11]} : {26'd0, todo[sl_ctx::PASS_N_SCALE+:6]};
           state <= SEGMENT;

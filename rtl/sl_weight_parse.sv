@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Separates scale beats from code beats at the head of a port's stream and puts each code beat beside its scale bytes.
-// Scale beats of a row come first (docs/numerics.md 2.4) and are kept until its last code beat; they are taken in one a
-// cycle, while the array still works on the beat it has copied.
+// Separates scale beats from code beats at the head of a port's stream and puts each code beat beside its
+// scale bytes. Scale beats of a row come first (docs/numerics.md 2.4) and are kept until its last code beat;
+// they are taken in one a cycle, while the array still works on the beat it has copied.
 // Latency: none for code beats (the FIFO's head is the output). Backpressure: code beats wait for `take`.
 module sl_weight_parse #(
     parameter int PORT = 0
@@ -31,7 +31,8 @@ module sl_weight_parse #(
   logic [4:0] scale_at;
   logic [10:0] col, cols_left;
 
-  wire [sl_ctx::PASS_W-1:0] pass = in_b ? passes[sl_ctx::CTX_PASS_B+:sl_ctx::PASS_W] : passes[sl_ctx::CTX_PASS_A+:sl_ctx::PASS_W];
+  wire [sl_ctx::PASS_W-1:0] pass = in_b ? passes[sl_ctx::CTX_PASS_B+:sl_ctx::PASS_W]
+                                 : passes[sl_ctx::CTX_PASS_A+:sl_ctx::PASS_W];
   wire skip_first = PORT_ID < pass[sl_ctx::PASS_FIRST_PORT+:5];
   wire skip_last = PORT_ID > pass[sl_ctx::PASS_LAST_PORT+:5];
   wire [17:0] p_lines = pass[sl_ctx::PASS_N_LINE+:18];
@@ -42,7 +43,8 @@ module sl_weight_parse #(
   wire scale_take = is_scale && in_valid;
   wire row_end = take && cols_left == 1;
 
-  // Code beat c of a row has groups 2c and 2c + 1: bytes 4c .. 4c + 3 of the scales (4-bit: interleaved by row) or 2c, 2c + 1.
+  // Code beat c of a row has groups 2c and 2c + 1: bytes 4c .. 4c + 3 of the scales (4-bit: interleaved by
+  // row) or 2c, 2c + 1.
   wire [4:0] rel = (four_bit ? col[8:4] : col[9:5]) - pass[sl_ctx::PASS_SCALE_FIRST+:5];
   wire [511:0] held = scale_mem[rel];
   wire [31:0] quad = held[32*col[3:0]+:32];

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// One weight port: address stream, AXI reads, a stream FIFO of DEPTH beats, scale beats set apart. Port 0 also serves single
-// reads of headers and tables (side), which do not pass through the FIFO.
-// Bursts are issued only when the FIFO has room for them, so RREADY is constantly 1; with latency L and 64-beat bursts the
-// stream keeps min(1, DEPTH / (L + 64)) of the port's beats.
+// One weight port: address stream, AXI reads, a stream FIFO of DEPTH beats, scale beats set apart. Port 0
+// also serves single reads of headers and tables (side), which do not pass through the FIFO.
+// Bursts are issued only when the FIFO has room for them, so RREADY is constantly 1; with latency L and
+// 64-beat bursts the stream keeps min(1, DEPTH / (L + 64)) of the port's beats.
 // flush: forgets streams and stored beats and discards what still arrives; keep it up until idle.
 module sl_weight_port #(
     parameter int PORT = 0,

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Loads a job's activations (docs/numerics.md 3.1) from the control buffer into sl_act_mem and checks them.
-// Tokens one after the other: base, block exponents, codes; columns beyond K become 0. 8-bit items: 64 codes a beat. 16-bit
-// items (router): 32 codes a beat, stored as high bytes (lower half of an entry) and low bytes (upper half).
-// Requests of the next token go out while the beats of this one arrive. Throughput: one beat a cycle. The beats of an answer
-// are taken as they come. stop: forgets everything; beats that still come must be kept away by the caller.
+// Tokens one after the other: base, block exponents, codes; columns beyond K become 0. 8-bit items: 64 codes
+// a beat. 16-bit items (router): 32 codes a beat, stored as high bytes (lower half of an entry) and low bytes
+// (upper half). Requests of the next token go out while the beats of this one arrive. Throughput: one beat a
+// cycle. The beats of an answer are taken as they come. stop: forgets everything; beats that still come must
+// be kept away by the caller.
 module sl_x_load #(
     parameter int T = 1,
     parameter int XW = 16

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Collects the rows of y: pairs of results (rows 2 j and 2 j + 1 of one token) become beats of 16 fp32 or 8 s64, written when
-// full or at the last unit. Pairs come unit by unit, all tokens of a unit in ascending order.
+// Collects the rows of y: pairs of results (rows 2 j and 2 j + 1 of one token) become beats of 16 fp32 or 8
+// s64, written when full or at the last unit. Pairs come unit by unit, all tokens of a unit in ascending
+// order.
 // Latency: 1 cycle from the pair that fills a beat to wr_valid. Throughput: one pair a cycle.
 // Backpressure: in_ready drops while a full beat waits for wr_ready.
 module sl_y_rows (
