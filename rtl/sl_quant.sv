@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Block quantiser of h (docs/numerics.md 3.2). Values come unit by unit, all tokens of a unit in ascending order; 32 units are
-// a block. A block's values and each token's largest magnitude are kept until its last unit, then quantised one value a
-// cycle, token by token, while the next block fills the other buffer.
-// Latency: 6 cycles from a token's last value to its codes. Throughput: one value a cycle in and out. Backpressure: in_ready
-// drops when both buffers are full. start sets the first block's number; the values before it are through (idle).
+// Block quantiser of h (docs/numerics.md 3.2). Values come unit by unit, all tokens of a unit in ascending
+// order; 32 units are a block. A block's values and each token's largest magnitude are kept until its last
+// unit, then quantised one value a cycle, token by token, while the next block fills the other buffer.
+// Latency: 37 cycles from a block's last value to its first token's codes, then a token every 32. Throughput:
+// one value a cycle in and out. Backpressure: in_ready drops when both buffers are full (one cycle a block
+// when values never pause); what comes out does not wait. start sets the first block's number; the values
+// before it are through (idle).
 // Rounding: sl_rne, then clamped to +-127; he is clamped to 0..21, which is reported.
 module sl_quant (
     input  logic         clk,
@@ -102,7 +104,8 @@ module sl_quant (
     if (valid[3]) begin
       // Shifted left, the value fits 8 bits: the block's exponent says so.
       split4 <= shift3 <= 0 ? {2'b00, sl_num_pkg::sl_abs_u64(h3) << -shift3}
-                            : sl_num_pkg::sl_rne_split(sl_num_pkg::sl_abs_u64(h3), {{20{shift3[11]}}, shift3});
+                            : sl_num_pkg::sl_rne_split(sl_num_pkg::sl_abs_u64(h3),
+                                {{20{shift3[11]}}, shift3});
       neg4 <= h3[63];
       he4 <= he3;
       sat4 <= sat3;
