@@ -328,7 +328,8 @@ static int load(struct sim *sim)
     snprintf(path, sizeof path, "%s/%s", folder, file);
     if (access(path, F_OK))
         return sl_fail(SL_ERR_USAGE, hint, "device sim: %s is not built", path);
-    sim->library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    /* It stays when it is closed: its C++ library would leave memory behind each time. */
+    sim->library = dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
     if (!sim->library)
         return sl_fail(SL_ERR_DEVICE, hint, "device sim: %s", dlerror());
     /* POSIX lets a function pointer travel through dlsym(); ISO C does not know it. */
