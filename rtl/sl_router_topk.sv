@@ -6,9 +6,9 @@
 // experts one in about n / 2 + 20), which go through the selection as they come; then the exponentials of the
 // chosen and of all scores (SIGMOID: the chosen sigmas); then a division in 15 cycles for each weight. One
 // token after the other.
-// Cycles of a token of n experts, every beat being taken at once: SOFTMAX 2 n + 16 top_k + 17 (RENORM: n
-// less); SIGMOID 15 n + 16 top_k + 19; ATTENTION n^2 + 2 n + 16 top_k + 53 from 24 experts on; SCORES: n + 2
-// a beat more.
+// Cycles of a token of n experts, every beat being taken at once: SOFTMAX n + 16 top_k + 17, ATTENTION n^2 +
+// 2 n + 16 top_k + 53 from 24 experts on, both n more without RENORM; SIGMOID 15 n + 16 top_k + 19; SCORES:
+// n + 2 a beat more.
 // Once a job: n + 2 a beat for the table, tokens * top_k to sort, as many + 2 a beat for the list, about 8
 // more.
 // Backpressure: logits and bias are always taken. A beat that is not taken (wr_ready low) holds up whatever
@@ -202,7 +202,7 @@ module sl_router_topk #(
       .indices(indices)
   );
 
-  // ---- exponentials: of the logits (SIGMOID), of products (ATTENTION), of the chosen and all scores 
+  // ---- exponentials: of the logits (SIGMOID), of products (ATTENTION), of the chosen and all scores
   logic [31:0] best;  // the largest score
   logic [7:0] w_i;  // EXPS: next to be asked for
   logic w_all, w_issued;  // the chosen are through; everything is

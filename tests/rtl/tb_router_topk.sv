@@ -213,11 +213,51 @@ module tb_router_topk;
     end
   endtask
 
-  // Cycles of typical shapes with a write port that always takes, for the documentation.
+  // A short job, cleared for one cycle at every moment of its life, and right when it is started again at once.
+  task automatic clear_everywhere(input int mode, input int percent);
+    int length;
+    ready_percent = percent;
+    run_case(mode, flags_of(2), 5, 2, 2, 1, 0);
+    length = took + 2;
+    for (int after = 0; after < length; after++) begin
+      tb_router_again(ref_model);
+      checking = 1'b1;
+      begin_job(mode, flags_of(2), 5, 2, 2, 1);
+      repeat (after) @(negedge clk);
+      clear = 1'b1;
+      @(negedge clk);
+      clear = 1'b0;
+      checking = 1'b0;
+      if (busy || done || wr_valid) begin
+        n_failed++;
+        $display("FAILED (+seed=%0d): not idle when cleared after %0d cycles", seed, after);
+      end
+      if (after % 2 != 0) repeat (4) @(negedge clk);
+      tb_router_again(ref_model);
+      run_job(mode, flags_of(2), 5, 2, 2, 1, 0);
+    end
+  endtask
+
+  // Cycles of typical shapes with a write port that always takes: what the module's header promises, at most.
   task automatic report(input int mode, input int flags, input int n_expert, input int top_k,
                         input int n_tokens);
+    int promised, n, table_beats;
     ready_percent = 100;
     run_case(mode, flags, n_expert, top_k, n_tokens, 0, 0);
+    n = n_expert;
+    table_beats = (n + 15) / 16;
+    if (mode == sl_abi_pkg::SL_MODE_ATTENTION) promised = n * n + 2 * n + 53;
+    else if (mode == sl_abi_pkg::SL_MODE_SIGMOID) promised = 15 * n + 19;
+    else promised = n + 17;
+    if (mode != sl_abi_pkg::SL_MODE_SIGMOID && (flags & sl_abi_pkg::SL_FLAG_RENORM) == 0) promised += n;
+    promised += 16 * top_k;
+    if ((flags & sl_abi_pkg::SL_FLAG_SCORES) != 0) promised += n + 2 * table_beats;
+    promised = n_tokens * promised + n + 2 * table_beats;
+    promised += 2 * n_tokens * top_k + 2 * ((n_tokens * top_k + 15) / 16) + 8;
+    if (took > promised) begin
+      n_failed++;
+      $display("FAILED: promised are %0d cycles", promised);
+    end
     $display("cycles: %-9s %-6s %-6s experts %3d top_k %0d tokens %2d: %7d", name_of(mode),
              (flags & sl_abi_pkg::SL_FLAG_RENORM) != 0 ? "RENORM" : "-",
              (flags & sl_abi_pkg::SL_FLAG_SCORES) != 0 ? "SCORES" : "-", n_expert, top_k, n_tokens, took);
@@ -256,6 +296,10 @@ module tb_router_topk;
     run_case(sl_abi_pkg::SL_MODE_SOFTMAX, sl_abi_pkg::SL_FLAG_SCORES, 256, 8, 64, 0, SATURATED);
     run_case(sl_abi_pkg::SL_MODE_ATTENTION, sl_abi_pkg::SL_FLAG_SCORES, 256, 8, 4, 0, SATURATED);
     clear_anywhere();
+    for (int mode = 0; mode < 3; mode++) begin
+      clear_everywhere(mode, 100);
+      clear_everywhere(mode, 50);
+    end
     report_all();
     for (int n = 0; n < soak; n++) random_case(64);
     tb_router_close(ref_model);
