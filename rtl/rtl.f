@@ -2,6 +2,7 @@ abi/gen/sl_abi_pkg.sv
 rtl/gen/sl_table_pkg.sv
 rtl/sl_num_pkg.sv
 rtl/sl_ctx.sv
+rtl/sl_clock_gate.sv
 rtl/sl_fifo.sv
 rtl/sl_page_split.sv
 rtl/sl_axi_read.sv

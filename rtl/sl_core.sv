@@ -124,73 +124,65 @@ module sl_core #(
   logic [CW-1:0] prep_ctx;
   logic [511:0] prep_job;
   logic [32:0] prep_y_end;
-  logic [CW-1:0] ctx0, ctx1, ctx2, ctx3;
-  logic [511:0] job0, job1, job2, job3;
+  logic [CW-1:0] ctx_mem[0:3];
+  logic [511:0] job_mem[0:3];
+  logic [3:0] slot_matrix;
   logic [15:0] status;   // of each slot
   logic [31:0] y_lo0, y_lo1, y_lo2, y_lo3;
   logic [32:0] y_hi0, y_hi1, y_hi2, y_hi3;
   logic [64:0] router_y;  // {end, begin} of what the router writes
   logic running, all_published;
 
-  function automatic logic [CW-1:0] pick_ctx(input logic [1:0] s, input logic [CW-1:0] a,
-                                             input logic [CW-1:0] b,
-                                             input logic [CW-1:0] c, input logic [CW-1:0] d);
-    pick_ctx = s[1] ? (s[0] ? d : c) : (s[0] ? b : a);
-  endfunction
-  function automatic logic [511:0] pick_beat(input logic [1:0] s, input logic [511:0] a,
-                                             input logic [511:0] b,
-                                             input logic [511:0] c, input logic [511:0] d);
-    pick_beat = s[1] ? (s[0] ? d : c) : (s[0] ? b : a);
-  endfunction
-
   wire [2:0] n_used = n_prep - n_retire;
   wire slot_free = n_used < 3'(sl_ctx::N_SLOT);
   wire all_free = n_used == 0;
-  wire [CW-1:0] gen_ctx = pick_ctx(n_gen[1:0], ctx0, ctx1, ctx2, ctx3);
-  wire [CW-1:0] array_ctx = pick_ctx(n_array[1:0], ctx0, ctx1, ctx2, ctx3);
-  wire [CW-1:0] post_ctx = pick_ctx(n_post[1:0], ctx0, ctx1, ctx2, ctx3);
-  wire [CW-1:0] retire_ctx = pick_ctx(n_retire[1:0], ctx0, ctx1, ctx2, ctx3);
-  wire [511:0] post_job = pick_beat(n_post[1:0], job0, job1, job2, job3);
-  wire [511:0] retire_job = pick_beat(n_retire[1:0], job0, job1, job2, job3);
+
+  // The stages keep the job they work on in registers of their own (loaded in the cycle before they see it).
+  logic [CW-1:0] array_ctx, post_ctx, retire_ctx;
+  logic [511:0] post_job;
+  logic [47:0] retire_job;  // {cookie, flags}
+  logic array_loaded, post_loaded, retire_loaded;
 
   always_ff @(posedge clk) begin
     if (publish) begin
-      case (n_prep[1:0])
-        2'd0: begin
-          ctx0 <= prep_ctx;
-          job0 <= prep_job;
-          y_lo0 <= prep_job[sl_abi_pkg::SL_LSB_JOB_Y_OFF+:32];
-          y_hi0 <= prep_y_end;
-        end
-        2'd1: begin
-          ctx1 <= prep_ctx;
-          job1 <= prep_job;
-          y_lo1 <= prep_job[sl_abi_pkg::SL_LSB_JOB_Y_OFF+:32];
-          y_hi1 <= prep_y_end;
-        end
-        2'd2: begin
-          ctx2 <= prep_ctx;
-          job2 <= prep_job;
-          y_lo2 <= prep_job[sl_abi_pkg::SL_LSB_JOB_Y_OFF+:32];
-          y_hi2 <= prep_y_end;
-        end
-        default: begin
-          ctx3 <= prep_ctx;
-          job3 <= prep_job;
-          y_lo3 <= prep_job[sl_abi_pkg::SL_LSB_JOB_Y_OFF+:32];
-          y_hi3 <= prep_y_end;
-        end
-      endcase
+      ctx_mem[n_prep[1:0]] <= prep_ctx;
+      job_mem[n_prep[1:0]] <= prep_job;
+      slot_matrix[n_prep[1:0]] <= prep_ctx[sl_ctx::CTX_MATRIX];
       status[4*n_prep[1:0]+:4] <= prep_ctx[sl_ctx::CTX_STATUS+:4];
+      case (n_prep[1:0])
+        2'd0: {y_hi0, y_lo0} <= {prep_y_end, prep_job[sl_abi_pkg::SL_LSB_JOB_Y_OFF+:32]};
+        2'd1: {y_hi1, y_lo1} <= {prep_y_end, prep_job[sl_abi_pkg::SL_LSB_JOB_Y_OFF+:32]};
+        2'd2: {y_hi2, y_lo2} <= {prep_y_end, prep_job[sl_abi_pkg::SL_LSB_JOB_Y_OFF+:32]};
+        default: {y_hi3, y_lo3} <= {prep_y_end, prep_job[sl_abi_pkg::SL_LSB_JOB_Y_OFF+:32]};
+      endcase
     end
     if (array_fin && array_fail) status[4*n_array[1:0]+:4] <= array_status;
     if (unit_done) status[4*n_post[1:0]+:4] <= unit_status;
+    if (!array_loaded) array_ctx <= ctx_mem[n_array[1:0]];
+    if (!post_loaded) begin
+      post_ctx <= ctx_mem[n_post[1:0]];
+      post_job <= job_mem[n_post[1:0]];
+    end
+    if (!retire_loaded) begin
+      retire_ctx <= ctx_mem[n_retire[1:0]];
+      retire_job <= {job_mem[n_retire[1:0]][sl_abi_pkg::SL_LSB_JOB_COOKIE+:32],
+                     job_mem[n_retire[1:0]][sl_abi_pkg::SL_LSB_JOB_FLAGS+:16]};
+    end
+    if (!rst_n) begin
+      array_loaded <= 1'b0;
+      post_loaded <= 1'b0;
+      retire_loaded <= 1'b0;
+    end else begin
+      array_loaded <= n_array != n_prep && !array_fin;
+      post_loaded <= n_post != n_prep && !post_past;
+      retire_loaded <= n_retire != n_prep && !retire;
+    end
   end
 
   // ---- weight requests of the next job start when all ports have asked for the whole current one
   logic [P-1:0] gen_busy, w_idle, w_expired, beat_valid, beat_err, active, used;
   logic gen_start, flush, rearm_w, array_begin;
-  wire gen_matrix = gen_ctx[sl_ctx::CTX_MATRIX];
+  wire gen_matrix = slot_matrix[n_gen[1:0]];
   wire gen_step = n_gen != n_prep && !gen_start && gen_busy == 0 && (!flush || w_dead);
   assign gen_start = gen_armed;
   logic gen_armed;
@@ -206,7 +198,7 @@ module sl_core #(
   logic [31:0] stall_read, stall_core, stall_ctl;
   logic wait_read, wait_core;
 
-  wire array_ready = n_array != n_gen && (!flush || w_dead);
+  wire array_ready = array_loaded && n_array != n_gen && (!flush || w_dead);
   sl_array #(
       .P(P),
       .T(T)
@@ -361,13 +353,15 @@ module sl_core #(
           .rd_low(rd_low[64*p+:64]),
           .rd_high(rd_high[64*p+:64])
       );
+      logic [31:0] n_used_beat, n_wait_read, n_wait_core;
+      assign counts[96*p+:96] = {n_wait_core, n_wait_read, n_used_beat};
       always_ff @(posedge clk) begin
-        if (array_begin) counts[96*p+:96] <= '0;
-        else begin
-          if (used[p]) counts[96*p+:32] <= counts[96*p+:32] + 1'b1;
-          if (wait_read && active[p] && !beat_valid[p]) counts[96*p+32+:32] <= counts[96*p+32+:32] + 1'b1;
-          if (wait_core && beat_valid[p]) counts[96*p+64+:32] <= counts[96*p+64+:32] + 1'b1;
-        end
+        if (array_begin) n_used_beat <= '0;
+        else if (used[p]) n_used_beat <= n_used_beat + 1'b1;
+        if (array_begin) n_wait_read <= '0;
+        else if (wait_read && active[p] && !beat_valid[p]) n_wait_read <= n_wait_read + 1'b1;
+        if (array_begin) n_wait_core <= '0;
+        else if (wait_core && beat_valid[p]) n_wait_core <= n_wait_core + 1'b1;
       end
     end
   endgenerate
@@ -403,11 +397,16 @@ module sl_core #(
   wire [3:0] busy = n_used == 0 ? 4'd0 : n_used == 1 ? 4'd1 << n_retire[1:0]
       : n_used == 2 ? (4'd1 << n_retire[1:0]) | (4'd1 << (n_retire[1:0] + 2'd1))
       : n_used == 3 ? ~(4'd1 << (n_retire[1:0] + 2'd3)) : 4'hF;
-  wire hazard = (busy[0] && rd_lo < y_hi0 && rd_hi > {1'b0, y_lo0})
+  logic clear_to_read;  // the waiting request meets none of it
+  always_ff @(posedge clk) begin
+    clear_to_read <= 1'b0;
+    if (prep_rd_valid && !rd_ready[0])
+      clear_to_read <= !((busy[0] && rd_lo < y_hi0 && rd_hi > {1'b0, y_lo0})
       || (busy[1] && rd_lo < y_hi1 && rd_hi > {1'b0, y_lo1})
       || (busy[2] && rd_lo < y_hi2 && rd_hi > {1'b0, y_lo2})
       || (busy[3] && rd_lo < y_hi3 && rd_hi > {1'b0, y_lo3})
-      || (busy != 0 && rd_lo < rec_hi && rd_hi > rec_lo);
+      || (busy != 0 && rd_lo < rec_hi && rd_hi > rec_lo));
+  end
 
   sl_ctl_read u_ctl_read (
       .clk(clk),
@@ -417,7 +416,7 @@ module sl_core #(
       .rearm(ctl_quit && !ctl_quit_old),
       .idle(ctl_idle),
       .expired(ctl_expired),
-      .hold(hazard),
+      .hold(!clear_to_read),
       .drop({unit_quit || ctl_dead || write_dead, prep_quit || ctl_dead || write_dead}),
       .rd_valid({unit_rd_valid, prep_rd_valid}),
       .rd_ready(rd_ready),
@@ -507,11 +506,10 @@ module sl_core #(
   logic [511:0] post_wr_data, unit_wr_data, router_wr_data, retire_wr_data;
   logic wr_ready;
   logic [511:0] row_exp_mem[0:15];
-  wire [511:0] row_exp_beat = row_exp_mem[row_exp_row[9:6]];
   // Parts of the table that prep wrote one cycle after the beat: it holds them in a register of its own.
   logic [511:0] table_beat;
   always_ff @(posedge clk) begin
-    table_beat <= table_data;
+    if (side_rsp) table_beat <= table_data;
     if (row_exp_valid) row_exp_mem[row_exp_wr] <= table_beat;
   end
 
@@ -528,7 +526,7 @@ module sl_core #(
   ) u_post (
       .clk(clk),
       .rst_n(rst_n),
-      .ready(n_post != n_prep && !behind_router),
+      .ready(post_loaded && !behind_router),
       .ctx(post_ctx),
       .job(post_job),
       .past(post_past),
@@ -549,7 +547,7 @@ module sl_core #(
       .base_token(base_token),
       .base(base_mem[{n_post[1:0], base_token}]),
       .row_exp_row(row_exp_row),
-      .row_exp(row_exp_beat[8*row_exp_row[5:0]+:8]),
+      .row_exp(row_exp_mem[row_exp_row[9:6]][8*row_exp_row[5:0]+:8]),
       .h_half(h_half),
       .h_col(h_col),
       .h_at(h_at),
@@ -596,7 +594,6 @@ module sl_core #(
   // Biases go to the router one by one.
   logic [511:0] bias_mem[0:15];
   logic [8:0] bias_at, bias_end;
-  wire [511:0] bias_beat = bias_mem[bias_at[7:4]];
   logic [2:0] n_router;  // job that the router works on
   logic router_has_bias;
   logic [511:0] router_job;
@@ -627,8 +624,22 @@ module sl_core #(
     end
   end
 
-  sl_router_topk u_router (
+  // The router's clock runs while it has anything to take or to do, and a few cycles more.
+  logic [3:0] router_tail;
+  wire router_awake = lg_valid || router_busy || router_open || bias_valid;
+  wire router_clk;
+  always_ff @(posedge clk) begin
+    if (!rst_n || router_awake) router_tail <= 4'd15;
+    else if (router_tail != 0) router_tail <= router_tail - 1'b1;
+  end
+  sl_clock_gate u_router_gate (
       .clk(clk),
+      .enable(!rst_n || router_awake || router_tail != 0),
+      .gated(router_clk)
+  );
+
+  sl_router_topk u_router (
+      .clk(router_clk),
       .rst_n(rst_n),
       .clear(1'b0),
       .lg_valid(lg_valid),
@@ -637,7 +648,7 @@ module sl_core #(
       .lg_value(lg_value),
       .bias_valid(bias_at != bias_end),
       .bias_index(bias_at[7:0]),
-      .bias_value(bias_beat[32*bias_at[3:0]+:32]),
+      .bias_value(bias_mem[bias_at[7:4]][32*bias_at[3:0]+:32]),
       .has_bias(router_has_bias),
       .start(router_begin),
       .job(router_job),
@@ -668,9 +679,9 @@ module sl_core #(
       .job_off(job_off),
       .job_count(job_count),
       .counters(counters),
-      .ready(n_retire != n_post && !(router_open && n_router == n_retire)),
+      .ready(retire_loaded && n_retire != n_post && !(router_open && n_router == n_retire)),
       .ctx(retire_ctx),
-      .cookie(retire_job[sl_abi_pkg::SL_LSB_JOB_COOKIE+:32]),
+      .cookie(retire_job[47:16]),
       .wants_counters((retire_job[sl_abi_pkg::SL_LSB_JOB_FLAGS+:16]
           & 16'(sl_abi_pkg::SL_FLAG_PORT_COUNTERS)) != 0),
       .status(status[4*n_retire[1:0]+:4]),
@@ -744,8 +755,8 @@ module sl_core #(
       else if (prep_fin) all_published <= 1'b1;
     end
     if (gen_step) begin
-      gen_passes <= gen_ctx[PW-1:0];
-      gen_two <= gen_ctx[sl_ctx::CTX_OP+:3] == 3'(sl_abi_pkg::SL_OP_EXPERT);
+      gen_passes <= ctx_mem[n_gen[1:0]][PW-1:0];
+      gen_two <= ctx_mem[n_gen[1:0]][sl_ctx::CTX_OP+:3] == 3'(sl_abi_pkg::SL_OP_EXPERT);
     end
   end
 

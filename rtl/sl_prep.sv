@@ -253,8 +253,7 @@ module sl_prep #(
   wire [17:0] x_size = product[17:0];
   wire x_fits_half = x_size <= 18'(ENTRIES / 2);
   wire x_over = x_size > 18'(ENTRIES);
-  wire [511:0] list_beat = list[at[5:4]];
-  wire [23:0] list_row = list_beat[32*at[3:0]+:24];
+  wire [23:0] list_row = list[at[5:4]][32*at[3:0]+:24];
   wire [40:0] row_at = {9'd0, x_off} + product[40:0];
 
   wire loading = state == LOADING;
@@ -326,51 +325,56 @@ module sl_prep #(
   wire [10:0] n_col_b = col_end_b - {1'b0, col_first_b};
   wire signed [9:0] u = $signed(u_h[9:0]) - $signed({2'b00, job[sl_abi_pkg::SL_LSB_JOB_U_H_DROP+:8]});
 
-  assign ctx[sl_ctx::CTX_PASS_A+sl_ctx::PASS_REGION+:32] = rows_at;
-  assign ctx[sl_ctx::CTX_PASS_A+sl_ctx::PASS_TOTAL+:32] = total_a;
-  assign ctx[sl_ctx::CTX_PASS_A+sl_ctx::PASS_N_LINE+:18] = n_line_a;
-  assign ctx[sl_ctx::CTX_PASS_A+sl_ctx::PASS_UNIT_BEATS+:12] = unit_a;
-  assign ctx[sl_ctx::CTX_PASS_A+sl_ctx::PASS_ROW_BEATS+:11] = row_a;
-  assign ctx[sl_ctx::CTX_PASS_A+sl_ctx::PASS_SCALE_BEATS+:6] = scales_a;
-  assign ctx[sl_ctx::CTX_PASS_A+sl_ctx::PASS_N_SCALE+:6] = scales_a;
-  assign ctx[sl_ctx::CTX_PASS_A+sl_ctx::PASS_N_COL+:11] = cols_a;
-  assign ctx[sl_ctx::CTX_PASS_A+sl_ctx::PASS_TWO_ROWS] = two_rows;
-  assign ctx[sl_ctx::CTX_PASS_A+sl_ctx::PASS_WHOLE] = 1'b1;
-  assign ctx[sl_ctx::CTX_PASS_A+sl_ctx::PASS_FIRST_PORT+:5] = first_port_a;
-  assign ctx[sl_ctx::CTX_PASS_A+sl_ctx::PASS_LAST_PORT+:5] = last_port_a;
-  assign ctx[sl_ctx::CTX_PASS_B+sl_ctx::PASS_REGION+:32] = region_b;
-  assign ctx[sl_ctx::CTX_PASS_B+sl_ctx::PASS_TOTAL+:32] = total_b;
-  assign ctx[sl_ctx::CTX_PASS_B+sl_ctx::PASS_N_LINE+:18] = lines_b;
-  assign ctx[sl_ctx::CTX_PASS_B+sl_ctx::PASS_UNIT_BEATS+:12] = unit_b;
-  assign ctx[sl_ctx::CTX_PASS_B+sl_ctx::PASS_ROW_BEATS+:11] = row_b;
-  assign ctx[sl_ctx::CTX_PASS_B+sl_ctx::PASS_SCALE_BEATS+:6] = scales_b;
-  assign ctx[sl_ctx::CTX_PASS_B+sl_ctx::PASS_SCALE_FIRST+:6] = scale_first_b;
-  assign ctx[sl_ctx::CTX_PASS_B+sl_ctx::PASS_N_SCALE+:6] = n_scale_b;
-  assign ctx[sl_ctx::CTX_PASS_B+sl_ctx::PASS_COL_FIRST+:11] = {1'b0, col_first_b};
-  assign ctx[sl_ctx::CTX_PASS_B+sl_ctx::PASS_N_COL+:11] = n_col_b;
-  assign ctx[sl_ctx::CTX_PASS_B+sl_ctx::PASS_TWO_ROWS] = two_rows;
-  assign ctx[sl_ctx::CTX_PASS_B+sl_ctx::PASS_WHOLE] = whole_b;
-  assign ctx[sl_ctx::CTX_PASS_B+sl_ctx::PASS_LAST_PORT+:5] = last_port_b;
-  assign ctx[sl_ctx::CTX_OP+:3] = op[2:0];
-  assign ctx[sl_ctx::CTX_FORMAT+:3] = format[2:0];
-  assign ctx[sl_ctx::CTX_MATRIX] = is_matrix && status == 0;
-  assign ctx[sl_ctx::CTX_N_TOKENS+:7] = n_tokens[6:0];
-  assign ctx[sl_ctx::CTX_HOLD+:7] = hold;
-  assign ctx[sl_ctx::CTX_X_BASE+:16] = 16'(x_base);
-  assign ctx[sl_ctx::CTX_STATUS+:4] = status;
-  assign ctx[sl_ctx::CTX_EXPERT+:16] = expert;
-  assign ctx[sl_ctx::CTX_WEIGHT+:32] = weight;
-  assign ctx[sl_ctx::CTX_MACS+:64] = macs;
-  assign ctx[sl_ctx::CTX_MANT0+:48] = is_router ? 48'd1 : head[sl_abi_pkg::SL_LSB_SLAB_MANT0+:48];
-  assign ctx[sl_ctx::CTX_EXP0+:48] = is_router ? 48'd0 : head[sl_abi_pkg::SL_LSB_SLAB_EXP0+:48];
-  assign ctx[sl_ctx::CTX_U+:10] = u;
-  assign ctx[sl_ctx::CTX_ODD] = slice_first[5];
-  assign ctx[sl_ctx::CTX_N_BLOCK+:11] = slice_count[15:5];
-  assign ctx[sl_ctx::CTX_ROWS+:19] = is_expert ? {3'd0, k} : is_router ? {9'd0, router_rows} : rows[18:0];
-  assign ctx[sl_ctx::CTX_HAS_BIAS] = has_bias;
-  assign ctx[sl_ctx::CTX_PASS_A+sl_ctx::PASS_SCALE_FIRST+:6] = 6'd0;
-  assign ctx[sl_ctx::CTX_PASS_A+sl_ctx::PASS_COL_FIRST+:11] = 11'd0;
-  assign ctx[sl_ctx::CTX_PASS_B+sl_ctx::PASS_FIRST_PORT+:5] = 5'd0;
+  // Assembled once a job, in the cycle in which publish rises.
+  always_ff @(posedge clk) begin
+    if (state == PUBLISH) begin
+      ctx[sl_ctx::CTX_PASS_A+sl_ctx::PASS_REGION+:32] <= rows_at;
+      ctx[sl_ctx::CTX_PASS_A+sl_ctx::PASS_TOTAL+:32] <= total_a;
+      ctx[sl_ctx::CTX_PASS_A+sl_ctx::PASS_N_LINE+:18] <= n_line_a;
+      ctx[sl_ctx::CTX_PASS_A+sl_ctx::PASS_UNIT_BEATS+:12] <= unit_a;
+      ctx[sl_ctx::CTX_PASS_A+sl_ctx::PASS_ROW_BEATS+:11] <= row_a;
+      ctx[sl_ctx::CTX_PASS_A+sl_ctx::PASS_SCALE_BEATS+:6] <= scales_a;
+      ctx[sl_ctx::CTX_PASS_A+sl_ctx::PASS_N_SCALE+:6] <= scales_a;
+      ctx[sl_ctx::CTX_PASS_A+sl_ctx::PASS_N_COL+:11] <= cols_a;
+      ctx[sl_ctx::CTX_PASS_A+sl_ctx::PASS_TWO_ROWS] <= two_rows;
+      ctx[sl_ctx::CTX_PASS_A+sl_ctx::PASS_WHOLE] <= 1'b1;
+      ctx[sl_ctx::CTX_PASS_A+sl_ctx::PASS_FIRST_PORT+:5] <= first_port_a;
+      ctx[sl_ctx::CTX_PASS_A+sl_ctx::PASS_LAST_PORT+:5] <= last_port_a;
+      ctx[sl_ctx::CTX_PASS_B+sl_ctx::PASS_REGION+:32] <= region_b;
+      ctx[sl_ctx::CTX_PASS_B+sl_ctx::PASS_TOTAL+:32] <= total_b;
+      ctx[sl_ctx::CTX_PASS_B+sl_ctx::PASS_N_LINE+:18] <= lines_b;
+      ctx[sl_ctx::CTX_PASS_B+sl_ctx::PASS_UNIT_BEATS+:12] <= unit_b;
+      ctx[sl_ctx::CTX_PASS_B+sl_ctx::PASS_ROW_BEATS+:11] <= row_b;
+      ctx[sl_ctx::CTX_PASS_B+sl_ctx::PASS_SCALE_BEATS+:6] <= scales_b;
+      ctx[sl_ctx::CTX_PASS_B+sl_ctx::PASS_SCALE_FIRST+:6] <= scale_first_b;
+      ctx[sl_ctx::CTX_PASS_B+sl_ctx::PASS_N_SCALE+:6] <= n_scale_b;
+      ctx[sl_ctx::CTX_PASS_B+sl_ctx::PASS_COL_FIRST+:11] <= {1'b0, col_first_b};
+      ctx[sl_ctx::CTX_PASS_B+sl_ctx::PASS_N_COL+:11] <= n_col_b;
+      ctx[sl_ctx::CTX_PASS_B+sl_ctx::PASS_TWO_ROWS] <= two_rows;
+      ctx[sl_ctx::CTX_PASS_B+sl_ctx::PASS_WHOLE] <= whole_b;
+      ctx[sl_ctx::CTX_PASS_B+sl_ctx::PASS_LAST_PORT+:5] <= last_port_b;
+      ctx[sl_ctx::CTX_OP+:3] <= op[2:0];
+      ctx[sl_ctx::CTX_FORMAT+:3] <= format[2:0];
+      ctx[sl_ctx::CTX_MATRIX] <= is_matrix && status == 0;
+      ctx[sl_ctx::CTX_N_TOKENS+:7] <= n_tokens[6:0];
+      ctx[sl_ctx::CTX_HOLD+:7] <= hold;
+      ctx[sl_ctx::CTX_X_BASE+:16] <= 16'(x_base);
+      ctx[sl_ctx::CTX_STATUS+:4] <= status;
+      ctx[sl_ctx::CTX_EXPERT+:16] <= expert;
+      ctx[sl_ctx::CTX_WEIGHT+:32] <= weight;
+      ctx[sl_ctx::CTX_MACS+:64] <= macs;
+      ctx[sl_ctx::CTX_MANT0+:48] <= is_router ? 48'd1 : head[sl_abi_pkg::SL_LSB_SLAB_MANT0+:48];
+      ctx[sl_ctx::CTX_EXP0+:48] <= is_router ? 48'd0 : head[sl_abi_pkg::SL_LSB_SLAB_EXP0+:48];
+      ctx[sl_ctx::CTX_U+:10] <= u;
+      ctx[sl_ctx::CTX_ODD] <= slice_first[5];
+      ctx[sl_ctx::CTX_N_BLOCK+:11] <= slice_count[15:5];
+      ctx[sl_ctx::CTX_ROWS+:19] <= is_expert ? {3'd0, k} : is_router ? {9'd0, router_rows} : rows[18:0];
+      ctx[sl_ctx::CTX_HAS_BIAS] <= has_bias;
+      ctx[sl_ctx::CTX_PASS_A+sl_ctx::PASS_SCALE_FIRST+:6] <= 6'd0;
+      ctx[sl_ctx::CTX_PASS_A+sl_ctx::PASS_COL_FIRST+:11] <= 11'd0;
+      ctx[sl_ctx::CTX_PASS_B+sl_ctx::PASS_FIRST_PORT+:5] <= 5'd0;
+    end
+  end
 
   task automatic finish(input logic [3:0] code);
     begin

@@ -46,8 +46,21 @@ module sl_units #(
   logic [6:0] r_rd_len, k_rd_len;
   logic [511:0] r_wr_data, k_wr_data;
 
-  sl_reduce u_reduce (
+  wire awake = !rst_n || req || state != IDLE;
+  wire reduce_clk, kv_clk;
+  sl_clock_gate u_reduce_gate (
       .clk(clk),
+      .enable(awake && (reduce || !rst_n)),
+      .gated(reduce_clk)
+  );
+  sl_clock_gate u_kv_gate (
+      .clk(clk),
+      .enable(awake && (kv || !rst_n)),
+      .gated(kv_clk)
+  );
+
+  sl_reduce u_reduce (
+      .clk(reduce_clk),
       .rst_n(rst_n),
       .clear(clear),
       .start(begins && reduce),
@@ -67,7 +80,7 @@ module sl_units #(
   );
 
   sl_kv_pack u_kv_pack (
-      .clk(clk),
+      .clk(kv_clk),
       .rst_n(rst_n),
       .clear(clear),
       .start(begins && kv),

@@ -46,9 +46,8 @@ module sl_weight_parse #(
   // Code beat c of a row has groups 2c and 2c + 1: bytes 4c .. 4c + 3 of the scales (4-bit: interleaved by
   // row) or 2c, 2c + 1.
   wire [4:0] rel = (four_bit ? col[8:4] : col[9:5]) - pass[sl_ctx::PASS_SCALE_FIRST+:5];
-  wire [511:0] held = scale_mem[rel];
-  wire [31:0] quad = held[32*col[3:0]+:32];
-  wire [15:0] duo = held[16*col[4:0]+:16];
+  wire [31:0] quad = scale_mem[rel][32*col[3:0]+:32];
+  wire [15:0] duo = scale_mem[rel][16*col[4:0]+:16];
 
   assign beat_valid = busy && !load && scale_left == 0 && in_valid;
   assign in_pop = scale_take || take;

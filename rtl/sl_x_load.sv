@@ -94,10 +94,10 @@ module sl_x_load #(
   wire base_bad = $signed(base32) > sl_abi_pkg::SL_BASE_MAX || $signed(base32) < -sl_abi_pkg::SL_BASE_MAX;
   wire [10:0] exps_left = n_block - {at[4:0], 6'd0};     // blocks from this beat on
   wire [4:0] xe_max = wide ? 5'(sl_abi_pkg::SL_XE16_MAX) : 5'(sl_abi_pkg::SL_XE_MAX);
-  wire [511:0] exp_beat = exps[wide ? at[9:6] : at[8:5]];
-  wire [4:0] xe_low = exp_beat[16*at[4:0]+:5];
-  wire [4:0] xe_high = exp_beat[16*at[4:0]+8+:5];
-  wire [4:0] xe_wide = exp_beat[8*at[5:0]+:5];
+  wire [3:0] exp_at = wide ? at[9:6] : at[8:5];
+  wire [4:0] xe_low = exps[exp_at][16*at[4:0]+:5];
+  wire [4:0] xe_high = exps[exp_at][16*at[4:0]+8+:5];
+  wire [4:0] xe_wide = exps[exp_at][8*at[5:0]+:5];
   // Beats of codes that hold none of the K columns (16-bit items), and halves that do not (8-bit items).
   wire pad_beat = wide && at == n_block;
   wire pad_half = !wide && {at, 1'b1} == {1'b0, n_block};
@@ -133,17 +133,13 @@ module sl_x_load #(
       wr_col <= col;
       wr_at <= entry;
       if (wide) begin
-        wr_data[521:512] <= {xe_wide, xe_wide};
+        logic [511:0] codes;
         for (int i = 0; i < 32; i++) begin
-          wr_data[8*i+:8] <= pad_beat ? 8'd0 : rsp_data[16*i+8+:8];
-          wr_data[256+8*i+:8] <= pad_beat ? 8'd0 : rsp_data[16*i+:8];
+          codes[8*i+:8] = rsp_data[16*i+8+:8];
+          codes[256+8*i+:8] = rsp_data[16*i+:8];
         end
-      end else begin
-        wr_data[516:512] <= xe_low;
-        wr_data[521:517] <= pad_half ? 5'd0 : xe_high;
-        wr_data[255:0] <= rsp_data[255:0];
-        wr_data[511:256] <= pad_half ? 256'd0 : rsp_data[511:256];
-      end
+        wr_data <= {xe_wide, xe_wide, pad_beat ? 512'd0 : codes};
+      end else wr_data <= {pad_half ? 5'd0 : xe_high, xe_low, pad_half ? 256'd0 : rsp_data[511:256], rsp_data[255:0]};
     end
   end
 
