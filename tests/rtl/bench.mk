@@ -37,3 +37,12 @@ $(foreach b,$(BENCH_ALL),$(eval $(call BENCH_RULE,$(b))))
 rtl-bench: $(foreach b,$(BENCH),$(BUILD)/bench/tb_$(b)/Vtb_$(b)) ## Benches of the RTL's modules (BENCH="scale quant", BENCH_ARGS=+all)
 	@tests/rtl/run_benches.sh $(BUILD)/bench "$(BENCH)" +seed=$(BENCH_SEED) +verilator+rand+reset+2 \
 	    +verilator+seed+$(BENCH_SEED) $(BENCH_ARGS)
+
+# The decoders in C as tables, for the proofs about the decoders in Verilog.
+$(BUILD)/bench/miter_rom: tests/rtl/miter_rom.c hls/primitives.h abi/tables.def
+	@mkdir -p $(@D)
+	$(CC) $(STD) -O2 $(PLAIN) -Wno-unknown-pragmas -Wno-unused-function -Iabi -Ihls -o $@ $<
+
+.PHONY: rtl-miter
+rtl-miter: $(BUILD)/bench/miter_rom ## Prove the RTL's arithmetic equal to its law (MITER="sat32 rne")
+	@tools/rtl/miter.sh $(BUILD) $(MITER)
