@@ -46,6 +46,7 @@ struct core_rig {
     struct sl_record timed[RIG_MAX_JOBS]; /* its first records as the device wrote them */
     unsigned deadline_ms;                 /* of a launch; rig_open sets ten minutes */
     struct rig_flaw flaw;
+    bool lost;         /* the device has failed: only rig_close is left */
     struct sl_rng rng; /* restarted by rig_reset */
     uint64_t seed;
     char what[160]; /* the case, for messages */
@@ -81,7 +82,8 @@ void rig_place(struct core_rig *rig, struct sl_job *job, uint32_t gap);
 void rig_fill_x(struct core_rig *rig, const struct sl_job *job, enum gen gen, uint32_t rows,
                 int base_max);
 
-/* Places list and records, runs both and compares. False: the first difference was printed. */
+/* Places list and records, runs both and compares. False: the first difference was printed. True
+ * with `lost`: the device stopped at a job that nobody can foretell. */
 bool rig_run(struct core_rig *rig);
 /* The same with a list that is already in the arena: any bytes. */
 bool rig_run_at(struct core_rig *rig, uint32_t job_off, uint32_t n_job, bool upload_weights);

@@ -561,6 +561,10 @@ static void run_hostile(const char *device, unsigned n, uint64_t seed)
             uint16_t status = rig_record(rig, j).status;
             seen[status <= SL_STATUS_BUS_ERROR ? status : 0]++;
         }
+        if (rig->lost) {
+            scene_close(&scene);
+            CU_ASSERT_EQUAL_FATAL(scene_open(&scene, device), 0);
+        }
     }
     CU_ASSERT_TRUE(same);
     for (int status = 0; status <= SL_STATUS_BAD_ACTIVATION && n > 5000; status++)

@@ -42,6 +42,7 @@ enum fab_data { FAB_RANDOM, FAB_WORST, FAB_DEGENERATE, N_FAB_DATA };
 
 /* The implementation under test and what was done to it. */
 struct fab {
+    const char *name; /* as given */
     const struct fab_family *family;
     struct core_rig *rig; /* `own`, or the scene's */
     struct core_rig own;

@@ -106,6 +106,8 @@ enum fab_result fab_launch(struct fab *f, bool all_ok)
         return FAB_SKIP;
     if (!rig_run(f->rig))
         return FAB_WRONG;
+    if (f->rig->lost)
+        return FAB_OK;
     for (uint32_t i = 0; i < f->rig->n_job && all_ok; i++)
         if (rig_record(f->rig, i).status != SL_STATUS_OK) {
             f->why = "the case is not the legal one that it should be";

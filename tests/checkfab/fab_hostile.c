@@ -15,9 +15,9 @@ static enum fab_result run_hostile(struct fab *f, const struct fab_case *c)
     const uint32_t off = scene_hostile(&f->scene);
     if (!rig_run_at(rig, off, rig->n_job, false))
         return FAB_WRONG;
-    for (uint32_t i = 0; i < rig->n_job && rig->outcome.started; i++)
+    for (uint32_t i = 0; i < rig->n_job && rig->outcome.started && !rig->lost; i++)
         f->cycles += rig->timed[i].cycles;
-    if (c->shape == 0 && !scene_weights_intact(&f->scene)) {
+    if (c->shape == 0 && !rig->lost && !scene_weights_intact(&f->scene)) {
         f->why = "a job has changed the weights";
         return FAB_WRONG;
     }

@@ -12,8 +12,8 @@ static const struct fab_family families[] = {
     {"sim", "make sim", ALL_OPS, 200000, true, sl_device_open},
 };
 
-const char *const fab_standard[] = {"csim",    "csim:4",      "csim:28", "sim",
-                                    "sim,dpi", "sim:4x4,dpi", NULL};
+const char *const fab_standard[] = {
+    "csim", "csim:4", "csim:28", "sim", "sim,dpi", "sim:4x4,dpi,stall=20,seed=1", NULL};
 
 const struct fab_family *fab_family_of(const char *name)
 {

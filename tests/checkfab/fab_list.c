@@ -490,7 +490,7 @@ static enum fab_result run_own_list(struct fab *f, const struct fab_case *c)
     const uint32_t list = f->rig->ctl_top + 1;
     f->rig->job[0].y_off = list + c->shape;
     const enum fab_result r = fab_launch(f, false);
-    if (r != FAB_OK)
+    if (r != FAB_OK || f->rig->lost)
         return r;
     fab_reset(f, c, "list", "overwritten, the next launch");
     fab_add_plain(f, &s, c->format, ordinary);

@@ -72,6 +72,7 @@ int fab_open(struct fab *f, const char *name, const struct fab_set *set)
     enum { DEADLINE_MS = 120000 };
     struct sl_device *dev = NULL;
     memset(f, 0, sizeof *f);
+    f->name = name;
     f->family = fab_family_of(name);
     if (!f->family)
         return SL_ERR_USAGE;
@@ -101,8 +102,8 @@ void fab_say_skipped(const char *name, int err, struct fab_totals *totals)
     if (!family)
         printf("SKIPPED %s: no such implementation; `checkfab --list` has them\n", name);
     else
-        printf("SKIPPED %s: %s (%s)%s%s; to build it: %s\n", name, sl_error_message(),
-               sl_err_name(err), *hint ? "; " : "", hint, family->make);
+        printf("SKIPPED %s: %s (%s); hint: %s\n", name, sl_error_message(), sl_err_name(err),
+               *hint ? hint : family->make);
 }
 
 /* ---- one line -------------------------------------------------------------------------------- */
@@ -177,6 +178,20 @@ static void say_case(const struct fab *f, const struct fab_set *set, const struc
            f->rig->outcome.loose[0].len ? ", y undefined" : "");
 }
 
+/* A device that an undefined job has stopped is opened again. */
+static bool reopen(struct fab *f, const struct fab_set *set, struct line *l)
+{
+    const bool unlimited = f->unlimited;
+    const struct rig_flaw flaw = f->rig->flaw;
+    take(l, f);
+    fab_close(f);
+    if (fab_open(f, f->name, set))
+        return false;
+    f->unlimited = unlimited;
+    f->rig->flaw = flaw;
+    return true;
+}
+
 /* The cases of one set in one format up to the first that is wrong. */
 static void run_cases(struct fab *f, const struct fab_set *set, int format,
                       const struct fab_options *o, struct line *l)
@@ -193,6 +208,8 @@ static void run_cases(struct fab *f, const struct fab_set *set, int format,
         l->wrong = r == FAB_WRONG;
         if (l->wrong)
             say_repeat(f, set, &c);
+        else if (f->rig->lost && !reopen(f, set, l))
+            l->wrong = true;
     }
     take(l, f);
 }
