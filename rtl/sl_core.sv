@@ -140,7 +140,8 @@ module sl_core #(
   // The stages keep the job they work on in registers of their own (loaded in the cycle before they see it).
   logic [CW-1:0] array_ctx, post_ctx, retire_ctx;
   logic [511:0] post_job;
-  logic [47:0] retire_job;  // {cookie, flags}
+  logic [31:0] retire_cookie;
+  logic [15:0] retire_flags;
   logic array_loaded, post_loaded, retire_loaded;
 
   always_ff @(posedge clk) begin
@@ -165,8 +166,8 @@ module sl_core #(
     end
     if (!retire_loaded) begin
       retire_ctx <= ctx_mem[n_retire[1:0]];
-      retire_job <= {job_mem[n_retire[1:0]][sl_abi_pkg::SL_LSB_JOB_COOKIE+:32],
-                     job_mem[n_retire[1:0]][sl_abi_pkg::SL_LSB_JOB_FLAGS+:16]};
+      retire_cookie <= job_mem[n_retire[1:0]][sl_abi_pkg::SL_LSB_JOB_COOKIE+:32];
+      retire_flags <= job_mem[n_retire[1:0]][sl_abi_pkg::SL_LSB_JOB_FLAGS+:16];
     end
     if (!rst_n) begin
       array_loaded <= 1'b0;
@@ -681,9 +682,8 @@ module sl_core #(
       .counters(counters),
       .ready(retire_loaded && n_retire != n_post && !(router_open && n_router == n_retire)),
       .ctx(retire_ctx),
-      .cookie(retire_job[47:16]),
-      .wants_counters((retire_job[sl_abi_pkg::SL_LSB_JOB_FLAGS+:16]
-          & 16'(sl_abi_pkg::SL_FLAG_PORT_COUNTERS)) != 0),
+      .cookie(retire_cookie),
+      .wants_counters((retire_flags & 16'(sl_abi_pkg::SL_FLAG_PORT_COUNTERS)) != 0),
       .status(status[4*n_retire[1:0]+:4]),
       .port_counts(counts_mem[n_retire[1:0]]),
       .stalls(stalls_mem[n_retire[1:0]]),
