@@ -221,6 +221,13 @@ static void describe(const struct core_rig *rig, uint64_t beat, char *out, size_
         snprintf(out, cap, "record %llu", (unsigned long long)(beat - records));
         return;
     }
+    const uint64_t per_job = ref_ceil_div(16 * rig->dev->n_port, SL_BEAT_BYTES);
+    if (rig->has_counters && beat >= records + rig->n_job &&
+        beat < records + rig->n_job * (1 + per_job)) {
+        snprintf(out, cap, "port counters of job %llu",
+                 (unsigned long long)((beat - records - rig->n_job) / per_job));
+        return;
+    }
     snprintf(out, cap, "outside of every output");
     for (uint32_t i = 0; i < rig->n_job; i++) {
         const struct sl_job *job = &rig->job[i];
@@ -294,7 +301,7 @@ static void forget_words(const struct core_rig *rig, size_t at, unsigned n)
 }
 
 /* Another backend reports time; what it says cannot be foretold. */
-static void forget_time(const struct core_rig *rig, uint32_t n_job, uint64_t launch_beats)
+static void forget_time(const struct core_rig *rig, uint32_t n_job)
 {
     if (!strncmp(rig->dev->name, "csim", 4) || !rig->outcome.started)
         return;
@@ -306,7 +313,7 @@ static void forget_time(const struct core_rig *rig, uint32_t n_job, uint64_t lau
         const size_t rec = records + (size_t)i * SL_BEAT_BYTES;
         forget_words(rig, rec + SL_AT_record_cycles, 2);
         forget_words(rig, rec + SL_AT_record_stall_read, 3);
-        for (unsigned p = 0; p < n_port && launch_beats > 2 * (uint64_t)n_job; p++)
+        for (unsigned p = 0; p < n_port && rig->has_counters; p++)
             forget_words(rig, counters + i * per_job + (size_t)16 * p + 4, 2);
     }
 }
@@ -335,13 +342,13 @@ static int spoil_weight(const struct core_rig *rig)
 }
 
 /* What the device left, as it says and, in got, without time and with the flaw. */
-static void take_over(struct core_rig *rig, uint32_t n_job, uint64_t launch_beats)
+static void take_over(struct core_rig *rig, uint32_t n_job)
 {
     const uint32_t n = n_job < RIG_MAX_JOBS ? n_job : RIG_MAX_JOBS;
     if (rig->outcome.started)
         memcpy(rig->timed, rig->got + ((size_t)rig->job_off + n_job) * SL_BEAT_BYTES,
                n * sizeof rig->timed[0]);
-    forget_time(rig, n_job, launch_beats);
+    forget_time(rig, n_job);
     const int64_t at = flaw_at(rig);
     const uint64_t bytes = (rig->ref.ctl_limit + RIG_GUARD) * SL_BEAT_BYTES;
     if (at >= 0 && (uint64_t)at < bytes)
@@ -391,9 +398,9 @@ bool rig_run_at(struct core_rig *rig, uint32_t job_off, uint32_t n_job, bool upl
     if (err)
         return take_error(rig, job_off, n_job);
     rig->job_off = job_off;
-    const uint64_t beats = list_beats(rig, job_off, n_job);
+    rig->has_counters = list_beats(rig, job_off, n_job) > 2 * (uint64_t)n_job;
     rig->outcome = ref_launch(&rig->ref, job_off, n_job);
-    take_over(rig, n_job, beats);
+    take_over(rig, n_job);
     return compare(rig);
 }
 

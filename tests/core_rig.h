@@ -42,6 +42,7 @@ struct core_rig {
     uint32_t ctl_top, w_top; /* first free beats */
     uint32_t job_off, n_job;
     struct sl_job job[RIG_MAX_JOBS];
+    bool has_counters;                    /* of the last launch, behind its records */
     struct ref_outcome outcome;           /* of the last launch */
     struct sl_record timed[RIG_MAX_JOBS]; /* its first records as the device wrote them */
     unsigned deadline_ms;                 /* of a launch; rig_open sets ten minutes */
