@@ -20,12 +20,16 @@ module sl_swiglu #(
   logic signed [31:0] g1, g2, g3, g4, u1, u2, u3, u4, u5, u6;
   logic [TAG_W-1:0] tag1, tag2, tag3, tag4, tag5, tag6;
   logic [32:0] a1;                // |g|
+  logic [33:0] rom[0:255];        // {T[i], T[i + 1] - T[i]}
   logic [33:0] entry2;
   logic [11:0] f2;
   logic one2, one3;               // |g| >= 16: sigma is 1
   logic [16:0] sigma3, sigma4;
   logic signed [49:0] p5;
   logic signed [31:0] silu6;
+
+  // A memory, not an index into the constant, which takes synthesis minutes.
+  initial for (int i = 0; i < 256; i = i + 1) rom[i] = sl_num_pkg::sl_sigmoid_entry(8'(i));
 
   always_ff @(posedge clk) begin
     if (en) begin
@@ -36,7 +40,7 @@ module sl_swiglu #(
         tag1 <= in_tag;
       end
       if (valid[1]) begin
-        entry2 <= sl_num_pkg::sl_sigmoid_entry(a1[19:12]);
+        entry2 <= rom[a1[19:12]];
         f2 <= a1[11:0];
         one2 <= a1[32:20] != 0;
         g2 <= g1;
