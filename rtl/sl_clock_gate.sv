@@ -9,7 +9,7 @@ module sl_clock_gate (
 );
 `ifdef VERILATOR
   logic on;
-  always_ff @(negedge clk) on <= enable;
+  always_latch if (!clk) on = enable;
   assign gated = clk & on;
 `else
   wire unused = &{1'b0, enable};

@@ -27,6 +27,7 @@ module sl_control #(
     output logic [    31:0] rdata,
     output logic [     1:0] rresp,
     output logic            interrupt,
+    output logic            asleep,     // no transaction and nothing to begin: the clock may stand still
     // the core
     output logic            start,      // one cycle
     input  logic            done,       // one cycle
@@ -62,6 +63,8 @@ module sl_control #(
   wire [31:0] mask = {{8{wstrb[3]}}, {8{wstrb[2]}}, {8{wstrb[1]}}, {8{wstrb[0]}}};
   wire ctrl_write = write && awaddr == 12'h0 && wstrb[0];
   wire begin_run = ap_start && !running;
+
+  assign asleep = !awvalid && !wvalid && !arvalid && !bvalid && !rvalid && !begin_run && !start && !done;
 
   always_ff @(posedge clk) begin
     if (!rst_n) begin

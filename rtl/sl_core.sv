@@ -79,10 +79,18 @@ module sl_core #(
   logic [64*P-1:0] w_base;
   logic [31:0] job_off, job_count, ctl_limit, w_limit, timeout;
 
+  logic control_asleep;
+  wire control_clk;
+  sl_clock_gate u_control_gate (
+      .clk(clk),
+      .enable(!ap_rst_n || !control_asleep),
+      .gated(control_clk)
+  );
+
   sl_control #(
       .P(P)
   ) u_control (
-      .clk(clk),
+      .clk(control_clk),
       .rst_n(ap_rst_n),
       .awvalid(s_axi_control_awvalid),
       .awready(s_axi_control_awready),
@@ -102,6 +110,7 @@ module sl_core #(
       .rdata(s_axi_control_rdata),
       .rresp(s_axi_control_rresp),
       .interrupt(interrupt),
+      .asleep(control_asleep),
       .start(start),
       .done(launch_done),
       .ctl_base(ctl_base),
@@ -409,13 +418,22 @@ module sl_core #(
       || (busy != 0 && rd_lo < rec_hi && rd_hi > rec_lo));
   end
 
-  sl_ctl_read u_ctl_read (
+  logic ctl_read_asleep;
+  wire ctl_read_clk;
+  sl_clock_gate u_ctl_read_gate (
       .clk(clk),
+      .enable(!ap_rst_n || !ctl_read_asleep),
+      .gated(ctl_read_clk)
+  );
+
+  sl_ctl_read u_ctl_read (
+      .clk(ctl_read_clk),
       .rst_n(ap_rst_n),
       .base(ctl_base),
       .timeout(timeout),
       .rearm(ctl_quit && !ctl_quit_old),
       .idle(ctl_idle),
+      .asleep(ctl_read_asleep),
       .expired(ctl_expired),
       .hold(!clear_to_read),
       .drop({unit_quit || ctl_dead || write_dead, prep_quit || ctl_dead || write_dead}),
@@ -440,11 +458,20 @@ module sl_core #(
   logic row_exp_valid, bias_valid;
   logic [3:0] row_exp_wr, bias_wr;
   logic [511:0] table_data;
+  logic prep_asleep;
+  wire prep_clk;
+  sl_clock_gate u_prep_gate (
+      .clk(clk),
+      .enable(!rst_n || !prep_asleep || start || x_done),
+      .gated(prep_clk)
+  );
+
   sl_prep #(
       .P(P),
       .T(T)
   ) u_prep (
-      .clk(clk),
+      .clk(prep_clk),
+      .asleep(prep_asleep),
       .rst_n(rst_n),
       .go(start && !write_dead),
       .job_off(job_off),
@@ -670,10 +697,22 @@ module sl_core #(
   // ---- records
   logic [31:0] sent, acked;
   logic write_err, write_expired;
+  logic retire_asleep;
+  logic [63:0] now;  // cycles since the launch began
+  always_ff @(posedge clk) now <= start ? 64'd0 : now + 1'b1;
+  wire retire_clk;
+  sl_clock_gate u_retire_gate (
+      .clk(clk),
+      .enable(!rst_n || !retire_asleep),
+      .gated(retire_clk)
+  );
+
   sl_retire #(
       .P(P)
   ) u_retire (
-      .clk(clk),
+      .clk(retire_clk),
+      .asleep(retire_asleep),
+      .now(now),
       .rst_n(rst_n),
       .stop(write_dead),
       .launch(start),
@@ -699,8 +738,15 @@ module sl_core #(
       .wr_data(retire_wr_data)
   );
 
-  sl_axi_write u_write (
+  wire write_clk;
+  sl_clock_gate u_write_gate (
       .clk(clk),
+      .enable(!ap_rst_n || retire_wr_valid || post_wr_valid || router_wr_valid || unit_wr_valid || sent != acked),
+      .gated(write_clk)
+  );
+
+  sl_axi_write u_write (
+      .clk(write_clk),
       .rst_n(ap_rst_n),
       .base(ctl_base),
       .timeout(timeout),

@@ -10,6 +10,7 @@ module sl_ctl_read (
     input  logic [ 31:0] timeout,
     input  logic         rearm,
     output logic         idle,
+    output logic         asleep,     // the clock may stand still
     output logic         expired,
     input  logic         hold,
     input  logic [  1:0] drop,
@@ -42,6 +43,8 @@ module sl_ctl_read (
   assign rd_ready = {ready && valid && pick, ready && valid && !pick};
   assign rsp_valid = {beat_valid && tag && !drop[1], beat_valid && !tag && !drop[0]};
   assign rsp_data = rdata;
+
+  assign asleep = idle && rd_valid == 0 && !busy && !rearm;
 
   always_ff @(posedge clk) begin
     if (!rst_n) busy <= 1'b0;

@@ -20,6 +20,7 @@ module sl_prep #(
     input  logic [             31:0] job_count,
     input  logic [             31:0] ctl_limit,
     input  logic [             31:0] w_limit,
+    output logic                     asleep,       // nothing to do: the clock may stand still
     output logic                     fin,          // all jobs are published, or the list does not fit
     output logic                     counters,     // there is room for per-port counters
     // slots
@@ -303,6 +304,9 @@ module sl_prep #(
   assign rd_len = loading ? load_rd_len : ask_len;
   assign load_stop = quit || state == IDLE;
   assign table_data = side_data;
+
+  assign asleep = (state == IDLE || (state == NEXT && !slot_free && index != job_count)) && !publish && !fin
+      && !side_lost;
 
   wire [32:0] list_end = {1'b0, job_off} + {job_count, 1'b0};
   wire ctl_waiting = state == SCAN || state == WAIT_READ || state == LIST_GOT || state == LOADING;

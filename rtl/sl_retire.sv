@@ -25,6 +25,8 @@ module sl_retire #(
     input  logic [             95:0] events,      // {clamps, saturations, sat_gu}
     output logic                     retire,     // one cycle: the slot is free
     output logic                     idle,
+    output logic                     asleep,     // the clock may stand still
+    input  logic [             63:0] now,        // cycles since the launch began
     // writes
     input  logic [             31:0] sent,
     input  logic [             31:0] acked,
@@ -38,7 +40,7 @@ module sl_retire #(
   typedef enum logic [2:0] {IDLE, DATA, SUM, PORTS, RECORD, TAKEN, ACK} state_t;
   state_t state;
   logic [31:0] index, snap, beats;
-  logic [63:0] now, mark;
+  logic [63:0] mark;
   logic [4:0] port;
   logic [31:0] counter_at;
   logic failed;
@@ -50,6 +52,7 @@ module sl_retire #(
   wire last_port = port == 5'(P - 1);
 
   assign idle = state == IDLE;
+  assign asleep = idle && !ready && !retire && !launch && !stop && !write_err;
 
   always_ff @(posedge clk) begin
     if (!rst_n || stop || launch) begin
@@ -57,12 +60,10 @@ module sl_retire #(
       retire <= 1'b0;
       wr_valid <= 1'b0;
       index <= '0;
-      now <= '0;
       mark <= '0;
       failed <= 1'b0;
       counter_at <= job_off + {job_count[30:0], 1'b0};
     end else begin
-      now <= now + 1'b1;
       retire <= 1'b0;
       if (wr_ready) wr_valid <= 1'b0;
       if (write_err) failed <= 1'b1;
