@@ -61,10 +61,15 @@ static int64_t near_normal_tie(struct bits *b, int *k)
     return (int64_t)((2 * r + 1) << *k) + range(b, -1, 1);
 }
 
-/* The largest s32 and the largest fp32 are near. */
+/* The largest s32, reached by a shift to the right or to the left, and the largest fp32 are near.
+ */
 static int64_t near_end(struct bits *b, int *e)
 {
     int k = range(b, 0, 30);
+    if (range(b, 0, 2) == 0) {
+        *e = 31 - k + range(b, -1, 1);
+        return ((int64_t)1 << k) - range(b, 0, 1);
+    }
     if (range(b, 0, 1)) {
         *e = -k;
         return (((int64_t)1 << 31) + range(b, -2, 2)) * ((int64_t)1 << k) + range(b, -1, 1) +

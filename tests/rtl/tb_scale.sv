@@ -25,6 +25,7 @@ module tb_scale;
 
   int seed = 1, cases = 400000, n_passed = 0, n_failed = 0;
   int n_right = 0, n_wrong = 0, at = 0;
+  int next_tag = 0;  // arguments are numbered, and come out in order
   longint v;
   int unsigned m;
   int e;
@@ -48,7 +49,9 @@ module tb_scale;
     if (rst_n && out_valid != expected[LATENCY-1]) wrong("comes at the wrong time");
     if (rst_n && en && out_valid) begin
       tb_scale_case(longint'(seed), longint'(out_tag), v, m, e);
-      if (tb_scale_wrong(v, m, e, out_s32, 32'(out_sat), out_f32) != 0)
+      next_tag <= out_tag + 1;
+      if (out_tag != next_tag) wrong($sformatf("%0d was due", next_tag));
+      else if (tb_scale_wrong(v, m, e, out_s32, 32'(out_sat), out_f32) != 0)
         wrong($sformatf("%h * %0d * 2^%0d: %h %b %h", v, m, e, out_s32, out_sat, out_f32));
       else n_right++;
     end
@@ -103,6 +106,7 @@ module tb_scale;
     in_valid = 1'b0;
     rst_n = 1'b0;
     @(negedge clk);
+    next_tag = at;
     rst_n = 1'b1;
     cases = 1000;
     run_class("after a reset", 10, 10);
