@@ -64,8 +64,8 @@ static struct fab_input soak_input(struct sl_rng *rng)
     return in;
 }
 
-/* Every weight of a case is multiplied some 4 million times at most. */
-enum { WEIGHTS = 60000 };
+/* Every weight of a case is multiplied some ten million times at most. */
+enum { WEIGHTS = 150000 };
 
 static void add_plain(struct fab *f, int format)
 {
