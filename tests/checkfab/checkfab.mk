@@ -7,3 +7,7 @@ $(BUILD)/checkfab: $(FAB_SRC:%.c=$(BUILD)/%.o) $(LIB_OBJ) $(HLS_OBJ)
 
 .PHONY: checkfab
 checkfab: $(BUILD)/checkfab ## Build checkfab: operations x implementations x formats x shapes
+
+.PHONY: checkfab-selftest
+checkfab-selftest: $(BUILD)/checkfab ## Wrong bits that checkfab must find
+	@tests/checkfab/selftest.sh $(BUILD)/checkfab

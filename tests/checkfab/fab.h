@@ -165,9 +165,17 @@ struct fab_options {
     struct rig_flaw flaw;
 };
 
+/* Cycles of one line, so that the form of the simulation with group sums in C can be compared. */
+struct fab_cycles {
+    char line[96]; /* operation, format and the implementation's name without ",dpi" */
+    uint64_t cycles;
+};
+
 /* Numbers of a whole run. */
 struct fab_totals {
     unsigned passed, failed, skipped;
+    unsigned n_line;
+    struct fab_cycles line[400];
 };
 
 int fab_open(struct fab *f, const char *name, const struct fab_set *set);

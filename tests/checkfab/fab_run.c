@@ -130,6 +130,26 @@ static void print_line(const char *name, const char *op, const char *format, con
     fflush(stdout);
 }
 
+/* The forms with and without group sums in C take the same cycles. False: they do not. */
+static bool cycles_agree(const char *name, const char *op, const char *format, const struct line *l,
+                         struct fab_totals *totals)
+{
+    enum { CAP = sizeof totals->line / sizeof totals->line[0] };
+    const char *dpi = strstr(name, ",dpi");
+    struct fab_cycles new = {.cycles = l->cycles};
+    snprintf(new.line, sizeof new.line, "%s %s %.*s%s", op, format,
+             (int)(dpi ? dpi - name : (ptrdiff_t)strlen(name)), name, dpi ? dpi + 4 : "");
+    for (unsigned i = 0; i < totals->n_line; i++)
+        if (!strcmp(totals->line[i].line, new.line) && totals->line[i].cycles != l->cycles) {
+            printf("  %s took %llu cycles in another form of the same device\n", new.line,
+                   (unsigned long long)totals->line[i].cycles);
+            return false;
+        }
+    if (totals->n_line < CAP)
+        totals->line[totals->n_line++] = new;
+    return true;
+}
+
 static void say_repeat(const struct fab *f, const struct fab_set *set, const struct fab_case *c)
 {
     const char *format = fab_formats(set->op)[c->format];
@@ -259,6 +279,9 @@ static bool run_operation(const struct fab_options *o, const char *name, unsigne
     }
     for (int format = 0; format < MAX_FORMAT; format++)
         if (line[format].used) {
+            if (!line[format].wrong &&
+                !cycles_agree(name, operations[op].op, formats[format], &line[format], totals))
+                line[format].wrong = true;
             print_line(name, operations[op].op, formats[format], &line[format]);
             totals->passed += !line[format].wrong;
             totals->failed += line[format].wrong;
