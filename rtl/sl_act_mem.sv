@@ -35,9 +35,9 @@ module sl_act_mem #(
       logic [260:0] x_high[0:ENTRIES-1];
       logic [260:0] h_low[0:ENTRIES-1];
       logic [260:0] h_high[0:ENTRIES-1];
-      logic [260:0] q_low, q_high;
+      logic [521:0] q;
       localparam logic [4:0] C = c;
-      assign rd_data[522*c+:522] = {q_high[260:256], q_low[260:256], q_high[255:0], q_low[255:0]};
+      assign rd_data[522*c+:522] = q;
       always_ff @(posedge clk) begin
         if (wr_half[0] && !upper && wr_col == C) x_low[wr_at[AW-2:0]] <= {wr_data[516:512], wr_data[255:0]};
         if (wr_half[1] && !upper && wr_col == C)
@@ -45,13 +45,12 @@ module sl_act_mem #(
         if (up_half[0] && up_col == C) h_low[up_at] <= {up_data[516:512], up_data[255:0]};
         if (up_half[1] && up_col == C) h_high[up_at] <= {up_data[521:517], up_data[511:256]};
         if (rd_en) begin
-          if (rd_at[AW-1]) begin
-            q_low <= h_low[rd_at[AW-2:0]];
-            q_high <= h_high[rd_at[AW-2:0]];
-          end else begin
-            q_low <= x_low[rd_at[AW-2:0]];
-            q_high <= x_high[rd_at[AW-2:0]];
-          end
+          if (rd_at[AW-1])
+            q <= {h_high[rd_at[AW-2:0]][260:256], h_low[rd_at[AW-2:0]][260:256], h_high[rd_at[AW-2:0]][255:0],
+                  h_low[rd_at[AW-2:0]][255:0]};
+          else
+            q <= {x_high[rd_at[AW-2:0]][260:256], x_low[rd_at[AW-2:0]][260:256], x_high[rd_at[AW-2:0]][255:0],
+                  x_low[rd_at[AW-2:0]][255:0]};
         end
       end
     end

@@ -153,6 +153,13 @@ module sl_core #(
   logic [15:0] retire_flags;
   logic array_loaded, post_loaded, retire_loaded;
 
+  wire post_clk;
+  always_ff @(posedge post_clk)
+    if (!post_loaded) begin
+      post_ctx <= ctx_mem[n_post[1:0]];
+      post_job <= job_mem[n_post[1:0]];
+    end
+
   always_ff @(posedge clk) begin
     if (publish) begin
       ctx_mem[n_prep[1:0]] <= prep_ctx;
@@ -169,10 +176,6 @@ module sl_core #(
     if (array_fin && array_fail) status[4*n_array[1:0]+:4] <= array_status;
     if (unit_done) status[4*n_post[1:0]+:4] <= unit_status;
     if (!array_loaded) array_ctx <= ctx_mem[n_array[1:0]];
-    if (!post_loaded) begin
-      post_ctx <= ctx_mem[n_post[1:0]];
-      post_job <= job_mem[n_post[1:0]];
-    end
     if (!retire_loaded) begin
       retire_ctx <= ctx_mem[n_retire[1:0]];
       retire_cookie <= job_mem[n_retire[1:0]][sl_abi_pkg::SL_LSB_JOB_COOKIE+:32];
@@ -404,18 +407,20 @@ module sl_core #(
   wire [32:0] rd_hi = rd_lo + {26'd0, prep_rd_len};
   wire [32:0] rec_lo = {1'b0, job_off} + {1'b0, job_count};
   wire [32:0] rec_hi = rec_lo + {1'b0, job_count} + (counters ? 33'(job_count[15:0] * COUNTER_BEATS) : 33'd0);
-  wire [3:0] busy = n_used == 0 ? 4'd0 : n_used == 1 ? 4'd1 << n_retire[1:0]
-      : n_used == 2 ? (4'd1 << n_retire[1:0]) | (4'd1 << (n_retire[1:0] + 2'd1))
-      : n_used == 3 ? ~(4'd1 << (n_retire[1:0] + 2'd3)) : 4'hF;
   logic clear_to_read;  // the waiting request meets none of it
   always_ff @(posedge clk) begin
     clear_to_read <= 1'b0;
-    if (prep_rd_valid && !rd_ready[0])
+    if (prep_rd_valid && !rd_ready[0]) begin
+      logic [3:0] busy;
+      busy = n_used == 0 ? 4'd0 : n_used == 1 ? 4'd1 << n_retire[1:0]
+      : n_used == 2 ? (4'd1 << n_retire[1:0]) | (4'd1 << (n_retire[1:0] + 2'd1))
+      : n_used == 3 ? ~(4'd1 << (n_retire[1:0] + 2'd3)) : 4'hF;
       clear_to_read <= !((busy[0] && rd_lo < y_hi0 && rd_hi > {1'b0, y_lo0})
       || (busy[1] && rd_lo < y_hi1 && rd_hi > {1'b0, y_lo1})
       || (busy[2] && rd_lo < y_hi2 && rd_hi > {1'b0, y_lo2})
       || (busy[3] && rd_lo < y_hi3 && rd_hi > {1'b0, y_lo3})
       || (busy != 0 && rd_lo < rec_hi && rd_hi > rec_lo));
+    end
   end
 
   logic ctl_read_asleep;
@@ -548,11 +553,18 @@ module sl_core #(
   wire behind_router = router_open && {1'b0, post_y[31:0]} < router_y[64:32]
       && {1'b0, router_y[31:0]} < post_y[64:32];
 
+  logic post_asleep;
+  sl_clock_gate u_post_gate (
+      .clk(clk),
+      .enable(!rst_n || !post_asleep || !post_loaded || array_begin),
+      .gated(post_clk)
+  );
   sl_post #(
       .P(P),
       .T(T)
   ) u_post (
-      .clk(clk),
+      .clk(post_clk),
+      .asleep(post_asleep),
       .rst_n(rst_n),
       .ready(post_loaded && !behind_router),
       .ctx(post_ctx),

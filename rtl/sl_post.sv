@@ -18,6 +18,7 @@ module sl_post #(
     input  logic [sl_ctx::CTX_W-1:0] ctx,
     input  logic [            511:0] job,
     output logic                     past,         // one cycle: on to the next slot
+    output logic                     asleep,       // nothing moves: the clock may stand still
     output logic [             95:0] events,       // with past: {clamps, saturations, sat_gu}
     // the other units
     output logic                     unit_req,     // a job without matrix; until unit_done
@@ -381,6 +382,9 @@ module sl_post #(
     h_done <= b_valid && b_last_token && b_whole;
     h_next <= b_beats;
   end
+
+  assign asleep = (state == IDLE ? !ready : state == LINE ? !line_valid : state == UNIT && !unit_done) && !past && !clear
+      && !router_start && flight == 0 && quant_idle && !wr_valid && !b_valid && h_half == 0;
 
   // ---- events of the job
   always_ff @(posedge clk) begin

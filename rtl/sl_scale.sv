@@ -39,14 +39,6 @@ module sl_scale #(
   logic s32_over5, inf5, zero5;
   logic [30:0] field5;
 
-  wire [64:0] jam = sl_num_pkg::sl_mul_jam(low2, high2);
-
-  // fp32: the unit of the result is 2^(e + shift): 23 below the leading one, but not below 2^-149.
-  wire signed [18:0] top = e4 + $signed({13'd0, n4});
-  wire normal = top >= -19'sd126;
-  wire signed [18:0] shift = normal ? $signed({13'd0, n4}) - 19'sd23 : -19'sd149 - e4;
-  wire [7:0] biased = top[7:0] + 8'd126;
-
   always_ff @(posedge clk) begin
     if (en) begin
       if (in_valid) begin
@@ -64,6 +56,8 @@ module sl_scale #(
         tag2 <= tag1;
       end
       if (valid[2]) begin
+        logic [64:0] jam;
+        jam = sl_num_pkg::sl_mul_jam(low2, high2);
         q3 <= jam[63:0];
         e3 <= e2 + (jam[64] ? 19'sd16 : 19'sd0);
         neg3 <= neg2;
@@ -77,6 +71,14 @@ module sl_scale #(
         tag4 <= tag3;
       end
       if (valid[4]) begin
+        // fp32: the unit of the result is 2^(e + shift): 23 below the leading one, but not below 2^-149.
+        logic signed [18:0] top, shift;
+        logic normal;
+        logic [7:0] biased;
+        top = e4 + $signed({13'd0, n4});
+        normal = top >= -19'sd126;
+        shift = normal ? $signed({13'd0, n4}) - 19'sd23 : -19'sd149 - e4;
+        biased = top[7:0] + 8'd126;
         if (e4 < 0) s32_5 <= sl_num_pkg::sl_rne_split(q4, {13'd0, -e4});
         else s32_5 <= {2'b00, q4[31:0] == 0 || e4 > 31 ? 64'd0 : {32'd0, q4[31:0]} << e4[4:0]};
         // Shifted left: more than 32 bits, or too far, is too much.
