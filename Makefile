@@ -5,7 +5,7 @@
 SHELL  := /bin/sh
 BUILD  ?= build
 CC     := gcc
-DEVICE ?=
+DEVICE ?= sim
 ARGS   ?=
 LIBS   := jansson libpcre2-8 libutf8proc libxxhash
 
@@ -59,29 +59,40 @@ $(BUILD)/hls/p$(1)/%.o: hls/%.c
 endef
 $(foreach p,$(CSIM_PORTS),$(eval $(call HLS_RULE,$(p))))
 
-.PHONY: run
-run: setup ## Generate text with the demonstration model (DEVICE=..., ARGS="...")
-	@$(MAKE) --no-print-directory -s -j"$$(nproc)" $(BUILD)/sluice
-	@$(BUILD)/sluice run -m models/demo-hunyuan $(if $(DEVICE),--device $(DEVICE)) \
-	    $(if $(ARGS),$(ARGS),-p "In the beginning" -n 64)
+# Simulated devices need their Verilated core: sim[:P[xT]][,dpi] names it.
+sim_words  = $(subst $(comma), ,$(1))
+sim_ports  = $(subst x, ,$(patsubst sim:%,%,$(filter sim:%,$(firstword $(call sim_words,$(1))))))
+sim_device = P=$(or $(word 1,$(call sim_ports,$(1))),1) T=$(or $(word 2,$(call sim_ports,$(1))),1) \
+             DPI=$(if $(filter dpi,$(call sim_words,$(1))),1)
+comma := ,
 
-.PHONY: setup
+.PHONY: run
+run: setup ## Generate text with the demonstration model on the RTL (DEVICE=csim: on the HLS C; ARGS="...")
+	@$(MAKE) --no-print-directory -s -j"$$(nproc)" $(BUILD)/sluice
+	@$(if $(filter sim sim:%,$(firstword $(call sim_words,$(DEVICE)))),$(MAKE) --no-print-directory -s sim $(call sim_device,$(DEVICE)))
+	@$(BUILD)/sluice run -m models/demo-hunyuan --device $(DEVICE) $(if $(ARGS),$(ARGS),-p "In the beginning" -n 64)
+
+.PHONY: setup setup-test
 setup: ## Install what is missing (Debian packages)
 	@tools/setup.sh
 
+setup-test: ## The same with what only tests and gates need
+	@tools/setup.sh test
+
 .PHONY: test
-test: setup ## Everything CI runs; ends with "N passed, M failed"
+test: setup-test ## Everything CI runs; ends with "N passed, M failed"
 	@tools/run_tests.sh $(BUILD)
 
 .PHONY: test-long soak
-test-long: setup ## make test, then whole experts in every format, proofs, fuzzers (at most 80 minutes)
-	@tools/run_tests.sh $(BUILD) check unit readme clang sanitized long prove fuzz
+test-long: setup-test ## make test, then whole experts in every format, proofs, fuzzers (at most 80 minutes)
+	@tools/run_tests.sh $(BUILD) check rtl unit readme checkfab clang sanitized long real prove fuzz
 
-soak: setup ## Long sweeps of the core with new seeds until interrupted or wrong
-	@$(MAKE) --no-print-directory -s -j"$$(nproc)" $(BUILD)/unit_tests
-	@seed=1; while SL_SEED=$$seed SL_LONG=1 $(BUILD)/unit_tests core_expert && \
-	    SL_SEED=$$seed SL_LONG=1 $(BUILD)/unit_tests core_jobs; do \
-	    echo "== soak: seed $$seed passed"; seed=$$((seed + 1)); done; exit 1
+SOAK_GROUPS ?= 1000000000
+SOAK_ROWS   ?= 1000000
+soak: setup-test ## Random jobs on the simulated core until SOAK_GROUPS group sums and SOAK_ROWS rows of each format are compared
+	@$(MAKE) --no-print-directory -s -j"$$(nproc)" $(BUILD)/checkfab
+	@$(MAKE) --no-print-directory -s sim DPI=1
+	@$(BUILD)/checkfab --soak --impl sim,dpi --groups $(SOAK_GROUPS) --rows $(SOAK_ROWS)
 
 .PHONY: check
 check: check-gen check-headers check-opencl ## Quick gate: generated files, dependencies, style, headers, OpenCL front end

@@ -58,7 +58,7 @@ $(BUILD)/sim/sl_sim_%.so: $(SIM_RTL_F) $(SIM_RTL) $(SIM_SRC) $(SIM_HEADERS) sim/
 	@mkdir -p $(BUILD)/sim/$*
 	verilator $(sim_flags) -CFLAGS "$(SIM_CFLAGS)" -Mdir $(BUILD)/sim/$*/model $(wildcard rtl/lint.vlt) $(SIM_RTL)
 	$(MAKE) --no-print-directory -C $(BUILD)/sim/$*/model -f Vsl_core.mk OPT_FAST=-O3 OPT_SLOW=-O1 OPT_GLOBAL=-O3 \
-	    Vsl_core__ALL.a $(sim_libs)
+	    Vsl_core__ALL.a $(sim_libs) >/dev/null
 	cd $(BUILD)/sim/$* && root=$$(verilator --getenv VERILATOR_ROOT) && rm -f *.o && \
 	    $(CC) $(sim_cc) -c $(addprefix $(CURDIR)/,$(sim_c)) && \
 	    g++ $(sim_cxx) -c $(CURDIR)/sim/verilated.cpp -o model.o && \

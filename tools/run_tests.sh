@@ -5,7 +5,7 @@
 set -u
 build=$1
 shift
-stages=${*:-check unit readme clang sanitized}
+stages=${*:-check rtl unit readme checkfab clang sanitized}
 passed=0 failed=0 skipped=0
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
@@ -44,8 +44,22 @@ unit() { # build dir, make variables...
     quiet_make BUILD="$dir" "$@" "$dir/unit_tests" "$dir/sluice" && SLUICE="$dir/sluice" "$dir/unit_tests"
 }
 
+# The RTL by itself: lint, benches of its modules, arithmetic against its law.
+rtl() {
+    quiet_make BUILD="$build" rtl-lint && quiet_make BUILD="$build" rtl-bench && quiet_make BUILD="$build" rtl-miter
+}
+
+# Every operation on the HLS C and on the RTL, plain and with group sums in C, beside the reference.
+checkfab() {
+    quiet_make BUILD="$build" "$build/checkfab" && quiet_make BUILD="$build" sim && quiet_make BUILD="$build" sim DPI=1 &&
+        "$build/checkfab" --impl "$@"
+}
+
 for s in $stages; do
     case $s in
+    rtl) stage "rtl: lint, benches, miters" rtl ;;
+    checkfab) stage "checkfab" checkfab csim,csim:4,csim:28,sim,sim,dpi ;;
+    real) stage "whole experts in every format on the RTL" checkfab sim,sim,dpi --shape real ;;
     check) stage check quiet_make BUILD="$build" check ;;
     unit) stage unit unit "$build" ;;
     readme) stage "commands of the README" tools/check_readme.sh "$build/sluice" ;;
