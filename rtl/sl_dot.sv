@@ -127,15 +127,25 @@ module sl_dot #(
 `endif
     end else begin : g_rtl
       logic signed [26:0] w[0:63];
-      wire [127:0] book = sl_num_pkg::sl_book(format);
+      // The three code books one behind the other: 6 bits choose a value, so that each bit of it is one 6-input table.
+      logic [7:0] rom[0:63];
+      wire [1:0] book = format[1:0];
+      initial begin
+        for (int i = 0; i < 16; i++) begin
+          rom[16*(sl_abi_pkg::SL_FORMAT_NF4%4)+i] = sl_abi_pkg::SL_CODEBOOK_NF4[8*i+:8];
+          rom[16*(sl_abi_pkg::SL_FORMAT_INT4%4)+i] = sl_abi_pkg::SL_CODEBOOK_INT4[8*i+:8];
+          rom[16*(sl_abi_pkg::SL_FORMAT_MXFP4%4)+i] = sl_abi_pkg::SL_CODEBOOK_MXFP4[8*i+:8];
+          rom[16*(sl_abi_pkg::SL_FORMAT_Q8%4)+i] = 8'd0;
+        end
+      end
 
       always_ff @(posedge clk) begin
         if (valid[1] && load1) begin
           if (four_bit) begin
             for (int i = 0; i < 64; i++) begin
               logic signed [7:0] d0, d1;
-              d0 = book[8*raw[8*i+:4]+:8];
-              d1 = book[8*raw[8*i+4+:4]+:8];
+              d0 = rom[{book, raw[8*i+:4]}];
+              d1 = rom[{book, raw[8*i+4+:4]}];
               w[i] <= {d1[7], d1, 18'd0} + {{19{d0[7]}}, d0};
             end
           end else if (router) begin
