@@ -2,7 +2,7 @@
 // Generated from abi/*.def by tools/abigen.c; `make gen` renews it, `make check-gen` compares it.
 package sl_abi_pkg;
 
-  localparam logic [31:0] SL_ABI_VERSION = 32'h018a22d6;
+  localparam logic [31:0] SL_ABI_VERSION = 32'h88e16231;
 
   localparam int SL_BEAT_BYTES = 64;
   localparam int SL_BLOCK = 32;
