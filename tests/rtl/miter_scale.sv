@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // sl_scale_s32 and sl_scale_f32 as docs/numerics.md has them, on the exact product of 80 bits: one shift of
-// wide integers, one rounding. The functions of sl_num_pkg (miter_scale_s32, miter_scale_f32) and the pipeline
-// sl_scale (miter_scale) are proved equal to them for every product of a magnitude of at most 2^63 and a u16,
-// either sign and every exponent of 18 bits. FAULT = 1 spoils one argument's result.
+// wide integers, one rounding. The functions of sl_num_pkg (miter_scale_s32, miter_scale_f32) and the
+// pipeline sl_scale (miter_scale) are proved equal to them for every product of a magnitude of at most 2^63
+// and a u16, either sign and every exponent of 18 bits. FAULT = 1 spoils one argument's result.
 
 // {saturated, sat32(RNE(p * 2^e))}
 module law_scale_s32 (
@@ -64,7 +64,8 @@ module miter_scale_s32 #(
 );
   wire possible = low <= 48'hFFFEFFFF0001 && high <= 48'h7FFF80000000;
   wire [64:0] jam = sl_num_pkg::sl_mul_jam(low, high);
-  wire [32:0] got = sl_num_pkg::sl_scale_s32_tail(jam[63:0], neg, {{14{e[17]}}, e} + (jam[64] ? 32'sd16 : 32'sd0));
+  wire signed [31:0] up = jam[64] ? 32'sd16 : 32'sd0;
+  wire [32:0] got = sl_num_pkg::sl_scale_s32_tail(jam[63:0], neg, {{14{e[17]}}, e} + up);
   wire [32:0] want;
   law_scale_s32 law ({high, 32'd0} + {32'd0, low}, neg, e, want);
   wire fault = FAULT != 0 && low == 48'd10 && high == 48'd0 && e == -18'sd2;
@@ -81,7 +82,8 @@ module miter_scale_f32 #(
 );
   wire possible = low <= 48'hFFFEFFFF0001 && high <= 48'h7FFF80000000;
   wire [64:0] jam = sl_num_pkg::sl_mul_jam(low, high);
-  wire [31:0] got = sl_num_pkg::sl_scale_f32_tail(jam[63:0], neg, {{14{e[17]}}, e} + (jam[64] ? 32'sd16 : 32'sd0));
+  wire signed [31:0] up = jam[64] ? 32'sd16 : 32'sd0;
+  wire [31:0] got = sl_num_pkg::sl_scale_f32_tail(jam[63:0], neg, {{14{e[17]}}, e} + up);
   wire [31:0] want;
   law_scale_f32 law ({high, 32'd0} + {32'd0, low}, neg, e, want);
   wire fault = FAULT != 0 && low == 48'd10 && high == 48'd0 && e == -18'sd150;

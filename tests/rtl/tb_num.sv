@@ -84,7 +84,9 @@ module tb_num;
   endfunction
 
   function automatic void one_rounding(input longint unsigned v, input int unsigned s);
-    judge(sl_num_pkg::sl_rne_u64(v, s) == tb_rne_u64_want(v, s), v, longint'(s), sl_num_pkg::sl_rne_u64(v, s));
+    longint unsigned got;
+    got = sl_num_pkg::sl_rne_u64(v, s);
+    judge(got == tb_rne_u64_want(v, s), v, longint'(s), got);
   endfunction
 
   function automatic void roundings();

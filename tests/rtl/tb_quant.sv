@@ -33,7 +33,8 @@ module tb_quant;
 
   int seed = 1, jobs = 400, n_passed = 0, n_failed = 0;
   int job = 0, n_wrong = 0, cycle = 0;
-  int n_full, n_out, n_wait;  // of the job: blocks in, pairs of block and token out, cycles that an input waited
+  // Of the job: blocks in, pairs of block and token out, cycles that an input waited.
+  int n_full, n_out, n_wait;
   int last_in, first_out;  // cycles
   int n_saturated = 0, n_clamped = 0, n_zero = 0;  // over all jobs
 
@@ -59,7 +60,8 @@ module tb_quant;
       wrong($sformatf("is token %0d of block %0d", out_token, out_block));
     else if (tb_quant_wrong(key_of(block, token), signed_u(), out_codes, 32'(out_he), 32'(out_saturated),
                             32'(out_clamped)) != 0)
-      wrong($sformatf("he %0d saturated %0d clamped %0d codes %h", out_he, out_saturated, out_clamped, out_codes));
+      wrong($sformatf("he %0d saturated %0d clamped %0d codes %h", out_he, out_saturated, out_clamped,
+                      out_codes));
     n_saturated += int'(out_saturated);
     n_clamped += int'(out_clamped);
     n_zero += int'(out_codes == 0);
@@ -145,8 +147,8 @@ module tb_quant;
     if (n_wrong == 0) n_passed++;
     else begin
       n_failed++;
-      $display("FAILED (+seed=%0d): job %0d: %0d tokens, u %0d, blocks %0d + %0d, gaps %0d%%, %0d values", seed,
-               job, tokens, exponent, first, blocks, gap_percent, values);
+      $display("FAILED (+seed=%0d): job %0d: %0d tokens, u %0d, blocks %0d + %0d, gaps %0d%%, %0d values",
+               seed, job, tokens, exponent, first, blocks, gap_percent, values);
     end
   endtask
 
@@ -164,12 +166,17 @@ module tb_quant;
     n_out  = 0;
     for (int i = 0; i < jobs; i++) begin
       int tokens, exponent, blocks;
-      tokens = i % 3 == 0 ? $urandom_range(4, 1) : i % 3 == 1 ? $urandom_range(64, 1) : 64 - $urandom_range(2);
+      case (i % 3)
+        0: tokens = $urandom_range(4, 1);
+        1: tokens = $urandom_range(64, 1);
+        default: tokens = 64 - $urandom_range(2);
+      endcase
       // Mostly so that he can be in its range; u is -64 - 255 .. 53.
       exponent = i % 5 == 4 ? $urandom_range(372) - 319 : $urandom_range(80) - 27;
       blocks = $urandom_range(6, 1);
       run_job(tokens, exponent, i % 4 == 3 ? $urandom_range(1000) : $urandom_range(1), blocks,
-              i % 2 == 0 ? 0 : $urandom_range(60), i % 7 == 6 ? $urandom_range(32 * tokens * blocks) : 1 << 30);
+              i % 2 == 0 ? 0 : $urandom_range(60),
+              i % 7 == 6 ? $urandom_range(32 * tokens * blocks) : 1 << 30);
     end
     for (int tokens = 1; tokens <= 64; tokens++) run_job(tokens, tokens - 12, tokens % 2, 3, 0, 1 << 30);
     $display("%0d saturated, %0d clamped, %0d without a code", n_saturated, n_clamped, n_zero);
