@@ -11,8 +11,9 @@
 #                         exponent of 18 bits
 #   scale             the pipeline sl_scale, running: the same, from any state of its registers. Its two multipliers are cut: that
 #                     they multiply is taken for granted.
-# Only tested (tests/rtl): the array's own decoders (every code in every lane: tb_dot); that pipelines hold and mind gaps; sl_sigmoid, sl_silu and sl_swiglu (every g: tb_swiglu +all),
-# sl_exp_neg (every d: tb_exp_neg +all); sl_quant and sl_div_half (random and directed).
+# Only tested (tests/rtl): the array's own decoders (every code in every lane: tb_dot); that pipelines hold and mind gaps;
+# sl_sigmoid, sl_silu and sl_swiglu (every g: tb_swiglu +all), sl_exp_neg (every d: tb_exp_neg +all); sl_quant and sl_div_half
+# (random and directed).
 set -u
 build=$1
 shift
