@@ -180,7 +180,7 @@ struct fab_totals {
 
 int fab_open(struct fab *f, const char *name, const struct fab_set *set);
 void fab_close(struct fab *f);
-/* Prints why an implementation cannot be tested. */
+/* Prints why an implementation cannot be tested, and counts it as skipped or failed. */
 void fab_say_skipped(const char *name, int err, struct fab_totals *totals);
 /* Whether the options' choice contains it; a NULL choice: all. */
 bool fab_chosen(const char *choice, const char *name);

@@ -94,16 +94,19 @@ void fab_close(struct fab *f)
         rig_close(&f->own);
 }
 
+/* What is not there is skipped; what is there and does not answer is wrong. */
 void fab_say_skipped(const char *name, int err, struct fab_totals *totals)
 {
     const struct fab_family *family = fab_family_of(name);
+    const bool absent = err == SL_ERR_USAGE || err == SL_ERR_UNSUPPORTED || err == SL_ERR_IO;
     const char *hint = sl_error_hint();
-    totals->skipped++;
+    totals->skipped += absent;
+    totals->failed += !absent;
     if (!family)
         printf("SKIPPED %s: no such implementation; `checkfab --list` has them\n", name);
     else
-        printf("SKIPPED %s: %s (%s); hint: %s\n", name, sl_error_message(), sl_err_name(err),
-               *hint ? hint : family->make);
+        printf("%s %s: %s (%s); hint: %s\n", absent ? "SKIPPED" : "FAIL", name, sl_error_message(),
+               sl_err_name(err), *hint ? hint : family->make);
 }
 
 /* ---- one line -------------------------------------------------------------------------------- */
