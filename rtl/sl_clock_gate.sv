@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Clock of a unit that does nothing while `enable` is low. Under Verilator the clock then stands still, so that an idle unit costs
-// no time to simulate (a latch holds enable through the high phase: no glitches); everywhere else the clock passes, and the
+// Clock of a unit that does nothing while `enable` is low. Under Verilator the clock then stands still, so
+// that an idle unit costs
+// no time to simulate (a latch holds enable through the high phase: no glitches); everywhere else the
+// clock passes, and the
 // unit behaves the same. enable belongs to the clock edge at the end of its cycle.
 module sl_clock_gate (
     input  logic clk,

@@ -753,7 +753,8 @@ module sl_core #(
   wire write_clk;
   sl_clock_gate u_write_gate (
       .clk(clk),
-      .enable(!ap_rst_n || retire_wr_valid || post_wr_valid || router_wr_valid || unit_wr_valid || sent != acked),
+      .enable(!ap_rst_n || retire_wr_valid || post_wr_valid || router_wr_valid || unit_wr_valid
+          || sent != acked),
       .gated(write_clk)
   );
 

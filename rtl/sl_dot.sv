@@ -127,17 +127,13 @@ module sl_dot #(
 `endif
     end else begin : g_rtl
       logic signed [26:0] w[0:63];
-      // The three code books one behind the other: 6 bits choose a value, so that each bit of it is one 6-input table.
+      // The three code books one behind the other: 6 bits choose a value, so that each bit of it is
+      // one 6-input table.
       logic [7:0] rom[0:63];
       wire [1:0] book = format[1:0];
-      initial begin
-        for (int i = 0; i < 16; i++) begin
-          rom[16*(sl_abi_pkg::SL_FORMAT_NF4%4)+i] = sl_abi_pkg::SL_CODEBOOK_NF4[8*i+:8];
-          rom[16*(sl_abi_pkg::SL_FORMAT_INT4%4)+i] = sl_abi_pkg::SL_CODEBOOK_INT4[8*i+:8];
-          rom[16*(sl_abi_pkg::SL_FORMAT_MXFP4%4)+i] = sl_abi_pkg::SL_CODEBOOK_MXFP4[8*i+:8];
-          rom[16*(sl_abi_pkg::SL_FORMAT_Q8%4)+i] = 8'd0;
-        end
-      end
+      initial
+        for (int i = 0; i < 64; i = i + 1)
+          rom[i] = sl_num_pkg::sl_decode_4bit(i < 16 ? 3'(sl_abi_pkg::SL_FORMAT_MXFP4) : 3'(i >> 4), 4'(i));
 
       always_ff @(posedge clk) begin
         if (valid[1] && load1) begin

@@ -383,8 +383,9 @@ module sl_post #(
     h_next <= b_beats;
   end
 
-  assign asleep = (state == IDLE ? !ready : state == LINE ? !line_valid : state == UNIT && !unit_done) && !past && !clear
-      && !router_start && flight == 0 && quant_idle && !wr_valid && !b_valid && h_half == 0;
+  assign asleep = (state == IDLE ? !ready : state == LINE ? !line_valid : state == UNIT && !unit_done)
+      && !past && !clear && !router_start && flight == 0 && quant_idle && !wr_valid && !b_valid
+      && h_half == 0;
 
   // ---- events of the job
   always_ff @(posedge clk) begin

@@ -29,7 +29,8 @@ module sl_swiglu #(
   logic signed [31:0] silu6;
 
   // A memory, not an index into the constant, which takes synthesis minutes.
-  initial for (int i = 0; i < 256; i = i + 1) rom[i] = sl_num_pkg::sl_sigmoid_entry(8'(i));
+  initial
+    for (int i = 0; i < 256; i = i + 1) rom[i] = sl_num_pkg::sl_sigmoid_entry(8'(i));
 
   always_ff @(posedge clk) begin
     if (en) begin

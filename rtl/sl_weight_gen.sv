@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Addresses of one port's weight stream: the bursts of a job's one or two passes, in the order in which the array uses
+// Addresses of one port's weight stream: the bursts of a job's one or two passes, in the order in which
+// the array uses
 // them. Runs ahead of the array: a burst is asked for as soon as the stream FIFO has room for all of it.
-// A whole pass is one linear range; a slice is, line by line and row by row, a range of scale beats and one of code beats.
-// Throughput: one burst of at most 64 beats every second cycle. Backpressure: waits for credit and for req_ready.
+// A whole pass is one linear range; a slice is, line by line and row by row, a range of scale beats and
+// one of code beats.
+// Throughput: one burst of at most 64 beats every second cycle. Backpressure: waits for credit and for
+// req_ready.
 module sl_weight_gen #(
     parameter int PORT = 0,
     parameter int DEPTH = 512  // places of the stream FIFO
@@ -60,7 +63,8 @@ module sl_weight_gen #(
           state <= PASS;
         end
         PASS: begin
-          // This port's share: without the first line when its unit there lies before the pass, likewise the last.
+          // This port's share: without the first line when its unit there lies before the pass,
+          // likewise the last.
           logic [sl_ctx::PASS_W-1:0] p;
           logic skip_first, skip_last;
           logic [17:0] n;
@@ -88,8 +92,9 @@ module sl_weight_gen #(
         ROW: begin
           logic [sl_ctx::PASS_W-1:0] p;
           p = in_b ? passes[sl_ctx::CTX_PASS_B+:sl_ctx::PASS_W] : passes[sl_ctx::CTX_PASS_A+:sl_ctx::PASS_W];
-          at <= row_at + (codes ? {26'd0, p[sl_ctx::PASS_SCALE_BEATS+:6]} + {21'd0, p[sl_ctx::PASS_COL_FIRST+:11]}
-                                : {26'd0, p[sl_ctx::PASS_SCALE_FIRST+:6]});
+          at <= row_at
+              + (codes ? {26'd0, p[sl_ctx::PASS_SCALE_BEATS+:6]} + {21'd0, p[sl_ctx::PASS_COL_FIRST+:11]}
+                       : {26'd0, p[sl_ctx::PASS_SCALE_FIRST+:6]});
           left <= codes ? {21'd0, p[sl_ctx::PASS_N_COL+:11]} : {26'd0, p[sl_ctx::PASS_N_SCALE+:6]};
           state <= CUT;
         end

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Separates scale beats from code beats at the head of a port's stream and puts each code beat beside its scale bytes.
-// Scale beats of a row come first (docs/numerics.md 2.4) and are kept until its last code beat; they are taken in one a
+// Separates scale beats from code beats at the head of a port's stream and puts each code beat beside its
+// scale bytes.
+// Scale beats of a row come first (docs/numerics.md 2.4) and are kept until its last code beat; they are
+// taken in one a
 // cycle, while the array still works on the beat it has copied.
 // Latency: none for code beats (the FIFO's head is the output). Backpressure: code beats wait for `take`.
 module sl_weight_parse #(
@@ -34,7 +36,8 @@ module sl_weight_parse #(
   wire scale_take = busy && !load && scale_left != 0 && in_valid;
   wire row_end = take && cols_left == 1;
 
-  // Code beat c of a row has groups 2c and 2c + 1: bytes 4c .. 4c + 3 of the scales (4-bit: interleaved by row) or 2c,
+  // Code beat c of a row has groups 2c and 2c + 1: bytes 4c .. 4c + 3 of the scales (4-bit: interleaved
+  // by row) or 2c,
   // 2c + 1.
   wire [4:0] rel = (four_bit ? col[8:4] : col[9:5]) - scale_first;
   wire [31:0] quad = scale_mem[rel][32*col[3:0]+:32];

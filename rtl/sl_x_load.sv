@@ -139,7 +139,9 @@ module sl_x_load #(
           codes[256+8*i+:8] = rsp_data[16*i+:8];
         end
         wr_data <= {xe_wide, xe_wide, pad_beat ? 512'd0 : codes};
-      end else wr_data <= {pad_half ? 5'd0 : xe_high, xe_low, pad_half ? 256'd0 : rsp_data[511:256], rsp_data[255:0]};
+      end else
+        wr_data <= {pad_half ? 5'd0 : xe_high, xe_low, pad_half ? 256'd0 : rsp_data[511:256],
+                    rsp_data[255:0]};
     end
   end
 

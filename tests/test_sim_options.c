@@ -122,8 +122,8 @@ static void whatever_else_is_refused(void)
         "wave=f,coverage=g",
         "coverage=",
         "colour=red",
-        "fault=dead@1,fault=dead@2,fault=dead@3,fault=dead@4,fault=dead@5,fault=dead@6,"
-        "fault=dead@7,fault=dead@8,fault=dead@9",
+        ("fault=dead@1,fault=dead@2,fault=dead@3,fault=dead@4,fault=dead@5,fault=dead@6,"
+         "fault=dead@7,fault=dead@8,fault=dead@9"),
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         struct sl_sim_config c;

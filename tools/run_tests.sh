@@ -44,11 +44,6 @@ unit() { # build dir, make variables...
     quiet_make BUILD="$dir" "$@" "$dir/unit_tests" "$dir/sluice" && SLUICE="$dir/sluice" "$dir/unit_tests"
 }
 
-# The RTL by itself: lint, benches of its modules, arithmetic against its law.
-rtl() {
-    quiet_make BUILD="$build" rtl-lint && quiet_make BUILD="$build" rtl-bench && quiet_make BUILD="$build" rtl-miter
-}
-
 # Every operation on the HLS C and on the RTL, plain and with group sums in C, beside the reference.
 checkfab() {
     quiet_make BUILD="$build" "$build/checkfab" && quiet_make BUILD="$build" sim && quiet_make BUILD="$build" sim DPI=1 &&
@@ -57,7 +52,11 @@ checkfab() {
 
 for s in $stages; do
     case $s in
-    rtl) stage "rtl: lint, benches, miters" rtl ;;
+    rtl) # by itself
+        stage "rtl: three parsers and style" quiet_make BUILD="$build" rtl-lint
+        stage "rtl: benches of its modules" quiet_make BUILD="$build" rtl-bench
+        stage "rtl: arithmetic proved equal to its law" quiet_make BUILD="$build" rtl-miter
+        ;;
     checkfab) stage "checkfab" checkfab csim,csim:4,csim:28,sim,sim,dpi ;;
     real) stage "whole experts in every format on the RTL" checkfab sim,sim,dpi --shape real ;;
     check) stage check quiet_make BUILD="$build" check ;;
