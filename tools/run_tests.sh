@@ -55,7 +55,7 @@ for s in $stages; do
     rtl) # by itself
         stage "rtl: three parsers and style" quiet_make BUILD="$build" rtl-lint
         stage "rtl: benches of its modules" quiet_make BUILD="$build" rtl-bench
-        stage "rtl: arithmetic proved equal to its law" quiet_make BUILD="$build" rtl-miter
+        stage "rtl: arithmetic proved equal to its law" quiet_make BUILD="$build" rtl-miter "${MITERS:-MITER=fp8 s8 4bit sign log2 sat32 rne_u64 rne scale_s32 scale_f32}"
         ;;
     checkfab) stage "checkfab" checkfab csim,csim:4,csim:28,sim,sim,dpi ;;
     real) stage "whole experts in every format on the RTL" checkfab sim,sim,dpi --shape real ;;

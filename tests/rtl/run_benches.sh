@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# run_benches.sh DIR "NAME..." [PLUSARG...]: runs the built benches DIR/tb_NAME/Vtb_NAME, prints the result of each and the sum.
-# A bench that ends without its count, or fails in spite of it, is one failure more.
+# run_benches.sh DIR "NAME..." [PLUSARG...]: runs the built benches DIR/tb_NAME/Vtb_NAME, prints the checks of each and counts
+# benches at the end. A bench that ends without its count, or fails in spite of it, has failed.
 set -u
 dir=$1 names=$2
 shift 2
@@ -21,7 +21,7 @@ for name in $names; do
     fi
     [ "$f" -eq 0 ] || tail -n 30 "$log"
     printf 'tb_%s: %s passed, %s failed (%s s)\n' "$name" "$p" "$f" $(($(date +%s) - start))
-    passed=$((passed + p)) failed=$((failed + f))
+    if [ "$f" -eq 0 ]; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
 done
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]
