@@ -7,7 +7,7 @@ root=$1 build=$2/bambu p=$3
 device=xcu55c-2Lfsvh2892-VVD clock=4.44
 csv=$2/bambu.csv
 flags="-I$root/abi -I$root/hls"
-version=$(bambu --version | sed -n 's/^Version: \([^ ]* [^ ]*\).*/\1/p')
+version=$(bambu --version | sed -n 's/^ *Version: \([^ ]* [^ ]*\).*/\1/p')
 bad=0
 [ "$p" = 1 ] || { echo "error: the bench has one port; hint: unset SL_P" >&2; exit 1; }
 mkdir -p "$build"
