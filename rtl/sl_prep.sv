@@ -633,7 +633,8 @@ module sl_prep #(
         if (slab_end > {1'b0, w_limit}) finish(4'(sl_abi_pkg::SL_STATUS_BAD_ADDRESS));
         else state <= HEAD;
         HEAD:
-        if (!w_flush) begin
+        if (w_dead) finish(4'(sl_abi_pkg::SL_STATUS_PORT_DEAD));
+        else if (!w_flush) begin
           side_valid <= 1'b1;
           side_addr <= w_off;
           side_len <= 7'd1;
@@ -662,7 +663,8 @@ module sl_prep #(
           state <= TABLES;
         end
         TABLES:
-        if (all_free && !w_flush) begin
+        if (w_dead) finish(4'(sl_abi_pkg::SL_STATUS_PORT_DEAD));
+        else if (all_free && !w_flush) begin
           side_valid <= 1'b1;
           side_addr <= w_off + 32'd1;
           side_len <= 7'(table_beats + (has_bias ? bias_beats : 11'd0));
