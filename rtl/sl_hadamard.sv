@@ -65,23 +65,14 @@ module sl_hadamard #(
   logic [16*W-1:0] s, h, h_old, x, p, sum;
   logic [15:0] minus;  // lanes that get p - x
 
+  // Last stage first: a simulator then needs no second copy of the wide registers.
   always_ff @(posedge clk) begin
-    if (go) begin
-      s <= loading ? in_data : mem[row];
-      s_row <= row;
-      s_stage <= stage;
-      s_second <= step[0];
-      s_final <= final_stage;
-      s_end <= step == last_row;
-    end
-    if (s_v) begin
-      h <= s;
-      h_old <= h;
-      h_row <= s_row;
-      h_stage <= s_stage;
-      h_second <= s_second;
-      h_final <= s_final;
-      h_end <= s_end;
+    if (sum_v && !sum_final) mem[sum_row] <= sum;
+    if (x_v) begin
+      for (int l = 0; l < 16; l++) sum[l*W+:W] <= minus[l] ? p[l*W+:W] - x[l*W+:W] : p[l*W+:W] + x[l*W+:W];
+      sum_row <= x_row;
+      sum_final <= x_final;
+      sum_end <= x_end;
     end
     if (h_v) begin
       x <= h;
@@ -111,13 +102,23 @@ module sl_hadamard #(
         end
       endcase
     end
-    if (x_v) begin
-      for (int l = 0; l < 16; l++) sum[l*W+:W] <= minus[l] ? p[l*W+:W] - x[l*W+:W] : p[l*W+:W] + x[l*W+:W];
-      sum_row <= x_row;
-      sum_final <= x_final;
-      sum_end <= x_end;
+    if (s_v) begin
+      h_old <= h;
+      h <= s;
+      h_row <= s_row;
+      h_stage <= s_stage;
+      h_second <= s_second;
+      h_final <= s_final;
+      h_end <= s_end;
     end
-    if (sum_v && !sum_final) mem[sum_row] <= sum;
+    if (go) begin
+      s <= loading ? in_data : mem[row];
+      s_row <= row;
+      s_stage <= stage;
+      s_second <= step[0];
+      s_final <= final_stage;
+      s_end <= step == last_row;
+    end
   end
 
   assign out_valid = sum_v && sum_final;

@@ -135,12 +135,39 @@ module sl_kv_decode #(
     end
   endfunction
 
+  // Last stage first: a simulator then needs no second copy of the wide registers.
   always_ff @(posedge clk) begin
-    if (issue) begin
-      b_row  <= row;
-      b_quad <= quad;
-      b_end  <= quad == 2'd3;
-      for (int l = 0; l < 4; l++) b_mask[l] <= row != last_row || tail_mask[{quad, 2'(l)}];
+    if (b_v && !unpack) begin
+      for (int l = 0; l < 16; l++)
+        row_data[W*l+:W] <= head_code(beat, b_row[0], 4'(l), b_row != last_row || tail_mask[l]);
+    end
+    if (s_v) begin
+      for (int l = 0; l < 16; l++)
+        if (s_quad == 2'(l / 4))
+          row_data[W*l+:W] <= with_sign(s_neg[l%4], s_mag[48*(l%4)+:48]);
+    end
+    if (m_v) begin
+      s_end  <= m_end;
+      s_quad <= m_quad;
+      s_neg  <= m_neg;
+      for (int l = 0; l < 4; l++) s_mag[48*l+:48] <= placed(m_mag[16*l+:16], m_left);
+    end
+    if (d_v) begin
+      m_end  <= d_end;
+      m_quad <= d_quad;
+      m_neg  <= d_neg;
+      m_left <= d_left;
+      for (int l = 0; l < 4; l++) m_mag[16*l+:16] <= {8'd0, d_mag[8*l+:8]} * {8'd0, d_sig};
+    end
+    if (c_v) begin
+      d_end  <= c_end;
+      d_quad <= c_quad;
+      d_sig  <= c_sig;
+      d_left <= c_left;
+      for (int l = 0; l < 4; l++) begin
+        d_mag[8*l+:8] <= c_mask[l] ? magnitude(difference(c_codes, c_half, int4, c_zero, 2'(l))) : 8'd0;
+        d_neg[l] <= 1'(difference(c_codes, c_half, int4, c_zero, 2'(l)) >> 8);
+      end
     end
     if (b_v && unpack) begin
       c_end  <= b_end;
@@ -153,37 +180,11 @@ module sl_kv_decode #(
       c_zero <= zero_points[8*b_group+:8];
       c_left <= int4 ? 9'sd32 - $signed({1'b0, top - b_scale[14:7]}) : 9'sd0;
     end
-    if (c_v) begin
-      d_end  <= c_end;
-      d_quad <= c_quad;
-      d_sig  <= c_sig;
-      d_left <= c_left;
-      for (int l = 0; l < 4; l++) begin
-        d_mag[8*l+:8] <= c_mask[l] ? magnitude(difference(c_codes, c_half, int4, c_zero, 2'(l))) : 8'd0;
-        d_neg[l] <= 1'(difference(c_codes, c_half, int4, c_zero, 2'(l)) >> 8);
-      end
-    end
-    if (d_v) begin
-      m_end  <= d_end;
-      m_quad <= d_quad;
-      m_neg  <= d_neg;
-      m_left <= d_left;
-      for (int l = 0; l < 4; l++) m_mag[16*l+:16] <= {8'd0, d_mag[8*l+:8]} * {8'd0, d_sig};
-    end
-    if (m_v) begin
-      s_end  <= m_end;
-      s_quad <= m_quad;
-      s_neg  <= m_neg;
-      for (int l = 0; l < 4; l++) s_mag[48*l+:48] <= placed(m_mag[16*l+:16], m_left);
-    end
-    if (s_v) begin
-      for (int l = 0; l < 16; l++)
-        if (s_quad == 2'(l / 4))
-          row_data[W*l+:W] <= with_sign(s_neg[l%4], s_mag[48*(l%4)+:48]);
-    end
-    if (b_v && !unpack) begin
-      for (int l = 0; l < 16; l++)
-        row_data[W*l+:W] <= head_code(beat, b_row[0], 4'(l), b_row != last_row || tail_mask[l]);
+    if (issue) begin
+      b_row  <= row;
+      b_quad <= quad;
+      b_end  <= quad == 2'd3;
+      for (int l = 0; l < 4; l++) b_mask[l] <= row != last_row || tail_mask[{quad, 2'(l)}];
     end
   end
 

@@ -65,7 +65,7 @@ module sl_kv_float #(
       v_e <= e;
       for (int l = 0; l < 16; l++) if (lane == 4'(l)) v <= row_data[W*l+:W];
     end
-    if (f_v) out_data <= {f, out_data[511:32]};
+    for (int l = 0; l < 16; l++) if (f_v && filled == 4'(l)) out_data[32*l+:32] <= f;
   end
 
   always_ff @(posedge clk) begin

@@ -211,7 +211,7 @@ module sl_kv_pack (
       .exponent  (full_exponent),
       .in_valid  (rot_valid && !unpack),
       .in_last   (rot_last),
-      .in_group  (rot_row[3:1]),
+      .in_row    (rot_row),
       .in_data   (rot_data),
       .row_rd    (q_rd),
       .row_addr  (q_addr),

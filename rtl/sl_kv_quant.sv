@@ -29,7 +29,7 @@ module sl_kv_quant #(
     // rows for the extremes
     input  logic               in_valid,
     input  logic               in_last,
-    input  logic        [ 2:0] in_group,    // the row's, with INT8 ignored
+    input  logic        [ 3:0] in_row,
     input  logic    [16*W-1:0] in_data,
     // rows again: row_data is row row_addr in the cycle after row_rd
     output logic               row_rd,
@@ -69,17 +69,20 @@ module sl_kv_quant #(
   state_t state;
   logic [3:0] at;  // group or row
 
-  // ---- Extremes: 16 lanes to 4, to 1, to the group's; they start from 0, as mn and mx do.
-  logic e1_v, e2_v, e1_last, e2_last, extremes_known;
+  // ---- Extremes: 16 lanes to 4, to 1, to the group's; they start from 0, as mn and mx do. A group's first
+  // row comes before its second in every order that the last stage of the transform has.
+  logic e1_v, e2_v, e1_last, e2_last, e1_first, e2_first, extremes_known;
   logic [2:0] e1_group, e2_group;
   logic [4*24-1:0] e1_max, e1_min;
   logic [23:0] e2_max, e2_min;
-  logic [8*24-1:0] group_max, group_min;
+  logic [23:0] group_max[0:7];
+  logic [23:0] group_min[0:7];
 
   always_ff @(posedge clk) begin
     if (in_valid) begin
       e1_last  <= in_last;
-      e1_group <= int4 ? in_group : 3'd0;
+      e1_group <= int4 ? in_row[3:1] : 3'd0;
+      e1_first <= int4 ? !in_row[0] : in_row == 4'd0;
       for (int i = 0; i < 4; i++) begin
         e1_max[24*i+:24] <= larger(
             larger(in_data[4*W*i+:24], in_data[4*W*i+W+:24]),
@@ -94,19 +97,13 @@ module sl_kv_quant #(
     if (e1_v) begin
       e2_last <= e1_last;
       e2_group <= e1_group;
+      e2_first <= e1_first;
       e2_max <= larger(larger(e1_max[0+:24], e1_max[24+:24]), larger(e1_max[48+:24], e1_max[72+:24]));
       e2_min <= smaller(smaller(e1_min[0+:24], e1_min[24+:24]), smaller(e1_min[48+:24], e1_min[72+:24]));
     end
-    if (vec_done || !rst_n || clear) begin
-      group_max <= '0;
-      group_min <= '0;
-    end else if (e2_v) begin
-      for (int g = 0; g < 8; g++) begin
-        if (e2_group == 3'(g)) begin
-          group_max[24*g+:24] <= larger(group_max[24*g+:24], e2_max);
-          group_min[24*g+:24] <= smaller(group_min[24*g+:24], e2_min);
-        end
-      end
+    if (e2_v) begin
+      group_max[e2_group] <= larger(e2_first ? 24'd0 : group_max[e2_group], e2_max);
+      group_min[e2_group] <= smaller(e2_first ? 24'd0 : group_min[e2_group], e2_min);
     end
   end
 
@@ -144,8 +141,8 @@ module sl_kv_quant #(
   always_ff @(posedge clk) begin
     if (state == STEPS) begin
       t_group <= at[2:0];
-      t_max   <= group_max[24*at[2:0]+:24];
-      t_min   <= group_min[24*at[2:0]+:24];
+      t_max   <= group_max[at[2:0]];
+      t_min   <= group_min[at[2:0]];
     end
     if (step_v) begin
       for (int g = 0; g < 8; g++) begin
@@ -176,7 +173,7 @@ module sl_kv_quant #(
   logic [16*8-1:0] a7_code;
   logic [8*4-1:0] zero_point;
   wire [2:0] a1_group = a1_z ? a1_at[2:0] : int4 ? a1_at[3:1] : 3'd0;
-  wire [23:0] a1_min = group_min[24*a1_group+:24];
+  wire [23:0] a1_min = group_min[a1_group];
 
   function automatic [23:0] magnitude(input [23:0] y);
     magnitude = y[23] ? 24'd0 - y : y;

@@ -132,7 +132,7 @@ module sl_reduce (
     end
   end
 
-  // ---- Scaling: both beats of a pair are shifted out, one row a cycle each.
+  // ---- Scaling: one row of both beats of a pair in a cycle.
   logic s_v;
   logic [2:0] s_at;
   logic [511:0] s_even, s_odd;
@@ -146,9 +146,6 @@ module sl_reduce (
       s_even <= even[pair_out[LOG2_PAIRS-1:0]];
       s_odd  <= odd[pair_out[LOG2_PAIRS-1:0]];
       s_rows <= s_pairs == 15'd1 ? rows_less[3:0] : 4'd15;
-    end else if (s_v) begin
-      s_even <= s_even >> 64;
-      s_odd  <= s_odd >> 64;
     end
     if (setup) s_pairs <= out_beats;
     else if (take) s_pairs <= s_pairs == 15'd1 ? out_beats : s_pairs - 15'd1;
@@ -165,12 +162,18 @@ module sl_reduce (
 
   always_ff @(posedge clk) begin
     if (s_v) begin
-      v_even <= {1'b0, s_at} <= s_rows ? s_even[63:0] : 64'd0;
-      v_odd  <= {1'b1, s_at} <= s_rows ? s_odd[63:0] : 64'd0;
+      for (int i = 0; i < 8; i++) begin
+        if (s_at == 3'(i)) begin
+          v_even <= {1'b0, s_at} <= s_rows ? s_even[64*i+:64] : 64'd0;
+          v_odd  <= {1'b1, s_at} <= s_rows ? s_odd[64*i+:64] : 64'd0;
+        end
+      end
     end
-    if (f_v) begin
-      y[255:0]   <= {f_even, y[255:32]};
-      y[511:256] <= {f_odd, y[511:288]};
+    for (int i = 0; i < 8; i++) begin
+      if (f_v && f_at == 3'(i)) begin
+        y[32*i+:32] <= f_even;
+        y[256+32*i+:32] <= f_odd;
+      end
     end
   end
 
