@@ -65,3 +65,5 @@ $(BUILD)/sim/sl_sim_%.so: $(SIM_RTL_F) $(SIM_RTL) $(SIM_SRC) $(SIM_HEADERS) sim/
 	    g++ -shared -flto -O3 $(SIM_CFLAGS) -static-libgcc -static-libstdc++ -Wl,--version-script=$(CURDIR)/sim/exports.map \
 	        -o ../sl_sim_$*.so.part *.o model/Vsl_core__ALL.a $(addprefix model/,$(sim_libs)) $(if $(call sim_has,trace),-lz) && \
 	    mv ../sl_sim_$*.so.part ../sl_sim_$*.so
+
+-include sim/hls.mk

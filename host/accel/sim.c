@@ -355,12 +355,24 @@ static int start(struct sim *sim)
     return status ? sl_fail(SL_ERR_DEVICE, NULL, "device sim: cannot start (%d)", status) : 0;
 }
 
-int sl_sim_open(struct sl_device **out, const char *arg)
+/* What the shared object of a unit cannot do. */
+static int check_unit(const struct sl_sim_config *c)
+{
+    if (c->n_port == 1 && c->n_column == 1 && !c->dpi && !c->wave[0] && !c->coverage[0] &&
+        !c->core.n_fault && c->core.reset_seed < 0)
+        return 0;
+    return sl_fail(SL_ERR_USAGE, "mem= latency= stall= seed= are left",
+                   "a unit made by an HLS tool has one port, one column and one form");
+}
+
+static int open_any(struct sl_device **out, const char *unit, const char *arg)
 {
     struct sim *sim = sl_alloc(1, sizeof *sim);
     if (!sim)
         return SL_ERR_NOMEM;
     int err = sl_sim_config_parse(&sim->config, arg);
+    sim->config.unit = unit;
+    err = err || !unit ? err : check_unit(&sim->config);
     err = err ? err : load(sim);
     err = err ? err : start(sim);
     if (err) {
@@ -371,6 +383,16 @@ int sl_sim_open(struct sl_device **out, const char *arg)
     sim->base.n_port = sim->config.n_port;
     *out = &sim->base;
     return 0;
+}
+
+int sl_sim_open(struct sl_device **out, const char *arg)
+{
+    return open_any(out, NULL, arg);
+}
+
+int sl_sim_open_unit(struct sl_device **out, const char *unit, const char *arg)
+{
+    return open_any(out, unit, arg);
 }
 
 /* ---- list ----------------------------------------------------------------------------------- */

@@ -10,6 +10,13 @@
 #include "accel/device.h"
 
 int sl_sim_open(struct sl_device **out, const char *arg);
+/*
+ * A unit of hls/ alone, as an HLS tool made it ("expert_ffn" "router_topk" "kv_pack"; `make
+ * hlsrtl`), with options of the memory only. A launch is one job: job_off is its beat, which may
+ * lie behind dev->ctl_beats, and the record goes behind it. No QUERY is answered, so that
+ * sl_device_alloc does not work on it: only dev->ops does.
+ */
+int sl_sim_open_unit(struct sl_device **out, const char *unit, const char *arg);
 size_t sl_sim_list(struct sl_device_desc *out, size_t cap);
 
 #endif

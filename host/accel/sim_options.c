@@ -273,12 +273,18 @@ static const char *variant(const struct sl_sim_config *c, const char *trace, con
 
 void sl_sim_config_file(const struct sl_sim_config *c, char *out, size_t cap)
 {
-    snprintf(out, cap, "sl_sim_p%ut%u%s%s.so", c->n_port, c->n_column, c->dpi ? "_dpi" : "",
-             variant(c, "_trace", "_cov", "_rand"));
+    if (c->unit)
+        snprintf(out, cap, "sl_hls_%s.so", c->unit);
+    else
+        snprintf(out, cap, "sl_sim_p%ut%u%s%s.so", c->n_port, c->n_column, c->dpi ? "_dpi" : "",
+                 variant(c, "_trace", "_cov", "_rand"));
 }
 
 void sl_sim_config_hint(const struct sl_sim_config *c, char *out, size_t cap)
 {
-    snprintf(out, cap, "make sim P=%u T=%u%s%s", c->n_port, c->n_column, c->dpi ? " DPI=1" : "",
-             variant(c, " TRACE=1", " COVERAGE=1", " RANDOM=1"));
+    if (c->unit)
+        snprintf(out, cap, "make hlsrtl, with PandA-Bambu in PATH");
+    else
+        snprintf(out, cap, "make sim P=%u T=%u%s%s", c->n_port, c->n_column, c->dpi ? " DPI=1" : "",
+                 variant(c, " TRACE=1", " COVERAGE=1", " RANDOM=1"));
 }

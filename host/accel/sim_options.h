@@ -12,6 +12,7 @@ enum { SL_SIM_PATH = 256 };
 struct sl_sim_config {
     unsigned n_port, n_column;
     bool dpi;
+    const char *unit; /* a unit of hls/ alone, as a tool made it; NULL: the core of rtl/ */
     uint32_t timeout; /* the core's TIMEOUT register: cycles without a beat */
     struct sl_sim_options core;
     char wave[SL_SIM_PATH], coverage[SL_SIM_PATH]; /* files to write; "": none */

@@ -16,12 +16,17 @@ struct fab_family {
     const char *prefix; /* name, or name:arguments or name,arguments */
     const char *make;   /* builds it */
     unsigned ops;       /* bit i: SL_OP i */
+    unsigned no_flags;  /* flags that its jobs are not given */
     uint64_t max_cost; /* modelled cycles (fab_cost) of one case at most, unless a class is named */
     bool timed;        /* reports cycles */
     /* 0 or a negative enum sl_err. */
     int (*open)(struct sl_device **out, const char *name);
 };
 
+/* The units of hls/ as an HLS tool made them: fab_hlsrtl.c. */
+int fab_hlsrtl_open(struct sl_device **out, const char *name);
+/* Whether it can be asked to run the job, which loses the flags that it may not have. */
+bool fab_takes(const struct fab_family *family, struct sl_job *job);
 /* NULL: no such family. */
 const struct fab_family *fab_family_of(const char *name);
 /* What a plain run tests, ends with NULL. */
@@ -35,7 +40,7 @@ const char *fab_next_name(const char *list, char *out, size_t cap);
 enum fab_result {
     FAB_OK,
     FAB_WRONG,
-    FAB_SKIP /* more than the implementation is asked to do */
+    FAB_SKIP /* more than the implementation is asked to do, or an operation that it has not */
 };
 
 enum fab_data { FAB_RANDOM, FAB_WORST, FAB_DEGENERATE, N_FAB_DATA };

@@ -102,6 +102,9 @@ void fab_count(struct fab *f)
 
 enum fab_result fab_launch(struct fab *f, bool all_ok)
 {
+    for (uint32_t i = 0; i < f->rig->n_job; i++)
+        if (!fab_takes(f->family, &f->rig->job[i]))
+            return FAB_SKIP;
     if (!f->unlimited && fab_cost(f) > f->family->max_cost)
         return FAB_SKIP;
     if (!rig_run(f->rig))

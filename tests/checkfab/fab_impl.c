@@ -4,16 +4,24 @@
 
 #include "fab.h"
 
-enum { ALL_OPS = 0xFE };
+enum {
+    ALL_OPS = 0xFE,
+    UNIT_OPS = 1 << SL_OP_EXPERT | 1 << SL_OP_PLAIN | 1 << SL_OP_ROUTER | 1 << SL_OP_KV_PACK |
+               1 << SL_OP_KV_UNPACK
+};
 
-/* The C of hls/ does about a beat of weights for one token in 100 ns, Verilator a cycle in 1 us. */
+/*
+ * The C of hls/ does about a beat of weights for one token in 100 ns, Verilator a cycle in 1 us.
+ * What an HLS tool made of it takes some hundred times the cycles, and a unit alone counts nothing.
+ */
 static const struct fab_family families[] = {
-    {"csim", "make", ALL_OPS, 4000000, false, sl_device_open},
-    {"sim", "make sim", ALL_OPS, 200000, true, sl_device_open},
+    {"csim", "make", ALL_OPS, 0, 4000000, false, sl_device_open},
+    {"sim", "make sim", ALL_OPS, 0, 200000, true, sl_device_open},
+    {"hlsrtl", "make hlsrtl", UNIT_OPS, SL_FLAG_PORT_COUNTERS, 800, true, fab_hlsrtl_open},
 };
 
 const char *const fab_standard[] = {
-    "csim", "csim:4", "csim:28", "sim", "sim,dpi", "sim:4x4,dpi,stall=20,seed=1", NULL};
+    "csim", "csim:4", "csim:28", "sim", "sim,dpi", "sim:4x4,dpi,stall=20,seed=1", "hlsrtl", NULL};
 
 const struct fab_family *fab_family_of(const char *name)
 {
@@ -22,6 +30,13 @@ const struct fab_family *fab_family_of(const char *name)
         if (strlen(families[i].prefix) == len && !strncmp(families[i].prefix, name, len))
             return &families[i];
     return NULL;
+}
+
+/* A code that is no operation's is anybody's to refuse. */
+bool fab_takes(const struct fab_family *family, struct sl_job *job)
+{
+    job->flags &= (uint16_t)~family->no_flags;
+    return job->op > SL_OP_KV_UNPACK || !(ALL_OPS >> job->op & 1) || family->ops >> job->op & 1;
 }
 
 const char *fab_next_name(const char *list, char *out, size_t cap)

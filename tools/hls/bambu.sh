@@ -11,7 +11,7 @@ version=$(bambu --version | sed -n 's/^ *Version: \([^ ]* [^ ]*\).*/\1/p')
 bad=0
 [ "$p" = 1 ] || { echo "error: the bench has one port; hint: unset SL_P" >&2; exit 1; }
 mkdir -p "$build"
-echo "unit,ports,tool,device,clock_ns,estimated_area,dsp,flip_flops,estimated_mhz,states,bench_macs,bench_cycles" >"$csv"
+echo "unit,ports,tool,device,clock_ns,estimated_area,dsp,flip_flops,estimated_mhz,states,bench_macs,bench_cycles" >"$csv.part"
 
 # One C file of the units with all macros expanded: Bambu reads a pragma only where it stands in the file itself. The
 # beat's type stays in a header, which Bambu's driver includes next to the system's.
@@ -47,12 +47,13 @@ unit() { # top, bench
     cycles=$(sed -n 's/.*CYCLES value="\([0-9]*\)".*/\1/p' bambu_results_0.xml)
     macs=$(echo "$want" | sed 's/.*macs \([0-9]*\).*/\1/')
     [ "$got" = "$want" ] || { echo "FAILED $1: Verilog says '$got', C says '$want'"; bad=1; return; }
-    echo "$1,$p,$version,$device,$clock,$(last 'Total estimated area'),$(last 'Estimated number of DSPs'),$(last "Total number of flip-flops in function $1"),$(last 'Estimated max frequency (MHz)'),$(last 'Number of states'),$macs,$cycles" >>"$csv"
+    echo "$1,$p,$version,$device,$clock,$(last 'Total estimated area'),$(last 'Estimated number of DSPs'),$(last "Total number of flip-flops in function $1"),$(last 'Estimated max frequency (MHz)'),$(last 'Number of states'),$macs,$cycles" >>"$csv.part"
     echo "ok     $1: $want, $cycles cycles ($(($(date +%s) - start)) s)"
 }
 
 unit sl_kv_pack_top BENCH_KV
 unit sl_router_topk_top BENCH_ROUTER
 unit sl_expert_ffn_top BENCH_EXPERT
-cat "$csv"
+cat "$csv.part"
+[ $bad = 0 ] && mv "$csv.part" "$csv"
 exit $bad
