@@ -3,7 +3,7 @@
 // CTRL: bit 0 start (set by the host, cleared when the core takes it: ap_ready with ap_done), 1 done (cleared
 // by reading), 2 idle, 3 ready, 7 auto-restart. A finished launch raises ISR bits 0 and 1 and, if enabled,
 // the interrupt.
-// A write or read takes 2 cycles; one of each at a time.
+// A write or read takes 3 cycles; one of each at a time. No input reaches an output in the same cycle.
 module sl_control #(
     parameter int P = 1
 ) (
@@ -48,11 +48,10 @@ module sl_control #(
   logic ap_start, ap_done, auto_restart, running, gie;
   logic [1:0] ier, isr;
 
-  wire write = awvalid && wvalid && (!bvalid || bready);
-  wire read = arvalid && (!rvalid || rready);
-  assign awready = write;
-  assign wready = write;
-  assign arready = read;
+  // Address and data are taken together, in the cycle behind the one in which both are there.
+  wire write = awready;
+  wire read = arready;
+  assign wready = awready;
   assign bresp = 2'b00;
   assign rresp = 2'b00;
   assign interrupt = gie && isr != 0;
@@ -60,7 +59,6 @@ module sl_control #(
   assign w_base = ptr[64*N_PTR-1:64];
   assign {timeout, w_limit, ctl_limit, job_count, job_off} = scalar;
 
-  wire [31:0] mask = {{8{wstrb[3]}}, {8{wstrb[2]}}, {8{wstrb[1]}}, {8{wstrb[0]}}};
   wire ctrl_write = write && awaddr == 12'h0 && wstrb[0];
   wire begin_run = ap_start && !running;
 
@@ -68,6 +66,8 @@ module sl_control #(
 
   always_ff @(posedge clk) begin
     if (!rst_n) begin
+      awready <= 1'b0;
+      arready <= 1'b0;
       bvalid <= 1'b0;
       rvalid <= 1'b0;
       ap_start <= 1'b0;
@@ -81,6 +81,8 @@ module sl_control #(
       ptr <= '0;
       scalar <= '0;
     end else begin
+      awready <= awvalid && wvalid && !awready && !bvalid;
+      arready <= arvalid && !arready && !rvalid;
       if (write) bvalid <= 1'b1;
       else if (bready) bvalid <= 1'b0;
       if (read) rvalid <= 1'b1;
@@ -104,6 +106,8 @@ module sl_control #(
       else if (done) isr <= isr | ier;
 
       if (write) begin
+        logic [31:0] mask;
+        mask = {{8{wstrb[3]}}, {8{wstrb[2]}}, {8{wstrb[1]}}, {8{wstrb[0]}}};
         for (int i = 0; i < N_PTR; i++) begin
           if (awaddr == 12'(16 + 12 * i)) ptr[64*i+:32] <= (ptr[64*i+:32] & ~mask) | (wdata & mask);
           if (awaddr == 12'(20 + 12 * i)) ptr[64*i+32+:32] <= (ptr[64*i+32+:32] & ~mask) | (wdata & mask);

@@ -4,11 +4,13 @@
 // sl_prep (fetch, check, x)  ->  weight requests  ->  sl_array  ->  sl_post or a unit  ->  sl_retire (record)
 // so that the next job's weights arrive while the current one drains. Records come in order; a job reads what
 // an earlier one wrote, because reads that meet output or records of unfinished jobs wait.
-// P weight ports of 512 bits, T token columns. One clock, synchronous active-low reset. MAC_DPI: see sl_dot.
+// Clocks (one and the same, except in simulation: sl_clock_gate): clk of the array and the weight ports,
+// job_clk of what happens a few times in a job, unit_clk of the units that a job may be for, post_clk of
+// sl_post.
+// P weight ports of 512 bits, T token columns. Synchronous active-low reset. SL_DPI: simulates sl_dot in C.
 module sl_core #(
     parameter int P = 1,
-    parameter int T = 1,
-    parameter int MAC_DPI = 0
+    parameter int T = 1
 ) (
     input  logic             ap_clk,
     input  logic             ap_rst_n,
@@ -79,18 +81,13 @@ module sl_core #(
   logic [64*P-1:0] w_base;
   logic [31:0] job_off, job_count, ctl_limit, w_limit, timeout;
 
+  wire job_clk, unit_clk, post_clk;
   logic control_asleep;
-  wire control_clk;
-  sl_clock_gate u_control_gate (
-      .clk(clk),
-      .enable(!ap_rst_n || !control_asleep),
-      .gated(control_clk)
-  );
 
   sl_control #(
       .P(P)
   ) u_control (
-      .clk(control_clk),
+      .clk(job_clk),
       .rst_n(ap_rst_n),
       .awvalid(s_axi_control_awvalid),
       .awready(s_axi_control_awready),
@@ -153,14 +150,7 @@ module sl_core #(
   logic [15:0] retire_flags;
   logic array_loaded, post_loaded, retire_loaded;
 
-  wire post_clk;
-  always_ff @(posedge post_clk)
-    if (!post_loaded) begin
-      post_ctx <= ctx_mem[n_post[1:0]];
-      post_job <= job_mem[n_post[1:0]];
-    end
-
-  always_ff @(posedge clk) begin
+  always_ff @(posedge job_clk) begin
     if (publish) begin
       ctx_mem[n_prep[1:0]] <= prep_ctx;
       job_mem[n_prep[1:0]] <= prep_job;
@@ -176,6 +166,10 @@ module sl_core #(
     if (array_fin && array_fail) status[4*n_array[1:0]+:4] <= array_status;
     if (unit_done) status[4*n_post[1:0]+:4] <= unit_status;
     if (!array_loaded) array_ctx <= ctx_mem[n_array[1:0]];
+    if (!post_loaded) begin
+      post_ctx <= ctx_mem[n_post[1:0]];
+      post_job <= job_mem[n_post[1:0]];
+    end
     if (!retire_loaded) begin
       retire_ctx <= ctx_mem[n_retire[1:0]];
       retire_cookie <= job_mem[n_retire[1:0]][sl_abi_pkg::SL_LSB_JOB_COOKIE+:32];
@@ -259,7 +253,8 @@ module sl_core #(
   logic [XW-1:0] x_wr_at;
   logic [521:0] x_data, h_data;
   logic [XW-2:0] h_at;
-  logic [T*522-1:0] x;
+  logic [T*512-1:0] x;
+  logic [T*10-1:0] xe;
   sl_act_mem #(
       .T(T)
   ) u_act_mem (
@@ -274,13 +269,14 @@ module sl_core #(
       .h_data(h_data),
       .rd_en(x_en),
       .rd_at(x_at),
-      .rd_data(x)
+      .rd_codes(x),
+      .rd_exps(xe)
   );
   logic base_valid;
   logic [5:0] base_wr, base_token;
   logic [10:0] base_data;
   logic [10:0] base_mem[0:4*sl_abi_pkg::SL_MAX_TOKENS-1];
-  always_ff @(posedge clk) if (base_valid) base_mem[{n_prep[1:0], base_wr}] <= base_data;
+  always_ff @(posedge job_clk) if (base_valid) base_mem[{n_prep[1:0], base_wr}] <= base_data;
 
   // ---- weight ports
   logic side_valid, side_ready, side_rsp, side_err;
@@ -343,9 +339,12 @@ module sl_core #(
           .rdata(m_axi_w_rdata[512*p+:512]),
           .rresp(m_axi_w_rresp[2*p+:2])
       );
+`ifdef SL_DPI
+      sl_dot_dpi #(
+`else
       sl_dot #(
+`endif
           .T(T),
-          .DPI(MAC_DPI),
           .DEPTH(DEPTH)
       ) u_dot (
           .clk(clk),
@@ -360,6 +359,7 @@ module sl_core #(
           .clear(clear),
           .sum_at(sum_at),
           .x(x),
+          .xe(xe),
           .rd_en(rd_en[p]),
           .rd_at(rd_at),
           .rd_col(rd_col),
@@ -384,7 +384,7 @@ module sl_core #(
   logic [95:0] events_mem[0:3];
   logic [31:0] unit_stall;
   logic [95:0] events;
-  always_ff @(posedge clk) begin
+  always_ff @(posedge job_clk) begin
     if (array_fin) begin
       counts_mem[n_array[1:0]] <= counts;
       stalls_mem[n_array[1:0]] <= array_ctx[sl_ctx::CTX_MATRIX] ? {stall_core, stall_ctl, stall_read} : 96'd0;
@@ -408,7 +408,7 @@ module sl_core #(
   wire [32:0] rec_lo = {1'b0, job_off} + {1'b0, job_count};
   wire [32:0] rec_hi = rec_lo + {1'b0, job_count} + (counters ? 33'(job_count[15:0] * COUNTER_BEATS) : 33'd0);
   logic clear_to_read;  // the waiting request meets none of it
-  always_ff @(posedge clk) begin
+  always_ff @(posedge job_clk) begin
     clear_to_read <= 1'b0;
     if (prep_rd_valid && !rd_ready[0]) begin
       logic [3:0] busy;
@@ -424,15 +424,8 @@ module sl_core #(
   end
 
   logic ctl_read_asleep;
-  wire ctl_read_clk;
-  sl_clock_gate u_ctl_read_gate (
-      .clk(clk),
-      .enable(!ap_rst_n || !ctl_read_asleep),
-      .gated(ctl_read_clk)
-  );
-
   sl_ctl_read u_ctl_read (
-      .clk(ctl_read_clk),
+      .clk(job_clk),
       .rst_n(ap_rst_n),
       .base(ctl_base),
       .timeout(timeout),
@@ -464,18 +457,11 @@ module sl_core #(
   logic [3:0] row_exp_wr, bias_wr;
   logic [511:0] table_data;
   logic prep_asleep;
-  wire prep_clk;
-  sl_clock_gate u_prep_gate (
-      .clk(clk),
-      .enable(!rst_n || !prep_asleep || start || x_done),
-      .gated(prep_clk)
-  );
-
   sl_prep #(
       .P(P),
       .T(T)
   ) u_prep (
-      .clk(prep_clk),
+      .clk(job_clk),
       .asleep(prep_asleep),
       .rst_n(rst_n),
       .go(start && !write_dead),
@@ -541,7 +527,7 @@ module sl_core #(
   logic [511:0] row_exp_mem[0:15];
   // Parts of the table that prep wrote one cycle after the beat: it holds them in a register of its own.
   logic [511:0] table_beat;
-  always_ff @(posedge clk) begin
+  always_ff @(posedge job_clk) begin
     if (side_rsp) table_beat <= table_data;
     if (row_exp_valid) row_exp_mem[row_exp_wr] <= table_beat;
   end
@@ -554,11 +540,6 @@ module sl_core #(
       && {1'b0, router_y[31:0]} < post_y[64:32];
 
   logic post_asleep;
-  sl_clock_gate u_post_gate (
-      .clk(clk),
-      .enable(!rst_n || !post_asleep || !post_loaded || array_begin),
-      .gated(post_clk)
-  );
   sl_post #(
       .P(P),
       .T(T)
@@ -603,12 +584,15 @@ module sl_core #(
       .wr_data(post_wr_data)
   );
 
+  logic units_awake;
   sl_units #(
       .P(P),
       .T(T)
   ) u_units (
-      .clk(clk),
+      .clk(job_clk),
+      .unit_clk(unit_clk),
       .rst_n(rst_n),
+      .awake(units_awake),
       .req(unit_req && n_retire == n_post),
       .job(post_job),
       .done(unit_done),
@@ -639,7 +623,7 @@ module sl_core #(
   logic [511:0] router_job;
   assign router_busy = router_core_busy || router_start || router_begin || bias_at != bias_end;
   logic router_begin;
-  always_ff @(posedge clk) begin
+  always_ff @(posedge job_clk) begin
     if (bias_valid) bias_mem[bias_wr] <= table_beat;
     if (!rst_n) begin
       bias_at <= '0;
@@ -664,22 +648,8 @@ module sl_core #(
     end
   end
 
-  // The router's clock runs while it has anything to take or to do, and a few cycles more.
-  logic [3:0] router_tail;
-  wire router_awake = lg_valid || router_busy || router_open || bias_valid;
-  wire router_clk;
-  always_ff @(posedge clk) begin
-    if (!rst_n || router_awake) router_tail <= 4'd15;
-    else if (router_tail != 0) router_tail <= router_tail - 1'b1;
-  end
-  sl_clock_gate u_router_gate (
-      .clk(clk),
-      .enable(!rst_n || router_awake || router_tail != 0),
-      .gated(router_clk)
-  );
-
   sl_router_topk u_router (
-      .clk(router_clk),
+      .clk(unit_clk),
       .rst_n(rst_n),
       .clear(1'b0),
       .lg_valid(lg_valid),
@@ -700,7 +670,7 @@ module sl_core #(
       .wr_addr(router_wr_addr),
       .wr_data(router_wr_data)
   );
-  always_ff @(posedge clk) begin
+  always_ff @(posedge job_clk) begin
     if (!rst_n) router_open <= 1'b0;
     else if (router_start) router_open <= 1'b1;
     else if (router_done) router_open <= 1'b0;
@@ -712,17 +682,10 @@ module sl_core #(
   logic retire_asleep;
   logic [63:0] now;  // cycles since the launch began
   always_ff @(posedge clk) now <= start ? 64'd0 : now + 1'b1;
-  wire retire_clk;
-  sl_clock_gate u_retire_gate (
-      .clk(clk),
-      .enable(!rst_n || !retire_asleep),
-      .gated(retire_clk)
-  );
-
   sl_retire #(
       .P(P)
   ) u_retire (
-      .clk(retire_clk),
+      .clk(job_clk),
       .asleep(retire_asleep),
       .now(now),
       .rst_n(rst_n),
@@ -750,16 +713,8 @@ module sl_core #(
       .wr_data(retire_wr_data)
   );
 
-  wire write_clk;
-  sl_clock_gate u_write_gate (
-      .clk(clk),
-      .enable(!ap_rst_n || retire_wr_valid || post_wr_valid || router_wr_valid || unit_wr_valid
-          || sent != acked),
-      .gated(write_clk)
-  );
-
   sl_axi_write u_write (
-      .clk(write_clk),
+      .clk(job_clk),
       .rst_n(ap_rst_n),
       .base(ctl_base),
       .timeout(timeout),
@@ -790,7 +745,7 @@ module sl_core #(
   );
 
   // ---- sequence of a launch
-  always_ff @(posedge clk) begin
+  always_ff @(posedge job_clk) begin
     if (!rst_n) begin
       n_prep <= '0;
       n_gen <= '0;
@@ -819,7 +774,7 @@ module sl_core #(
     end
   end
 
-  always_ff @(posedge clk) begin
+  always_ff @(posedge job_clk) begin
     if (!ap_rst_n) begin
       running <= 1'b0;
       launch_done <= 1'b0;
@@ -839,7 +794,7 @@ module sl_core #(
   logic [1:0] flush_tail;
   wire flush_end = flush_tail == 2'd1;
   assign drained = aborting && flush && (&w_idle || w_dead);
-  always_ff @(posedge clk) begin
+  always_ff @(posedge job_clk) begin
     ctl_quit_old <= ctl_quit;
     if (!ap_rst_n) begin
       flush <= 1'b0;
@@ -861,4 +816,41 @@ module sl_core #(
       if (ctl_quit && ctl_quit_old && ctl_expired) ctl_dead <= 1'b1;
     end
   end
+
+  // ---- clocks
+  // Whatever a job-level register could change by, now or in the next three cycles (they follow one another).
+  wire units_stir = !control_asleep || !prep_asleep || !ctl_read_asleep || !retire_asleep || units_awake;
+  wire slots_stir = start || launch_done || array_begin || array_fin || x_done || post_past || router_start
+      || router_begin || router_done || bias_at != bias_end || (n_gen != n_prep && gen_busy == 0);
+  wire ports_stir = retire_wr_valid || post_wr_valid || router_wr_valid || unit_wr_valid || sent != acked
+      || flush || aborting || side_lost || ctl_quit;
+  wire job_event = units_stir || slots_stir || ports_stir;
+  logic [1:0] job_tail;
+  always_ff @(posedge job_clk) begin
+    if (!rst_n || job_event) job_tail <= 2'd3;
+    else if (job_tail != 0) job_tail <= job_tail - 1'b1;
+  end
+  sl_clock_gate u_job_gate (
+      .clk(clk),
+      .enable(!rst_n || job_event || job_tail != 0),
+      .gated(job_clk)
+  );
+
+  wire unit_event = units_awake || lg_valid || router_busy || router_open || bias_valid;
+  logic [3:0] unit_tail;
+  always_ff @(posedge unit_clk) begin
+    if (!rst_n || unit_event) unit_tail <= 4'd15;
+    else if (unit_tail != 0) unit_tail <= unit_tail - 1'b1;
+  end
+  sl_clock_gate u_unit_gate (
+      .clk(clk),
+      .enable(!rst_n || unit_event || unit_tail != 0),
+      .gated(unit_clk)
+  );
+
+  sl_clock_gate u_post_gate (
+      .clk(clk),
+      .enable(!rst_n || !post_asleep || array_begin),
+      .gated(post_clk)
+  );
 endmodule

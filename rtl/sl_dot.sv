@@ -10,11 +10,10 @@
 // Latency: a step's products are in the sums STAGES (9) cycles later. Throughput: one step a cycle. No
 // backpressure: the array's control steps only when it may. The sums are read through a second port: rd_low,
 // rd_high one cycle after rd_en. Widths: weight s19 (4-bit s27 packed), x s9, product s36, group sum s32,
-// scaled s38, sum s64; nothing is rounded. DPI = 1 computes the group sums of a beat in C (sim/dot_beat.c),
-// cycle by cycle the same, for speed.
+// scaled s38, sum s64; nothing is rounded. sim/sl_dot_dpi.sv is the same for
+// simulation, with its arithmetic in C.
 module sl_dot #(
     parameter int T = 1,
-    parameter int DPI = 0,
     parameter int DEPTH = 128,  // sums of each row and column
     localparam int AW = $clog2(DEPTH)
 ) (
@@ -31,7 +30,8 @@ module sl_dot #(
     input  logic             row,      // 8-bit formats: which row of the unit
     input  logic             clear,    // first beat of its row: the sum starts from 0
     input  logic [   AW-1:0] sum_at,
-    input  logic [T*522-1:0] x,        // one cycle after step: of each column {xe1, xe0, 64 codes}
+    input  logic [T*512-1:0] x,        // two cycles after step: 64 codes of each column
+    input  logic [ T*10-1:0] xe,       // with x: its exponents {xe1, xe0}
     // sums
     input  logic             rd_en,
     input  logic [   AW-1:0] rd_at,
@@ -71,22 +71,23 @@ module sl_dot #(
     end
   end
 
-  // Scales: significands (6 bits each) and shifts (5 bits each, per column), stages 2 .. 6.
+  // Scales: significands (6 bits each) and shifts (without, then with x's exponents; 5 bits each, per
+  // column), stages 2 .. 6.
   logic [23:0] sig2, sig3, sig4, sig5, sig6;
-  logic [5*N-1:0] sh2, sh3, sh4, sh5, sh6;
+  logic [19:0] sh2;
+  logic [5*N-1:0] sh3, sh4, sh5, sh6;
 
   always_ff @(posedge clk) begin
     if (valid[1]) begin
       for (int i = 0; i < 4; i++) begin
         sig2[6*i+:6] <= plain ? 6'd1 : {1'b1, raw_scales[8*i+:5]};
-        for (int j = 0; j < T; j++)
-        sh2[5*(4*j+i)+:5] <= x[522*j+512+5*(i%2)+:5]
-            + (router ? (i % 2 == 0 ? 5'd8 : 5'd0) : plain ? 5'd0 : {2'd0, raw_scales[8*i+5+:3]});
+        sh2[5*i+:5] <= router ? (i % 2 == 0 ? 5'd8 : 5'd0) : plain ? 5'd0 : {2'd0, raw_scales[8*i+5+:3]};
       end
     end
     if (valid[2]) begin
       sig3 <= sig2;
-      sh3 <= sh2;
+      for (int j = 0; j < T; j++)
+        for (int i = 0; i < 4; i++) sh3[5*(4*j+i)+:5] <= xe[10*j+5*(i%2)+:5] + sh2[5*i+:5];
     end
     if (valid[3]) begin
       sig4 <= sig3;
@@ -105,99 +106,77 @@ module sl_dot #(
   // Group sums, stage 6.
   logic [32*N-1:0] group;
 
+  logic signed [26:0] w[0:63];
+  // The three code books one behind the other: 6 bits choose a value, so that each bit of it is
+  // one 6-input table.
+  logic [7:0] rom[0:63];
+  wire [1:0] book = format[1:0];
+  initial
+    for (int i = 0; i < 64; i = i + 1)
+      rom[i] = sl_num_pkg::sl_decode_4bit(i < 16 ? 3'(sl_abi_pkg::SL_FORMAT_MXFP4) : 3'(i >> 4), 4'(i));
+
+  always_ff @(posedge clk) begin
+    if (valid[1] && load1) begin
+      if (four_bit) begin
+        for (int i = 0; i < 64; i++) begin
+          logic signed [7:0] d0, d1;
+          d0 = rom[{book, raw[8*i+:4]}];
+          d1 = rom[{book, raw[8*i+4+:4]}];
+          w[i] <= {d1[7], d1, 18'd0} + {{19{d0[7]}}, d0};
+        end
+      end else if (router) begin
+        for (int i = 0; i < 32; i++) begin
+          w[i] <= {{11{raw[16*i+15]}}, raw[16*i+:16]};
+          w[32+i] <= {{11{raw[16*i+15]}}, raw[16*i+:16]};
+        end
+      end else if (plain) begin
+        for (int i = 0; i < 64; i++) begin
+          logic signed [18:0] v;
+          v = sl_num_pkg::sl_decode_fp8(raw[8*i+:8]);
+          w[i] <= {{8{v[18]}}, v};
+        end
+      end else begin
+        for (int i = 0; i < 64; i++) w[i] <= {{19{raw[8*i+7]}}, raw[8*i+:8]};
+      end
+    end
+  end
+
+  genvar c;
   generate
-    if (DPI != 0) begin : g_dpi
-`ifdef SL_DPI
-      import "DPI-C" function void sl_dot_beat(input int kind, input bit [511:0] w, input bit [521:0] x,
-          output bit [127:0] sums);
-      logic [32*N-1:0] s2, s3, s4, s5;
-      always_ff @(posedge clk) begin
-        if (valid[1]) begin
-          for (int j = 0; j < T; j++) begin
-            bit [127:0] sums;
-            sl_dot_beat(router ? 32'd5 : {29'd0, format}, raw, x[522*j+:522], sums);
-            s2[128*j+:128] <= sums;
-          end
-        end
-        if (valid[2]) s3 <= s2;
-        if (valid[3]) s4 <= s3;
-        if (valid[4]) s5 <= s4;
-        if (valid[5]) group <= s5;
-      end
-`endif
-    end else begin : g_rtl
-      logic signed [26:0] w[0:63];
-      // The three code books one behind the other: 6 bits choose a value, so that each bit of it is
-      // one 6-input table.
-      logic [7:0] rom[0:63];
-      wire [1:0] book = format[1:0];
-      initial
-        for (int i = 0; i < 64; i = i + 1)
-          rom[i] = sl_num_pkg::sl_decode_4bit(i < 16 ? 3'(sl_abi_pkg::SL_FORMAT_MXFP4) : 3'(i >> 4), 4'(i));
+    for (c = 0; c < T; c = c + 1) begin : g_col
+      logic signed [35:0] product[0:63];
+      logic signed [30:0] low4[0:15];
+      logic signed [18:0] high4[0:15];
+      logic signed [31:0] low16[0:3];
+      logic signed [20:0] high16[0:3];
 
       always_ff @(posedge clk) begin
-        if (valid[1] && load1) begin
-          if (four_bit) begin
-            for (int i = 0; i < 64; i++) begin
-              logic signed [7:0] d0, d1;
-              d0 = rom[{book, raw[8*i+:4]}];
-              d1 = rom[{book, raw[8*i+4+:4]}];
-              w[i] <= {d1[7], d1, 18'd0} + {{19{d0[7]}}, d0};
-            end
-          end else if (router) begin
-            for (int i = 0; i < 32; i++) begin
-              w[i] <= {{11{raw[16*i+15]}}, raw[16*i+:16]};
-              w[32+i] <= {{11{raw[16*i+15]}}, raw[16*i+:16]};
-            end
-          end else if (plain) begin
-            for (int i = 0; i < 64; i++) begin
-              logic signed [18:0] v;
-              v = sl_num_pkg::sl_decode_fp8(raw[8*i+:8]);
-              w[i] <= {{8{v[18]}}, v};
-            end
-          end else begin
-            for (int i = 0; i < 64; i++) w[i] <= {{19{raw[8*i+7]}}, raw[8*i+:8]};
+        if (valid[2])
+          for (int i = 0; i < 64; i++)
+            product[i] <= w[i] * $signed({x[512*c+8*i+7] && (i < 32 || !router), x[512*c+8*i+:8]});
+        if (valid[3]) begin
+          for (int i = 0; i < 16; i++) begin
+            logic signed [35:0] t;
+            t = product[4*i] + product[4*i+1] + product[4*i+2] + product[4*i+3];
+            low4[i] <= four_bit ? {{13{t[17]}}, t[17:0]} : t[30:0];
+            high4[i] <= four_bit ? {t[35], t[35:18]} + {18'd0, t[17]} : 19'd0;
           end
         end
-      end
-
-      genvar j;
-      for (j = 0; j < T; j = j + 1) begin : g_col
-        logic signed [8:0] xr[0:63];
-        logic signed [35:0] product[0:63];
-        logic signed [30:0] low4[0:15];
-        logic signed [18:0] high4[0:15];
-        logic signed [31:0] low16[0:3];
-        logic signed [20:0] high16[0:3];
-
-        always_ff @(posedge clk) begin
-          if (valid[1])
-            for (int i = 0; i < 64; i++) xr[i] <= {x[522*j+8*i+7] && (i < 32 || !router), x[522*j+8*i+:8]};
-          if (valid[2]) for (int i = 0; i < 64; i++) product[i] <= w[i] * xr[i];
-          if (valid[3]) begin
-            for (int i = 0; i < 16; i++) begin
-              logic signed [35:0] t;
-              t = product[4*i] + product[4*i+1] + product[4*i+2] + product[4*i+3];
-              low4[i] <= four_bit ? {{13{t[17]}}, t[17:0]} : t[30:0];
-              high4[i] <= four_bit ? {t[35], t[35:18]} + {18'd0, t[17]} : 19'd0;
-            end
+        if (valid[4]) begin
+          for (int i = 0; i < 4; i++) begin
+            low16[i] <= {low4[4*i][30], low4[4*i]} + {low4[4*i+1][30], low4[4*i+1]}
+                + {low4[4*i+2][30], low4[4*i+2]}
+                + {low4[4*i+3][30], low4[4*i+3]};
+            high16[i] <= {{2{high4[4*i][18]}}, high4[4*i]} + {{2{high4[4*i+1][18]}}, high4[4*i+1]}
+                + {{2{high4[4*i+2][18]}}, high4[4*i+2]} + {{2{high4[4*i+3][18]}}, high4[4*i+3]};
           end
-          if (valid[4]) begin
-            for (int i = 0; i < 4; i++) begin
-              low16[i] <= {low4[4*i][30], low4[4*i]} + {low4[4*i+1][30], low4[4*i+1]}
-                  + {low4[4*i+2][30], low4[4*i+2]}
-                  + {low4[4*i+3][30], low4[4*i+3]};
-              high16[i] <= {{2{high4[4*i][18]}}, high4[4*i]} + {{2{high4[4*i+1][18]}}, high4[4*i+1]}
-                  + {{2{high4[4*i+2][18]}}, high4[4*i+2]} + {{2{high4[4*i+3][18]}}, high4[4*i+3]};
-            end
-          end
-          if (valid[5]) begin
-            for (int i = 0; i < 2; i++) begin
-              logic signed [20:0] h;
-              h = high16[2*i] + high16[2*i+1];
-              group[128*j+32*i+:32] <= low16[2*i] + low16[2*i+1];
-              group[128*j+64+32*i+:32] <= {{11{h[20]}}, h};
-            end
+        end
+        if (valid[5]) begin
+          for (int i = 0; i < 2; i++) begin
+            logic signed [20:0] h;
+            h = high16[2*i] + high16[2*i+1];
+            group[128*c+32*i+:32] <= low16[2*i] + low16[2*i+1];
+            group[128*c+64+32*i+:32] <= {{11{h[20]}}, h};
           end
         end
       end

@@ -8,7 +8,9 @@ module sl_units #(
     parameter int T = 1
 ) (
     input  logic         clk,
+    input  logic         unit_clk,   // the same clock; may stand still while not awake
     input  logic         rst_n,
+    output logic         awake,
     input  logic         req,
     input  logic [511:0] job,
     output logic         done,
@@ -46,21 +48,10 @@ module sl_units #(
   logic [6:0] r_rd_len, k_rd_len;
   logic [511:0] r_wr_data, k_wr_data;
 
-  wire awake = !rst_n || req || state != IDLE;
-  wire reduce_clk, kv_clk;
-  sl_clock_gate u_reduce_gate (
-      .clk(clk),
-      .enable(awake && (reduce || !rst_n)),
-      .gated(reduce_clk)
-  );
-  sl_clock_gate u_kv_gate (
-      .clk(clk),
-      .enable(awake && (kv || !rst_n)),
-      .gated(kv_clk)
-  );
+  assign awake = req || state != IDLE;
 
   sl_reduce u_reduce (
-      .clk(reduce_clk),
+      .clk(unit_clk),
       .rst_n(rst_n),
       .clear(clear),
       .start(begins && reduce),
@@ -80,7 +71,7 @@ module sl_units #(
   );
 
   sl_kv_pack u_kv_pack (
-      .clk(kv_clk),
+      .clk(unit_clk),
       .rst_n(rst_n),
       .clear(clear),
       .start(begins && kv),

@@ -36,13 +36,13 @@ sim_t     = $(word 2,$(sim_shape))
 sim_has   = $(filter $(1),$(subst _, ,$*))
 sim_slow  = $(call sim_has,trace)$(call sim_has,rand)
 sim_flags = --cc --top-module sl_core --prefix Vsl_core --threads 1 -O3 -Wno-fatal -Wno-lint -Wno-style \
-            -GP=$(sim_p) -GT=$(sim_t) -GMAC_DPI=$(if $(call sim_has,dpi),1 +define+SL_DPI,0) \
+            -GP=$(sim_p) -GT=$(sim_t) $(if $(call sim_has,dpi),+define+SL_DPI) \
             $(if $(sim_slow),--x-assign unique --x-initial unique --assert,--x-assign fast --x-initial fast --noassert) \
             $(if $(call sim_has,trace),--trace-fst) $(if $(call sim_has,cov),--coverage-line)
 sim_defs  = -DSL_SIM_P=$(sim_p) -DSL_SIM_T=$(sim_t) -DSL_SIM_DPI=$(if $(call sim_has,dpi),1,0) \
             -DSL_SIM_TRACE=$(if $(call sim_has,trace),1,0) -DSL_SIM_RANDOM=$(if $(call sim_has,rand),1,0) \
             -DSL_SIM_COVERAGE=$(if $(call sim_has,cov),1,0)
-sim_c     = $(SIM_SRC) $(if $(call sim_has,dpi),sim/dot_beat.c)
+sim_c     = $(SIM_SRC) $(if $(call sim_has,dpi),sim/dot_dpi.c)
 SIM_LIBS  := verilated.o verilated_threads.o
 sim_libs  = $(SIM_LIBS) $(if $(call sim_has,dpi),verilated_dpi.o) $(if $(call sim_has,trace),verilated_fst_c.o) \
             $(if $(call sim_has,cov),verilated_cov.o)
@@ -54,9 +54,9 @@ sim_cxx   = -std=c++17 -Wall -Wextra -g -flto $(SIM_CFLAGS) -faligned-new -I$(CU
 
 # rtl.f lists the sources, packages first.
 $(BUILD)/sim/sl_sim_%.so: $(SIM_RTL_F) $(SIM_RTL) $(SIM_SRC) $(SIM_HEADERS) sim/verilated.cpp sim/exports.map \
-                          $(wildcard sim/dot_beat.c)
+                          sim/sl_dot_dpi.sv sim/dot_dpi.c
 	@mkdir -p $(BUILD)/sim/$*
-	verilator $(sim_flags) -CFLAGS "$(SIM_CFLAGS)" -Mdir $(BUILD)/sim/$*/model $(wildcard rtl/lint.vlt) $(SIM_RTL)
+	verilator $(sim_flags) -CFLAGS "$(SIM_CFLAGS)" -Mdir $(BUILD)/sim/$*/model rtl/lint.vlt $(if $(call sim_has,dpi),sim/sl_dot_dpi.sv) $(SIM_RTL)
 	$(MAKE) --no-print-directory -C $(BUILD)/sim/$*/model -f Vsl_core.mk OPT_FAST=-O3 OPT_SLOW=-O1 OPT_GLOBAL=-O3 \
 	    Vsl_core__ALL.a $(sim_libs) >/dev/null
 	cd $(BUILD)/sim/$* && root=$$(verilator --getenv VERILATOR_ROOT) && rm -f *.o && \

@@ -21,7 +21,9 @@ module tb_dot;
   logic [511:0] beat;
   logic [31:0] scales;
   logic [3:0] sum_at;
-  logic [T*522-1:0] x, next_x;
+  logic [1043:0] columns0, columns1, columns2;  // of this step and the two before
+  wire [T*512-1:0] x = {columns2[1033:522], columns2[511:0]};
+  wire [T*10-1:0] xe = {columns2[1043:1034], columns2[521:512]};
   logic rd_en = 1'b0;
   logic [3:0] rd_at;
   logic [4:0] rd_col;
@@ -46,11 +48,12 @@ module tb_dot;
     for (int i = 0; i < 16; i++) random512[32*i+:32] = $urandom;
   endfunction
 
-  // x of the step before is due now; what is not looked at is random.
+  // x is due two cycles after its step; what is not looked at is random.
   task automatic tick();
     @(negedge clk);
-    x = next_x;
-    next_x = {20'($urandom), random512(), random512()};
+    columns2 = columns1;
+    columns1 = columns0;
+    columns0 = {20'($urandom), random512(), random512()};
     step = 1'b0;
     load = 1'b0;
     beat = random512();
@@ -77,7 +80,7 @@ module tb_dot;
     row = to_row;
     clear = from_zero;
     sum_at = at;
-    next_x = columns;
+    columns0 = columns;
     tb_dot_step(bench, int'(format), int'(router), held, held_scales, int'(to_row), int'(from_zero), int'(at),
                 columns);
     tick();
