@@ -27,7 +27,7 @@ module sl_control #(
     output logic [    31:0] rdata,
     output logic [     1:0] rresp,
     output logic            interrupt,
-    output logic            asleep,     // no transaction and nothing to begin: the clock may stand still
+    output logic            asleep,     // the clock may stand still while no input is valid
     // the core
     output logic            start,      // one cycle
     input  logic            done,       // one cycle
@@ -62,7 +62,7 @@ module sl_control #(
   wire ctrl_write = write && awaddr == 12'h0 && wstrb[0];
   wire begin_run = ap_start && !running;
 
-  assign asleep = !awvalid && !wvalid && !arvalid && !bvalid && !rvalid && !begin_run && !start && !done;
+  assign asleep = !bvalid && !rvalid && !begin_run && !start && !done;
 
   always_ff @(posedge clk) begin
     if (!rst_n) begin

@@ -394,6 +394,20 @@ module sl_core #(
   end
 
   // ---- control port
+  // What comes back is registered first: beats of 512 bits reach many units.
+  logic ctl_rvalid, ctl_bvalid;
+  logic [511:0] ctl_rdata;
+  logic [1:0] ctl_rresp, ctl_bresp;
+  always_ff @(posedge job_clk) begin
+    ctl_rvalid <= ap_rst_n && m_axi_ctl_rvalid;
+    ctl_bvalid <= ap_rst_n && m_axi_ctl_bvalid;
+    ctl_bresp <= m_axi_ctl_bresp;
+    if (m_axi_ctl_rvalid) begin
+      ctl_rdata <= m_axi_ctl_rdata;
+      ctl_rresp <= m_axi_ctl_rresp;
+    end
+  end
+
   logic prep_rd_valid, unit_rd_valid, prep_quit, unit_quit, ctl_idle, ctl_expired, rsp_err;
   logic [1:0] rd_ready, rsp_valid;
   logic [31:0] prep_rd_addr, unit_rd_addr;
@@ -446,10 +460,10 @@ module sl_core #(
       .arready(m_axi_ctl_arready),
       .araddr(m_axi_ctl_araddr),
       .arlen(m_axi_ctl_arlen),
-      .rvalid(m_axi_ctl_rvalid),
+      .rvalid(ctl_rvalid),
       .rready(m_axi_ctl_rready),
-      .rdata(m_axi_ctl_rdata),
-      .rresp(m_axi_ctl_rresp)
+      .rdata(ctl_rdata),
+      .rresp(ctl_rresp)
   );
 
   // ---- preparation
@@ -739,9 +753,9 @@ module sl_core #(
       .wdata(m_axi_ctl_wdata),
       .wstrb(m_axi_ctl_wstrb),
       .wlast(m_axi_ctl_wlast),
-      .bvalid(m_axi_ctl_bvalid),
+      .bvalid(ctl_bvalid),
       .bready(m_axi_ctl_bready),
-      .bresp(m_axi_ctl_bresp)
+      .bresp(ctl_bresp)
   );
 
   // ---- sequence of a launch
@@ -825,6 +839,7 @@ module sl_core #(
   wire ports_stir = retire_wr_valid || post_wr_valid || router_wr_valid || unit_wr_valid || sent != acked
       || flush || aborting || side_lost || ctl_quit;
   wire job_event = units_stir || slots_stir || ports_stir;
+  wire s_axi_valid = s_axi_control_awvalid || s_axi_control_wvalid || s_axi_control_arvalid;
   logic [1:0] job_tail;
   always_ff @(posedge job_clk) begin
     if (!rst_n || job_event) job_tail <= 2'd3;
@@ -832,7 +847,7 @@ module sl_core #(
   end
   sl_clock_gate u_job_gate (
       .clk(clk),
-      .enable(!rst_n || job_event || job_tail != 0),
+      .enable(!rst_n || s_axi_valid || job_event || job_tail != 0),
       .gated(job_clk)
   );
 

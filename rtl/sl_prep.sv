@@ -305,8 +305,9 @@ module sl_prep #(
   assign load_stop = quit || state == IDLE;
   assign table_data = side_data;
 
-  assign asleep = (state == IDLE || (state == NEXT && !slot_free && index != job_count)) && !publish && !fin
-      && !side_lost;
+  wire x_room = (x_used & x_take) == 0 && (!x_over || all_free);
+  assign asleep = (state == IDLE || (state == NEXT && !slot_free && index != job_count)
+      || (state == X_ROOM && !x_room)) && !publish && !fin && !side_lost;
 
   wire [32:0] list_end = {1'b0, job_off} + {job_count, 1'b0};
   wire ctl_waiting = state == SCAN || state == WAIT_READ || state == LIST_GOT || state == LOADING;
@@ -746,7 +747,7 @@ module sl_prep #(
           state <= X_ROOM;
         end
         X_ROOM:
-        if ((x_used & x_take) == 0 && (!x_over || all_free)) begin
+        if (x_room) begin
           at <= '0;
           if (f_list) begin
             ask <= 1'b1;

@@ -8,6 +8,7 @@
 enum {
     MAX_BUFFER = 256, /* power of two above every buffer_beats */
     MAX_WRITES = 128,
+    MAX_ACCESS = 2048, /* of all banks' rows with one number */
     NO_ROW = -1
 };
 
@@ -21,7 +22,9 @@ struct bank {
 struct dram {
     struct sl_mem base;
     struct sl_dram_params p;
-    uint64_t path_in, path_out; /* units */
+    uint64_t path_in, path_out;      /* units */
+    unsigned access_shift, per_beat; /* accesses */
+    uint8_t bank_at[MAX_ACCESS];     /* of each access; its group in the high bits */
     /* From here on state, zero at the start of a launch. */
     struct bank bank[SL_DRAM_MAX_BANK];
     uint64_t act[4]; /* of the last four activates, a ring */
@@ -50,14 +53,22 @@ static unsigned field(uint64_t off, struct sl_dram_field f)
     return (unsigned)(off >> f.shift) & ((1u << f.bits) - 1);
 }
 
-static unsigned group_of(const struct sl_dram_params *p, uint64_t off)
+/* Banks of the access at off and of those behind it in its row. */
+static inline const uint8_t *banks_from(const struct dram *d, uint64_t off)
 {
-    return field(off, p->group_low) | field(off, p->group_high) << p->group_low.bits;
+    return d->bank_at + ((off & ((1u << d->p.row_shift) - 1)) >> d->access_shift);
 }
 
-static unsigned bank_of(const struct sl_dram_params *p, uint64_t off)
+static void lay_out_banks(struct dram *d)
 {
-    return group_of(p, off) << p->bank.bits | field(off, p->bank);
+    const struct sl_dram_params *p = &d->p;
+    while (1u << d->access_shift < p->access_bytes)
+        d->access_shift++;
+    d->per_beat = SL_MEM_BEAT / p->access_bytes;
+    for (uint64_t off = 0; off < 1u << p->row_shift; off += p->access_bytes) {
+        unsigned group = field(off, p->group_low) | field(off, p->group_high) << p->group_low.bits;
+        d->bank_at[off >> d->access_shift] = (uint8_t)(group << p->bank.bits | field(off, p->bank));
+    }
 }
 
 /* ---- rows ----------------------------------------------------------------------------------- */
@@ -102,7 +113,7 @@ static void activate(struct dram *d, struct bank *b, unsigned group, int64_t row
 
 /* ---- columns -------------------------------------------------------------------------------- */
 
-static uint64_t bus_from(const struct dram *d, unsigned group, bool write)
+static inline uint64_t bus_from(const struct dram *d, unsigned group, bool write)
 {
     const struct sl_dram_params *p = &d->p;
     uint64_t at = 0;
@@ -116,26 +127,35 @@ static uint64_t bus_from(const struct dram *d, unsigned group, bool write)
     return at;
 }
 
-/* One column command for the access at off, not before `from`, its row not opened before `look`.
- * Returns its time. */
-static uint64_t column(struct dram *d, uint64_t off, uint64_t look, uint64_t from, bool write)
+/* When the row of bank b is open and a column command can be sent to it, not before `from`; the row
+ * is not opened before `look`. */
+static uint64_t open_row(struct dram *d, struct bank *b, unsigned group, int64_t row, uint64_t look,
+                         uint64_t from)
 {
-    const struct sl_dram_params *p = &d->p;
-    unsigned group = group_of(p, off);
-    int64_t row = (int64_t)(off >> p->row_shift);
-    struct bank *b = &d->bank[bank_of(p, off)];
-    uint64_t bus = later(from, bus_from(d, group, write)), act = 0, at;
     for (;;) {
         bool open = b->row == row;
-        act = open ? 0 : activate_at(d, b, group, look);
-        at = later(bus, open ? b->col_from : act + p->rcd);
+        uint64_t act = open ? 0 : activate_at(d, b, group, look);
+        uint64_t at = later(from, open ? b->col_from : act + d->p.rcd);
         if (at < d->refresh_at) {
             if (!open)
                 activate(d, b, group, row, act);
-            break;
+            return at;
         }
         refresh(d);
     }
+}
+
+/* One column command, not before `from`, its row not opened before `look`. Returns its time. */
+static inline uint64_t column(struct dram *d, unsigned bank, int64_t row, uint64_t look,
+                              uint64_t from, bool write)
+{
+    const struct sl_dram_params *p = &d->p;
+    unsigned group = bank >> p->bank.bits;
+    struct bank *b = &d->bank[bank];
+    from = later(from, bus_from(d, group, write));
+    uint64_t at = later(from, b->col_from);
+    if (b->row != row || at >= d->refresh_at)
+        at = open_row(d, b, group, row, look, from);
     d->last_col = at;
     d->col_group = group;
     d->any_col = true;
@@ -176,8 +196,9 @@ static uint64_t send_write(struct dram *d)
     uint64_t off = d->write[d->write_head % MAX_WRITES].off;
     uint64_t from = d->write[d->write_head++ % MAX_WRITES].at, look = later(from, queue_from(d));
     uint64_t at = 0;
-    for (unsigned i = 0; i < SL_MEM_BEAT / d->p.access_bytes; i++)
-        at = column(d, off + i * d->p.access_bytes, look, from, true);
+    const uint8_t *bank = banks_from(d, off);
+    for (unsigned i = 0; i < d->per_beat; i++)
+        at = column(d, *bank++, (int64_t)(off >> d->p.row_shift), look, from, true);
     queue_push(d, at);
     return at;
 }
@@ -215,23 +236,24 @@ static uint64_t dram_write(struct sl_mem *mem, uint64_t off, uint64_t now)
 /* One beat of the port: its column commands, and the cycle in which the port may take it. A column
  * waits until the buffer has room, which is when the port has taken the beat buffer_beats before
  * (it takes one a cycle). */
-static uint64_t read_beat(struct dram *d, uint64_t off, uint64_t look, uint64_t from, uint64_t *col)
+static inline uint64_t read_beat(struct dram *d, const uint8_t *bank, int64_t row, uint64_t look,
+                                 uint64_t from, uint64_t *col)
 {
     const struct sl_dram_params *p = &d->p;
     uint64_t room = d->taken[(d->n_beat + MAX_BUFFER - p->buffer_beats) % MAX_BUFFER] * p->cycle;
-    uint64_t delay = p->cl + p->burst + p->reply + d->path_out;
+    uint64_t delay = p->cl + p->burst + p->reply + d->path_out, cycle = d->free_at;
     if (d->n_beat >= p->buffer_beats && room > delay)
         from = later(from, room - delay);
-    for (unsigned i = 0; i < SL_MEM_BEAT / p->access_bytes; i++)
-        *col = column(d, off + i * p->access_bytes, look, from, false);
-    uint64_t cycle = (*col + delay + p->cycle - 1) / p->cycle;
-    cycle = later(cycle, d->free_at);
+    for (unsigned i = 0; i < d->per_beat; i++)
+        *col = column(d, bank[i], row, look, from, false);
+    if (*col + delay > cycle * p->cycle)
+        cycle = (*col + delay + p->cycle - 1) / p->cycle;
     d->taken[d->n_beat++ % MAX_BUFFER] = cycle;
     d->free_at = cycle + 1;
     return cycle;
 }
 
-/* The burst is cut into commands at multiples of their size. */
+/* The burst is cut into commands at multiples of their size, which are in one row. */
 static void dram_read(struct sl_mem *mem, uint64_t off, unsigned n, uint64_t now, uint64_t *ready)
 {
     struct dram *d = (struct dram *)mem;
@@ -241,8 +263,12 @@ static void dram_read(struct sl_mem *mem, uint64_t off, unsigned n, uint64_t now
     for (unsigned i = 0; i < n;) {
         uint64_t look = later(from, queue_from(d)), col = 0;
         unsigned room = SL_MEM_COMMAND_BEATS - (unsigned)(off / SL_MEM_BEAT % SL_MEM_COMMAND_BEATS);
-        for (; room && i < n; room--, i++, off += SL_MEM_BEAT)
-            ready[i] = read_beat(d, off, look, from, &col);
+        const uint8_t *bank = banks_from(d, off);
+        int64_t row = (int64_t)(off >> p->row_shift);
+        room = room < n - i ? room : n - i;
+        off += (uint64_t)room * SL_MEM_BEAT;
+        for (unsigned end = i + room; i < end; i++, bank += d->per_beat)
+            ready[i] = read_beat(d, bank, row, look, from, &col);
         queue_push(d, col);
     }
 }
@@ -272,6 +298,7 @@ struct sl_mem *sl_dram_open(const struct sl_dram_params *params, int32_t latency
         return NULL;
     uint64_t path = (uint64_t)(latency < 0 ? params->path : latency) * params->cycle;
     d->p = *params;
+    lay_out_banks(d);
     d->path_in = path / 2;
     d->path_out = path - path / 2;
     d->base.ops = &dram_ops;

@@ -22,6 +22,7 @@ struct sl_pins {
     /* to the core */
     uint32_t s_wdata;
     uint16_t s_awaddr, s_araddr;
+    uint8_t s_busy; /* the register port is in use; else s_* are all zero and not looked at */
     uint8_t rst_n, s_awvalid, s_wvalid, s_bready, s_arvalid, s_rready;
     uint8_t ctl_arready, ctl_rvalid, ctl_rresp, ctl_rlast;
     uint8_t ctl_awready, ctl_wready, ctl_bvalid, ctl_bresp;

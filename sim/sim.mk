@@ -57,7 +57,7 @@ $(BUILD)/sim/sl_sim_%.so: $(SIM_RTL_F) $(SIM_RTL) $(SIM_SRC) $(SIM_HEADERS) sim/
                           sim/sl_dot_dpi.sv sim/dot_dpi.c
 	@mkdir -p $(BUILD)/sim/$*
 	verilator $(sim_flags) -CFLAGS "$(SIM_CFLAGS)" -Mdir $(BUILD)/sim/$*/model rtl/lint.vlt $(if $(call sim_has,dpi),sim/sl_dot_dpi.sv) $(SIM_RTL)
-	$(MAKE) --no-print-directory -C $(BUILD)/sim/$*/model -f Vsl_core.mk OPT_FAST=-O3 OPT_SLOW=-O1 OPT_GLOBAL=-O3 \
+	$(MAKE) --no-print-directory -C $(BUILD)/sim/$*/model -f Vsl_core.mk OPT_FAST="-O3 -fno-tree-slp-vectorize" OPT_SLOW=-O1 OPT_GLOBAL=-O3 \
 	    Vsl_core__ALL.a $(sim_libs) >/dev/null
 	cd $(BUILD)/sim/$* && root=$$(verilator --getenv VERILATOR_ROOT) && rm -f *.o && \
 	    $(CC) $(sim_cc) -c $(addprefix $(CURDIR)/,$(sim_c)) && \

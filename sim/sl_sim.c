@@ -158,7 +158,9 @@ static void reset(struct sl_sim *s)
         sl_model_tick(s->model);
     }
     pins->rst_n = 1;
+    pins->s_busy = 1;
     sl_model_settle(s->model, pins);
+    pins->s_busy = 0;
     if (pins->ctl_arvalid | pins->ctl_awvalid | pins->ctl_wvalid | pins->s_bvalid | pins->s_rvalid |
         pins->interrupt)
         sl_axi_violate(&s->world, SL_SIM_CTL, "a control output is high behind reset");
@@ -223,7 +225,7 @@ static int write_reg(struct sl_sim *s, uint32_t offset, uint32_t value)
 {
     struct sl_pins *pins = &s->pins;
     bool done = false;
-    pins->s_awvalid = pins->s_wvalid = 1;
+    pins->s_busy = pins->s_awvalid = pins->s_wvalid = 1;
     pins->s_awaddr = (uint16_t)offset;
     pins->s_wdata = value;
     for (unsigned i = 0; i < REGISTER_CYCLES && (pins->s_awvalid | pins->s_wvalid); i++) {
@@ -239,7 +241,7 @@ static int write_reg(struct sl_sim *s, uint32_t offset, uint32_t value)
         done = pins->s_bvalid;
     }
     done = done && !(pins->s_awvalid | pins->s_wvalid);
-    pins->s_awvalid = pins->s_wvalid = pins->s_bready = 0;
+    pins->s_busy = pins->s_awvalid = pins->s_wvalid = pins->s_bready = 0;
     return s->world.violated ? SL_SIM_VIOLATION : done ? SL_SIM_OK : SL_SIM_NO_ANSWER;
 }
 
@@ -247,7 +249,7 @@ static int read_reg(struct sl_sim *s, uint32_t offset, uint32_t *value)
 {
     struct sl_pins *pins = &s->pins;
     bool done = false;
-    pins->s_arvalid = pins->s_rready = 1;
+    pins->s_busy = pins->s_arvalid = pins->s_rready = 1;
     pins->s_araddr = (uint16_t)offset;
     for (unsigned i = 0; i < REGISTER_CYCLES && !done; i++) {
         cycle(s);
@@ -255,7 +257,7 @@ static int read_reg(struct sl_sim *s, uint32_t offset, uint32_t *value)
         done = pins->s_rvalid;
     }
     *value = pins->s_rdata;
-    pins->s_arvalid = pins->s_rready = 0;
+    pins->s_busy = pins->s_arvalid = pins->s_rready = 0;
     return s->world.violated ? SL_SIM_VIOLATION : done ? SL_SIM_OK : SL_SIM_NO_ANSWER;
 }
 

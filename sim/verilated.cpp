@@ -40,6 +40,7 @@ template <class T> uint8_t *bytes_of(T &pin)
 struct sl_model {
     Context context;
     Vsl_core core;
+    bool registers_driven = true;
 #if VM_TRACE
     VerilatedFstC fst;
 #endif
@@ -70,11 +71,9 @@ void sl_model_close(sl_model *model)
     delete model;
 }
 
-void sl_model_settle(sl_model *model, sl_pins *pins)
+/* The register port, which rests most of the time. */
+static void drive_registers(Vsl_core &core, const sl_pins *pins)
 {
-    Vsl_core &core = model->core;
-    core.ap_clk = 0;
-    core.ap_rst_n = pins->rst_n;
     core.s_axi_control_awvalid = pins->s_awvalid;
     core.s_axi_control_awaddr = pins->s_awaddr;
     core.s_axi_control_wvalid = pins->s_wvalid;
@@ -84,6 +83,27 @@ void sl_model_settle(sl_model *model, sl_pins *pins)
     core.s_axi_control_arvalid = pins->s_arvalid;
     core.s_axi_control_araddr = pins->s_araddr;
     core.s_axi_control_rready = pins->s_rready;
+}
+
+static void see_registers(const Vsl_core &core, sl_pins *pins)
+{
+    pins->s_awready = core.s_axi_control_awready;
+    pins->s_wready = core.s_axi_control_wready;
+    pins->s_bvalid = core.s_axi_control_bvalid;
+    pins->s_arready = core.s_axi_control_arready;
+    pins->s_rvalid = core.s_axi_control_rvalid;
+    pins->s_rdata = core.s_axi_control_rdata;
+}
+
+void sl_model_settle(sl_model *model, sl_pins *pins)
+{
+    Vsl_core &core = model->core;
+    const bool registers = pins->s_busy || model->registers_driven;
+    if (registers)
+        drive_registers(core, pins);
+    model->registers_driven = pins->s_busy;
+    core.ap_clk = 0;
+    core.ap_rst_n = pins->rst_n;
     core.m_axi_ctl_arready = pins->ctl_arready;
     core.m_axi_ctl_rvalid = pins->ctl_rvalid;
     core.m_axi_ctl_rresp = pins->ctl_rresp;
@@ -97,12 +117,8 @@ void sl_model_settle(sl_model *model, sl_pins *pins)
     core.m_axi_w_rlast = pins->w_rlast;
     core.m_axi_w_rresp = pins->w_rresp;
     core.eval_step();
-    pins->s_awready = core.s_axi_control_awready;
-    pins->s_wready = core.s_axi_control_wready;
-    pins->s_bvalid = core.s_axi_control_bvalid;
-    pins->s_arready = core.s_axi_control_arready;
-    pins->s_rvalid = core.s_axi_control_rvalid;
-    pins->s_rdata = core.s_axi_control_rdata;
+    if (registers)
+        see_registers(core, pins);
     pins->interrupt = core.__SYM__interrupt; /* a word of SystemC, so Verilator renames it */
     pins->ctl_arvalid = core.m_axi_ctl_arvalid;
     pins->ctl_araddr = core.m_axi_ctl_araddr;
