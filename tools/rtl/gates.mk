@@ -4,3 +4,8 @@
 .PHONY: rtl-lint
 rtl-lint: ## Three parsers and the style of rtl/
 	@tools/rtl/lint.sh $(BUILD)
+
+SYNTH_CONFIGS ?= 1x1 1x4 1x16 4x1 4x4 16x1 28x1
+.PHONY: synth
+synth: ## Resources of the core by Yosys, against their budget (SYNTH_CONFIGS="1x1 4x4")
+	@tools/rtl/synth.py $(BUILD) --configs "$(SYNTH_CONFIGS)"
