@@ -179,6 +179,7 @@ static bool apply_read_fault(const struct sl_axi_world *world, struct sl_axi_rea
         r->rresp = SL_AXI_SLVERR;
         return true;
     }
+    r->overdue = true;
     r->ready[r->head % SL_AXI_MAX_BEATS] =
         f->kind == SL_SIM_LATE ? world->now + f->cycles : UINT64_MAX;
     return false;
@@ -190,11 +191,12 @@ void sl_axi_read_beat(struct sl_axi_world *world, struct sl_axi_read *r)
     r->rresp = b->host ? SL_AXI_OKAY : SL_AXI_DECERR;
     if (r->faults.next < r->faults.n && !apply_read_fault(world, r))
         return;
-    if (b->host) {
+    if (r->rresp == SL_AXI_OKAY)
         memcpy(r->rdata, b->host, SL_MEM_BEAT);
-        b->host += SL_MEM_BEAT;
-    } else
+    else
         memset(r->rdata, 0xEE, SL_MEM_BEAT);
+    if (b->host)
+        b->host += SL_MEM_BEAT;
     r->rvalid = true;
     r->rlast = b->left == 1;
 }
@@ -253,22 +255,32 @@ static void end_burst(struct sl_axi_world *world, struct sl_axi_write *w)
     uint32_t at = w->w_at++ % SL_AXI_MAX_BURSTS;
     const struct sl_sim_fault *f = next_fault(&w->faults, w->w_at);
     w->respond[at] = world->now + 1 + w->mem->write_cycles;
-    if (f && f->kind == SL_SIM_WRITE_ERROR)
+    if (!f)
+        return;
+    if (f->kind == SL_SIM_WRITE_ERROR)
         w->resp[at] = SL_AXI_SLVERR;
-    else if (f && f->kind == SL_SIM_WRITE_LATE)
-        w->respond[at] = world->now + f->cycles;
-    else if (f)
-        w->respond[at] = UINT64_MAX;
+    else
+        w->respond[at] = f->kind == SL_SIM_WRITE_LATE ? world->now + f->cycles : UINT64_MAX;
+    w->dead = f->kind == SL_SIM_WRITE_DEAD;
+    w->overdue = w->overdue || f->kind != SL_SIM_WRITE_ERROR;
+}
+
+/* Whether the burst at work will not reach the memory. */
+static bool is_refused(const struct sl_axi_write *w)
+{
+    const struct sl_sim_fault *f = &w->faults.list[w->faults.next];
+    return w->faults.next < w->faults.n && f->at == (uint64_t)w->w_at + 1 &&
+           f->kind != SL_SIM_WRITE_LATE;
 }
 
 void sl_axi_write_beat(struct sl_axi_world *world, struct sl_axi_write *w,
                        const struct sl_axi_data *data)
 {
     struct sl_axi_write_burst *b = &w->burst[w->w_at % SL_AXI_MAX_BURSTS];
-    if (b->host) {
+    if (b->host && !is_refused(w))
         store_beat(b->host, data);
+    if (b->host)
         b->host += SL_MEM_BEAT;
-    }
     w->traffic->write_beats++;
     w->traffic->write_bytes += (uint64_t)__builtin_popcountll(data->strb);
     w->w_from = world->start + w->mem->ops->write(w->mem, b->off, world->now - world->start);

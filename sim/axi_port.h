@@ -73,7 +73,8 @@ struct sl_axi_write;
 struct sl_axi_read {
     /* Driven by the memory. */
     bool arready, rvalid, rlast;
-    bool stale; /* rdata was taken: it is spoilt before the next cycle, where stalls are on */
+    bool stale;   /* rdata was taken: it is spoilt before the next cycle, where stalls are on */
+    bool overdue; /* a late or dead beat: a launch may end without it */
     uint8_t rresp;
     uint8_t *rdata; /* 64 bytes of the core's input, not owned */
 
@@ -146,6 +147,8 @@ struct sl_axi_write {
     /* Driven by the memory. */
     bool awready, wready, bvalid;
     uint8_t bresp;
+    bool overdue; /* a late or dead response: a launch may end without it */
+    bool dead;    /* nothing is taken any more */
 
     int port;
     struct sl_mem *mem;
@@ -185,8 +188,9 @@ static inline bool sl_axi_write_idle(const struct sl_axi_write *w)
 
 static inline void sl_axi_write_present(struct sl_axi_world *world, struct sl_axi_write *w)
 {
-    w->awready = !sl_axi_stalls(world, &w->aw_rng);
-    w->wready = w->w_at != w->b_tail && world->now >= w->w_from && !sl_axi_stalls(world, &w->w_rng);
+    w->awready = !w->dead && !sl_axi_stalls(world, &w->aw_rng);
+    w->wready = w->w_at != w->b_tail && world->now >= w->w_from && !w->dead &&
+                !sl_axi_stalls(world, &w->w_rng);
     if (!w->bvalid && w->b_head != w->w_at &&
         world->now >= w->respond[w->b_head % SL_AXI_MAX_BURSTS] && !sl_axi_stalls(world, &w->b_rng))
         sl_axi_write_respond(world, w);

@@ -45,12 +45,12 @@ enum sl_sim_memory { SL_SIM_HBM, SL_SIM_DDR, SL_SIM_IDEAL };
 /* What goes wrong on purpose, at a read beat or a write burst of a port (counted from 1 since
  * open). */
 enum sl_sim_fault_kind {
-    SL_SIM_READ_ERROR,  /* that beat answers SLVERR */
-    SL_SIM_WRITE_ERROR, /* that burst answers SLVERR */
+    SL_SIM_READ_ERROR,  /* that beat answers SLVERR, its data are wrong */
+    SL_SIM_WRITE_ERROR, /* that burst answers SLVERR, nothing is stored */
     SL_SIM_LATE,        /* that read beat and all behind it wait `cycles` once */
     SL_SIM_WRITE_LATE,  /* the same for the response of that write burst */
     SL_SIM_DEAD,        /* that read beat and all behind it never come */
-    SL_SIM_WRITE_DEAD   /* that write response and all behind it never come */
+    SL_SIM_WRITE_DEAD   /* that burst is not stored and not answered, and no further one is taken */
 };
 struct sl_sim_fault {
     enum sl_sim_fault_kind kind;
