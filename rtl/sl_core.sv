@@ -197,7 +197,7 @@ module sl_core #(
   logic gen_two;
 
   // ---- array
-  logic aborting, drained, side_lost, step, load, row, clear, x_en, x_done, line_valid, line_take;
+  logic aborting, drained, side_late, side_rearm, step, load, row, clear, x_en, x_done, line_valid, line_take;
   logic [AW-1:0] sum_at, rd_at;
   logic [XW-1:0] x_at;
   logic [10:0] h_beats;
@@ -305,7 +305,7 @@ module sl_core #(
           .rst_n(ap_rst_n),
           .base(w_base[64*p+:64]),
           .timeout(timeout),
-          .rearm(rearm_w),
+          .rearm(rearm_w || (side_rearm && p == 0)),
           .flush(flush || write_dead),
           .idle(w_idle[p]),
           .expired(w_expired[p]),
@@ -408,13 +408,11 @@ module sl_core #(
     end
   end
 
-  logic prep_rd_valid, unit_rd_valid, prep_quit, unit_quit, ctl_idle, ctl_expired, rsp_err;
-  logic [1:0] rd_ready, rsp_valid;
+  logic prep_rd_valid, unit_rd_valid, prep_quit, unit_quit, ctl_dies, rsp_err;
+  logic [1:0] rd_ready, rsp_valid, ctl_idle, ctl_late;
   logic [31:0] prep_rd_addr, unit_rd_addr;
   logic [6:0] prep_rd_len, unit_rd_len;
   logic [511:0] rsp_data;
-  wire ctl_quit = prep_quit || unit_quit;
-  logic ctl_quit_old;
 
   // Output of unfinished jobs that a read would meet.
   wire [32:0] rd_lo = {1'b0, prep_rd_addr};
@@ -443,10 +441,10 @@ module sl_core #(
       .rst_n(ap_rst_n),
       .base(ctl_base),
       .timeout(timeout),
-      .rearm(ctl_quit && !ctl_quit_old),
       .idle(ctl_idle),
       .asleep(ctl_read_asleep),
-      .expired(ctl_expired),
+      .late(ctl_late),
+      .dead(ctl_dies),
       .hold(!clear_to_read),
       .drop({unit_quit || ctl_dead || write_dead, prep_quit || ctl_dead || write_dead}),
       .rd_valid({unit_rd_valid, prep_rd_valid}),
@@ -494,9 +492,9 @@ module sl_core #(
       .x_release(x_done),
       .w_dead(w_dead),
       .ctl_dead(ctl_dead),
-      .ctl_expired(ctl_expired && !unit_quit),
+      .ctl_late(ctl_late[0]),
       .quit(prep_quit),
-      .ctl_idle(ctl_idle && ctl_quit_old),
+      .ctl_idle(ctl_idle[0]),
       .rd_valid(prep_rd_valid),
       .rd_ready(rd_ready[0]),
       .rd_addr(prep_rd_addr),
@@ -505,8 +503,9 @@ module sl_core #(
       .rsp_err(rsp_err),
       .rsp_data(rsp_data),
       .w_expired(w_expired[0]),
-      .array_idle(!wait_read),
-      .side_lost(side_lost),
+      .array_idle(!wait_read && !aborting),
+      .side_late(side_late),
+      .side_rearm(side_rearm),
       .w_flush(flush),
       .side_valid(side_valid),
       .side_ready(side_ready),
@@ -613,8 +612,8 @@ module sl_core #(
       .status(unit_status),
       .stall(unit_stall),
       .ctl_dead(ctl_dead),
-      .ctl_expired(ctl_expired && !prep_quit),
-      .ctl_idle(ctl_idle && (ctl_quit_old || !unit_quit)),
+      .ctl_late(ctl_late[1]),
+      .ctl_idle(ctl_idle[1]),
       .quit(unit_quit),
       .rd_valid(unit_rd_valid),
       .rd_ready(rd_ready[1]),
@@ -692,7 +691,22 @@ module sl_core #(
 
   // ---- records
   logic [31:0] sent, acked;
-  logic write_err, write_expired;
+  logic write_err, write_late, write_dies, write_noted;
+  logic [1:0] write_tag;            // slot of the oldest write
+  logic [3:0] slot_bad, slot_late;  // a write of the slot was answered with an error, or not in time
+  always_ff @(posedge job_clk) begin
+    if (publish) begin
+      slot_bad[n_prep[1:0]] <= 1'b0;
+      slot_late[n_prep[1:0]] <= 1'b0;
+    end
+    if (write_noted) begin
+      slot_bad[n_retire[1:0]] <= 1'b0;
+      slot_late[n_retire[1:0]] <= 1'b0;
+    end
+    if (write_err) slot_bad[write_tag] <= 1'b1;
+    if (write_late) slot_late[write_tag] <= 1'b1;
+  end
+
   logic retire_asleep;
   logic [63:0] now;  // cycles since the launch began
   always_ff @(posedge clk) now <= start ? 64'd0 : now + 1'b1;
@@ -720,7 +734,9 @@ module sl_core #(
       .idle(retire_idle),
       .sent(sent),
       .acked(acked),
-      .write_err(write_err),
+      .write_bad(slot_bad[n_retire[1:0]]),
+      .write_late(slot_late[n_retire[1:0]]),
+      .taken_note(write_noted),
       .wr_valid(retire_wr_valid),
       .wr_ready(wr_ready),
       .wr_addr(retire_wr_addr),
@@ -740,10 +756,14 @@ module sl_core #(
       .wr_data(retire_wr_valid ? retire_wr_data : post_wr_valid ? post_wr_data
                : router_wr_valid ? router_wr_data
                : unit_wr_data),
+      .wr_tag(retire_wr_valid ? n_retire[1:0] : !post_wr_valid && router_wr_valid ? n_router[1:0]
+              : n_post[1:0]),
       .sent(sent),
       .acked(acked),
+      .tag(write_tag),
       .err(write_err),
-      .expired(write_expired),
+      .late(write_late),
+      .dead(write_dies),
       .awvalid(m_axi_ctl_awvalid),
       .awready(m_axi_ctl_awready),
       .awaddr(m_axi_ctl_awaddr),
@@ -796,7 +816,7 @@ module sl_core #(
     end else begin
       launch_done <= 1'b0;
       if (start) running <= 1'b1;
-      if (write_expired) write_dead <= 1'b1;
+      if (write_dies) write_dead <= 1'b1;
       if (running && (write_dead || (all_published && all_free && !publish && retire_idle && !start))) begin
         running <= 1'b0;
         launch_done <= 1'b1;
@@ -809,7 +829,6 @@ module sl_core #(
   wire flush_end = flush_tail == 2'd1;
   assign drained = aborting && flush && (&w_idle || w_dead);
   always_ff @(posedge job_clk) begin
-    ctl_quit_old <= ctl_quit;
     if (!ap_rst_n) begin
       flush <= 1'b0;
       flush_tail <= '0;
@@ -819,7 +838,7 @@ module sl_core #(
     end else begin
       rearm_w <= 1'b0;
       if (flush_tail != 0) flush_tail <= flush_tail - 1'b1;
-      if (!flush && (aborting || side_lost)) begin
+      if (!flush && aborting) begin
         flush <= 1'b1;
         rearm_w <= 1'b1;
       end else if (flush && !w_dead && !rearm_w) begin
@@ -827,7 +846,8 @@ module sl_core #(
         else if (&w_idle && flush_tail == 0) flush_tail <= 2'd3;
         if (flush_end) flush <= 1'b0;
       end
-      if (ctl_quit && ctl_quit_old && ctl_expired) ctl_dead <= 1'b1;
+      if (side_late && !side_rearm && w_expired[0]) w_dead <= 1'b1;
+      if (ctl_dies) ctl_dead <= 1'b1;
     end
   end
 
@@ -837,7 +857,7 @@ module sl_core #(
   wire slots_stir = start || launch_done || array_begin || array_fin || x_done || post_past || router_start
       || router_begin || router_done || bias_at != bias_end || (n_gen != n_prep && gen_busy == 0);
   wire ports_stir = retire_wr_valid || post_wr_valid || router_wr_valid || unit_wr_valid || sent != acked
-      || flush || aborting || side_lost || ctl_quit;
+      || flush || aborting;
   wire job_event = units_stir || slots_stir || ports_stir;
   wire s_axi_valid = s_axi_control_awvalid || s_axi_control_wvalid || s_axi_control_arvalid;
   logic [1:0] job_tail;

@@ -5,8 +5,10 @@
 // the control buffer that meet output of a job still at work wait at the control port.
 // Latency: about 200 cycles and up to six dependent reads; hidden while an earlier job works. Throughput: one
 // job at a time. Backpressure: waits for a free slot and for room in the x memory.
-// A read that is not answered within the timeout ends the job as TIMEOUT; reads are then abandoned (quit)
-// until the port is drained; if it never is (ctl_dead), this and the remaining jobs end as PORT_DEAD.
+// A read that is not answered within the timeout ends the job as TIMEOUT, once it was answered after all
+// (control port: quit throws the answers away) or the port is dead. The remaining jobs then end as PORT_DEAD.
+// Beats that come with an error are not looked at; their job ends as BUS_ERROR. Where the scan for jobs that
+// ask for per-port counters fails, such jobs say so, unless others made room for counters.
 module sl_prep #(
     parameter int P = 1,
     parameter int T = 1,
@@ -34,9 +36,9 @@ module sl_prep #(
     input  logic                     w_dead,
     // control buffer
     input  logic                     ctl_dead,
-    input  logic                     ctl_expired,
+    input  logic                     ctl_late,
     output logic                     quit,         // the answers that are still to come are not wanted
-    input  logic                     ctl_idle,     // nothing outstanding
+    input  logic                     ctl_idle,     // nothing is owed
     output logic                     rd_valid,
     input  logic                     rd_ready,
     output logic [             31:0] rd_addr,
@@ -46,8 +48,9 @@ module sl_prep #(
     input  logic [            511:0] rsp_data,
     // port 0: headers and tables
     input  logic                     w_expired,
-    input  logic                     array_idle,
-    output logic                     side_lost,    // an answer never came: the ports must be drained
+    input  logic                     array_idle,   // it does not starve: whose beat is missed is told there
+    output logic                     side_late,    // an answer is late
+    output logic                     side_rearm,   // one cycle: w_expired counts from 0 again
     input  logic                     w_flush,      // the ports are being drained: the answer will not come
     output logic                     side_valid,
     input  logic                     side_ready,
@@ -88,6 +91,8 @@ module sl_prep #(
   logic [31:0] at;               // of the scan, the token or the table at work
   logic dirty;                   // SCAN: some job asks for counters; LIST: some token lies outside
   logic scanning;                // the lost read was the scan's
+  logic [3:0] scan_status;       // not OK: some job was not seen
+  logic overdue;                 // the answer of port 0 is late
   logic [3:0] status;
   wire [7:0] op = job[sl_abi_pkg::SL_LSB_JOB_OP+:8];
   wire [7:0] format = job[sl_abi_pkg::SL_LSB_JOB_FORMAT+:8];
@@ -302,16 +307,17 @@ module sl_prep #(
   assign rd_valid = loading ? load_rd_valid : ask;
   assign rd_addr = loading ? load_rd_addr : ask_addr;
   assign rd_len = loading ? load_rd_len : ask_len;
-  assign load_stop = quit || state == IDLE;
+  assign load_stop = !loading;
   assign table_data = side_data;
 
   wire x_room = (x_used & x_take) == 0 && (!x_over || all_free);
   assign asleep = (state == IDLE || (state == NEXT && !slot_free && index != job_count)
-      || (state == X_ROOM && !x_room)) && !publish && !fin && !side_lost;
+      || (state == X_ROOM && !x_room)) && !publish && !fin && !side_rearm;
 
   wire [32:0] list_end = {1'b0, job_off} + {job_count, 1'b0};
   wire ctl_waiting = state == SCAN || state == WAIT_READ || state == LIST_GOT || state == LOADING;
   wire side_waiting = state == WAIT_SIDE || state == TABLES_GOT || state == BIAS_GOT;
+  assign side_late = overdue && side_waiting;
 
   wire signed [15:0] u_h = head[sl_abi_pkg::SL_LSB_SLAB_U_H+:16];
   wire head_ok =
@@ -440,7 +446,7 @@ module sl_prep #(
       bias_valid <= 1'b0;
     end else begin
       publish <= 1'b0;
-      side_lost <= 1'b0;
+      side_rearm <= 1'b0;
       fin <= 1'b0;
       div_start <= 1'b0;
       load_start <= 1'b0;
@@ -457,6 +463,7 @@ module sl_prep #(
         if (go) begin
           counters <= 1'b0;
           dirty <= 1'b0;
+          scan_status <= 4'(sl_abi_pkg::SL_STATUS_OK);
           index <= '0;
           at <= '0;
           if (job_count == 0 || job_count > sl_abi_pkg::SL_MAX_JOBS || list_end > {1'b0, ctl_limit}) begin
@@ -471,8 +478,9 @@ module sl_prep #(
         end
         SCAN:
         if (rsp_valid) begin
-          dirty <= dirty || (rsp_data[sl_abi_pkg::SL_LSB_JOB_FLAGS+:16]
-              & 16'(sl_abi_pkg::SL_FLAG_PORT_COUNTERS)) != 0;
+          dirty <= dirty || (!rsp_err && (rsp_data[sl_abi_pkg::SL_LSB_JOB_FLAGS+:16]
+              & 16'(sl_abi_pkg::SL_FLAG_PORT_COUNTERS)) != 0);
+          if (rsp_err) scan_status <= 4'(sl_abi_pkg::SL_STATUS_BUS_ERROR);
           at <= at + 1'b1;
           if (at + 1'b1 == job_count) state <= SCAN_FITS;
           else if (at[5:0] == 6'd63) begin
@@ -500,19 +508,24 @@ module sl_prep #(
           expert <= '0;
           weight <= '0;
           macs <= '0;
+          overdue <= 1'b0;
           if (ctl_dead) finish(4'(sl_abi_pkg::SL_STATUS_PORT_DEAD));
           else read_ctl(job_off + index, 7'd1, FETCH);
         end
-        FETCH: begin
+        FETCH:
+        if (got_err) finish(4'(sl_abi_pkg::SL_STATUS_BUS_ERROR));
+        else begin
           job <= got;
           state <= PARSED;
-          if (got_err) finish(4'(sl_abi_pkg::SL_STATUS_BUS_ERROR));
         end
         PARSED: begin
           w_off <= job[sl_abi_pkg::SL_LSB_JOB_W_OFF+:32];
           hold <= 7'(beats({12'd0, n_tokens[6:0]}, 4'(LOG2_T)));
           state <= CHECK;
           if (w_dead) finish(4'(sl_abi_pkg::SL_STATUS_PORT_DEAD));
+          else if (scan_status != 0 && !counters
+              && (flags & 16'(sl_abi_pkg::SL_FLAG_PORT_COUNTERS)) != 0)
+            finish(scan_status);
         end
         CHECK: begin
           state <= ITEMS;
@@ -589,11 +602,12 @@ module sl_prep #(
             else finish(4'(sl_abi_pkg::SL_STATUS_OK));
           end
         end
-        ROUTE_GOT: begin
+        ROUTE_GOT:
+        if (got_err) finish(4'(sl_abi_pkg::SL_STATUS_BUS_ERROR));
+        else begin
           expert <= got[sl_abi_pkg::SL_LSB_ROUTE_EXPERT0+16*route_choice[2:0]+:16];
           weight <= got[sl_abi_pkg::SL_LSB_ROUTE_WEIGHT0+32*route_choice[2:0]+:32];
           state <= ROUTE;
-          if (got_err) finish(4'(sl_abi_pkg::SL_STATUS_BUS_ERROR));
         end
         ROUTE:
         if (expert >= n_expert) finish(4'(sl_abi_pkg::SL_STATUS_BAD_ROUTE));
@@ -652,7 +666,8 @@ module sl_prep #(
               & 16'(sl_abi_pkg::SL_SLAB_HAS_BIAS)) != 0;
           rows_at <= w_off + 32'd1 + {21'd0, table_beats};
           state <= is_router ? BIAS_END : FIRST_LINE;
-          if (got_err) finish(4'(sl_abi_pkg::SL_STATUS_BUS_ERROR));
+          if (overdue) finish(4'(sl_abi_pkg::SL_STATUS_TIMEOUT));
+          else if (got_err) finish(4'(sl_abi_pkg::SL_STATUS_BUS_ERROR));
           else if (!head_ok) finish(4'(sl_abi_pkg::SL_STATUS_BAD_HEADER));
         end
         // A router's tables. The stages behind have one copy, so earlier jobs must be through with theirs.
@@ -697,7 +712,8 @@ module sl_prep #(
 
         // The passes.
         FIRST_LINE:
-        if (got_err) finish(4'(sl_abi_pkg::SL_STATUS_BUS_ERROR));
+        if (overdue) finish(4'(sl_abi_pkg::SL_STATUS_TIMEOUT));
+        else if (got_err) finish(4'(sl_abi_pkg::SL_STATUS_BUS_ERROR));
         else begin
           line_first <= '0;
           first_port_a <= '0;
@@ -796,8 +812,10 @@ module sl_prep #(
         QUIT:
         if (ctl_idle || ctl_dead) begin
           quit <= 1'b0;
-          if (scanning) state <= NEXT;  // without per-port counters
-          else finish(4'(sl_abi_pkg::SL_STATUS_TIMEOUT));
+          if (scanning) begin  // without per-port counters
+            scan_status <= 4'(sl_abi_pkg::SL_STATUS_TIMEOUT);
+            state <= NEXT;
+          end else finish(4'(sl_abi_pkg::SL_STATUS_TIMEOUT));
         end
         PUBLISH: begin
           publish <= 1'b1;
@@ -823,21 +841,25 @@ module sl_prep #(
         default: if (div_done) state <= after;
       endcase
       // Deadlines.
-      if (ctl_waiting && ctl_expired) begin
+      if (ctl_waiting && ctl_late) begin
         ask <= 1'b0;
         quit <= 1'b1;
         state <= QUIT;
         scanning <= state == SCAN;
+      end else if (ctl_waiting && ctl_dead) begin
+        ask <= 1'b0;
+        if (state == SCAN) state <= NEXT;
+        else finish(4'(sl_abi_pkg::SL_STATUS_PORT_DEAD));
       end
-      if (side_waiting && w_expired && array_idle && !w_flush) begin
-        side_valid <= 1'b0;
-        side_lost <= 1'b1;
-        finish(4'(sl_abi_pkg::SL_STATUS_TIMEOUT));
+      if (side_waiting && w_expired && array_idle && !overdue && !w_flush && !w_dead) begin
+        overdue <= 1'b1;
+        side_rearm <= 1'b1;
       end
-      if (side_waiting && w_flush) begin
+      if (side_waiting && (w_flush || w_dead)) begin
         side_valid <= 1'b0;
         state <= state == WAIT_SIDE ? HEAD : TABLES;
-        if (w_dead) finish(4'(sl_abi_pkg::SL_STATUS_PORT_DEAD));
+        if (overdue) finish(4'(sl_abi_pkg::SL_STATUS_TIMEOUT));
+        else if (w_dead) finish(4'(sl_abi_pkg::SL_STATUS_PORT_DEAD));
       end
     end
   end

@@ -2,6 +2,8 @@
 // Ends jobs in order: waits until everything a job wrote is acknowledged, writes its per-port counters and
 // its record, waits for those, and frees the slot. Cycles of a record: since the end of the job before it (or
 // the launch's begin), so they add up to the launch.
+// A job whose writes were answered with an error, or late, says so. Where that befell counters or the record
+// itself, the record is written once more.
 // Latency: two write round trips and P + 4 cycles a job, while later jobs are at work. Backpressure:
 // wr_ready.
 module sl_retire #(
@@ -30,7 +32,9 @@ module sl_retire #(
     // writes
     input  logic [             31:0] sent,
     input  logic [             31:0] acked,
-    input  logic                     write_err,
+    input  logic                     write_bad,  // since taken_note: an error response to a write of the job
+    input  logic                     write_late, // ... none within the timeout
+    output logic                     taken_note, // one cycle
     output logic                     wr_valid,
     input  logic                     wr_ready,
     output logic [             31:0] wr_addr,
@@ -43,16 +47,24 @@ module sl_retire #(
   logic [63:0] mark;
   logic [4:0] port;
   logic [31:0] counter_at;
-  logic failed;
-  wire [3:0] code = failed && status == 0 ? 4'(sl_abi_pkg::SL_STATUS_BUS_ERROR) : status;
-  wire ok = code == 0;
+  logic [3:0] code, said;
+  logic again;  // the record is written for the second time
+  wire check = state == DATA && !behind;
+  wire redo = state == ACK && !behind && !again && (write_bad || write_late);
+  wire ok = said == 0;
   wire matrix = ctx[sl_ctx::CTX_MATRIX];
   wire behind = $signed(acked - snap) < 0;
   wire [95:0] one = port_counts[96*port+:96];
   wire last_port = port == 5'(P - 1);
 
   assign idle = state == IDLE;
-  assign asleep = idle && !ready && !retire && !launch && !stop && !write_err;
+  assign asleep = idle && !ready && !retire && !launch && !stop;
+  assign taken_note = check || redo;
+  always_comb begin
+    code = state == ACK ? said : status;
+    if (code == 0 && write_bad) code = 4'(sl_abi_pkg::SL_STATUS_BUS_ERROR);
+    else if (code == 0 && write_late) code = 4'(sl_abi_pkg::SL_STATUS_TIMEOUT);
+  end
 
   always_ff @(posedge clk) begin
     if (!rst_n || stop || launch) begin
@@ -61,12 +73,11 @@ module sl_retire #(
       wr_valid <= 1'b0;
       index <= '0;
       mark <= '0;
-      failed <= 1'b0;
       counter_at <= job_off + {job_count[30:0], 1'b0};
     end else begin
       retire <= 1'b0;
       if (wr_ready) wr_valid <= 1'b0;
-      if (write_err) failed <= 1'b1;
+      if (taken_note) said <= code;
       case (state)
         IDLE:
         if (ready && !retire) begin
@@ -77,6 +88,7 @@ module sl_retire #(
         if (!behind) begin
           port <= '0;
           beats <= '0;
+          again <= 1'b0;
           state <= SUM;
           wr_data <= '0;
         end
@@ -102,7 +114,7 @@ module sl_retire #(
           wr_addr <= job_off + job_count + index;
           wr_data <= '0;
           wr_data[sl_abi_pkg::SL_LSB_RECORD_COOKIE+:32] <= cookie;
-          wr_data[sl_abi_pkg::SL_LSB_RECORD_STATUS+:16] <= {12'd0, code};
+          wr_data[sl_abi_pkg::SL_LSB_RECORD_STATUS+:16] <= {12'd0, said};
           wr_data[sl_abi_pkg::SL_LSB_RECORD_EXPERT+:16] <= ctx[sl_ctx::CTX_EXPERT+:16];
           wr_data[sl_abi_pkg::SL_LSB_RECORD_ABI_VERSION+:32] <= sl_abi_pkg::SL_ABI_VERSION;
           wr_data[sl_abi_pkg::SL_LSB_RECORD_WEIGHT+:32] <= ctx[sl_ctx::CTX_WEIGHT+:32];
@@ -126,11 +138,20 @@ module sl_retire #(
           state <= ACK;
         end
         default:
-        if (!behind) begin
+        if (redo) begin
+          again <= 1'b1;
+          wr_valid <= 1'b1;
+          wr_data[sl_abi_pkg::SL_LSB_RECORD_STATUS+:16] <= {12'd0, code};
+          wr_data[sl_abi_pkg::SL_LSB_RECORD_MACS+:64] <= '0;
+          wr_data[sl_abi_pkg::SL_LSB_RECORD_BEATS+:32] <= '0;
+          wr_data[sl_abi_pkg::SL_LSB_RECORD_SAT_GU+:32] <= '0;
+          wr_data[sl_abi_pkg::SL_LSB_RECORD_SATURATIONS+:32] <= '0;
+          wr_data[sl_abi_pkg::SL_LSB_RECORD_CLAMPS+:32] <= '0;
+          state <= TAKEN;
+        end else if (!behind) begin
           retire <= 1'b1;
           index <= index + 1'b1;
           counter_at <= counter_at + COUNTER_BEATS;
-          failed <= 1'b0;
           state <= IDLE;
         end
       endcase

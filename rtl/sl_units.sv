@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The units that work on the control buffer alone: QUERY, REDUCE, KV_PACK and KV_UNPACK, one job at a time,
-// and the deadline of their reads: a read that is not answered within the timeout ends the job as TIMEOUT
-// once the port is drained, as PORT_DEAD when it never is.
+// and the deadline of their reads: a read that is not answered within the timeout ends the job as TIMEOUT,
+// once it was answered after all or the port is dead. A job that needs a port that has died ends as
+// PORT_DEAD.
 // req stays up with the job until done. stall counts cycles in which a unit waited for the control port.
 module sl_units #(
     parameter int P = 1,
@@ -18,8 +19,8 @@ module sl_units #(
     output logic [ 31:0] stall,
     // control port
     input  logic         ctl_dead,
-    input  logic         ctl_expired,
-    input  logic         ctl_idle,
+    input  logic         ctl_late,
+    input  logic         ctl_idle,   // nothing is owed to the units
     output logic         quit,       // answers that still come are not wanted
     output logic         rd_valid,
     input  logic         rd_ready,
@@ -127,8 +128,11 @@ module sl_units #(
         RUN: begin
           if (!ctl_idle && !rsp_valid) stall <= stall + 1'b1;
           if (rsp_valid && rsp_err) failed <= 1'b1;
-          if (ctl_expired) begin
+          if (ctl_late) begin
             status <= 4'(sl_abi_pkg::SL_STATUS_TIMEOUT);
+            state <= QUIT;
+          end else if (ctl_dead && (rd_valid || !ctl_idle)) begin
+            status <= 4'(sl_abi_pkg::SL_STATUS_PORT_DEAD);
             state <= QUIT;
           end else if (r_done || k_done) begin
             status <= failed ? 4'(sl_abi_pkg::SL_STATUS_BUS_ERROR) : unit_status;
