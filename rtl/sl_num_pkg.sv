@@ -49,13 +49,15 @@ package sl_num_pkg;
   // v * 2^-s, its rounding still to come: {sticky, half, kept[63:0]}: half is the highest bit that falls out,
   // sticky tells whether any below it is set. Any s.
   function automatic logic [65:0] sl_rne_split(input logic [63:0] v, input logic [31:0] s);
+    logic [5:0] t;  // bits below half
     logic [63:0] below;
     begin
       if (s == 0) sl_rne_split = {2'b00, v};
       else if (s > 64) sl_rne_split = 66'd0;
       else begin
-        below = v >> (s - 1);
-        sl_rne_split = {v != (below << (s - 1)), below[0], 1'b0, below[63:1]};
+        t = s[5:0] - 6'd1;
+        below = v >> t;
+        sl_rne_split = {(v & ~(64'hFFFFFFFFFFFFFFFF << t)) != 0, below[0], 1'b0, below[63:1]};
       end
     end
   endfunction

@@ -119,7 +119,7 @@ module sl_quant (
       logic [7:0] code;
       q = sl_num_pkg::sl_rne_join(split4);
       code = q > 64'd127 ? 8'd127 : q[7:0];
-      codes[8*lane4+:8] <= neg4 ? 8'd0 - code : code;
+      codes <= {neg4 ? 8'd0 - code : code, codes[255:8]};
       if (lane4 == 5'd31) begin
         out_token <= token4;
         out_block <= block4;

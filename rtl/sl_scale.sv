@@ -75,6 +75,7 @@ module sl_scale #(
         logic signed [18:0] top, shift;
         logic normal;
         logic [7:0] biased;
+        logic [4:0] left;
         top = e4 + $signed({13'd0, n4});
         normal = top >= -19'sd126;
         shift = normal ? $signed({13'd0, n4}) - 19'sd23 : -19'sd149 - e4;
@@ -83,7 +84,9 @@ module sl_scale #(
         else s32_5 <= {2'b00, q4[31:0] == 0 || e4 > 31 ? 64'd0 : {32'd0, q4[31:0]} << e4[4:0]};
         // Shifted left: more than 32 bits, or too far, is too much.
         s32_over5 <= e4 >= 0 && (q4[63:32] != 0 || (q4 != 0 && e4 > 31));
-        f32_5 <= shift <= 0 ? {2'b00, q4 << -shift} : sl_num_pkg::sl_rne_split(q4, {13'd0, shift});
+        // Shifted left, it is by at most 23 and into 24 bits.
+        left = 5'd0 - shift[4:0];
+        f32_5 <= shift <= 0 ? {42'd0, q4[23:0] << left} : sl_num_pkg::sl_rne_split(q4, {13'd0, shift});
         field5 <= normal ? {biased, 23'd0} : 31'd0;
         inf5 <= top > 19'sd127;
         zero5 <= q4 == 0;

@@ -41,15 +41,14 @@ module sl_y_rows (
 
   always_ff @(posedge clk) begin
     if (take) begin
+      // Compared place by place: an index into 512 bits would become shifters of that width. What lies
+      // above a place is still 0 there.
       logic [511:0] next;
       next = place == 0 ? 512'd0 : open[token];
-      if (partial) begin
-        next[128*place[1:0]+:64] = low;
-        if (both) next[128*place[1:0]+64+:64] = high;
-      end else begin
-        next[64*place+:32] = low[31:0];
-        if (both) next[64*place+32+:32] = high[31:0];
-      end
+      for (int i = 0; i < 8; i++)
+        if (place == (partial ? 3'(i / 2) : 3'(i)))
+          next[64*i+:64] = !partial ? {both ? high[31:0] : 32'd0, low[31:0]} : i % 2 == 0 ? low
+              : both ? high : 64'd0;
       open[token] <= next;
       token_at <= at;
       if (full) begin
