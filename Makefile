@@ -89,10 +89,11 @@ test-long: setup-test ## make test, then whole experts in every format, proofs, 
 
 SOAK_GROUPS ?= 1000000000
 SOAK_ROWS   ?= 1000000
+SOAK_IMPL   ?= sim:4x4
 soak: setup-test ## Random jobs on the simulated core until SOAK_GROUPS group sums and SOAK_ROWS rows of each format are compared
 	@$(MAKE) --no-print-directory -s -j"$$(nproc)" $(BUILD)/checkfab
-	@$(MAKE) --no-print-directory -s sim DPI=1
-	@$(BUILD)/checkfab --soak --impl sim,dpi --groups $(SOAK_GROUPS) --rows $(SOAK_ROWS)
+	@$(MAKE) --no-print-directory -s sim $(call sim_device,$(SOAK_IMPL))
+	@$(BUILD)/checkfab --soak --impl $(SOAK_IMPL) --groups $(SOAK_GROUPS) --rows $(SOAK_ROWS)
 
 .PHONY: check
 check: check-gen check-headers check-opencl ## Quick gate: generated files, dependencies, style, headers, OpenCL front end

@@ -464,6 +464,7 @@ module sl_prep #(
           counters <= 1'b0;
           dirty <= 1'b0;
           scan_status <= 4'(sl_abi_pkg::SL_STATUS_OK);
+          got_err <= 1'b1;  // until the scan has seen the first job
           index <= '0;
           at <= '0;
           if (job_count == 0 || job_count > sl_abi_pkg::SL_MAX_JOBS || list_end > {1'b0, ctl_limit}) begin
@@ -481,6 +482,10 @@ module sl_prep #(
           dirty <= dirty || (!rsp_err && (rsp_data[sl_abi_pkg::SL_LSB_JOB_FLAGS+:16]
               & 16'(sl_abi_pkg::SL_FLAG_PORT_COUNTERS)) != 0);
           if (rsp_err) scan_status <= 4'(sl_abi_pkg::SL_STATUS_BUS_ERROR);
+          if (at == 0) begin
+            got <= rsp_data;  // the first job: it is not read again
+            got_err <= rsp_err;
+          end
           at <= at + 1'b1;
           if (at + 1'b1 == job_count) state <= SCAN_FITS;
           else if (at[5:0] == 6'd63) begin
@@ -510,6 +515,7 @@ module sl_prep #(
           macs <= '0;
           overdue <= 1'b0;
           if (ctl_dead) finish(4'(sl_abi_pkg::SL_STATUS_PORT_DEAD));
+          else if (index == 0 && !got_err) state <= FETCH;
           else read_ctl(job_off + index, 7'd1, FETCH);
         end
         FETCH:

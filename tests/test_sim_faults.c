@@ -136,7 +136,7 @@ static uint64_t n_read(const struct scene *s, unsigned j)
     }
     n += job->flags & SL_FLAG_LIST ? ref_ceil_div(job->n_tokens, 16) : 0;
     n += job->flags & SL_FLAG_INDIRECT ? 2 : 0;
-    return n + 1;
+    return n + (j > 0); /* the first job is known from the search for counters */
 }
 
 /* Beats of weight memory that a job reads on all ports, header and tables included. */

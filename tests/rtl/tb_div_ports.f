@@ -1,0 +1,2 @@
+rtl/sl_div_ports.sv
+tests/rtl/tb_div_ports.sv
