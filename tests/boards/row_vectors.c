@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * row_vectors ROWS SEED: the conversation with rtl/boards/sl_row_engine.sv that tests/boards/tb_row.sv holds, by
- * tests/ref. A line is a 16-bit hexadecimal number: 01xx sends a byte, 02xx expects one, 0300 ends.
+ * row_vectors ROWS SEED: the conversation with rtl/boards/sl_row_engine.sv that
+ * tests/boards/tb_row.sv holds, by tests/ref. A line is a 16-bit hexadecimal number: 01xx sends a
+ * byte, 02xx expects one, 0300 ends.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -9,3 +9,8 @@ SYNTH_CONFIGS ?= 1x1 1x4 1x16 4x1 4x4 16x1 28x1
 .PHONY: synth
 synth: ## Resources of the core by Yosys, against their budget (SYNTH_CONFIGS="1x1 4x4")
 	@tools/rtl/synth.py $(BUILD) --configs "$(SYNTH_CONFIGS)"
+
+BOARDS ?= ice40 ecp5
+.PHONY: bitstreams
+bitstreams: ## Bitstreams by open tools (BOARDS="ice40 ecp5", SEEDS="1 2 3")
+	@SEEDS="$(SEEDS)" bitstreams/build.sh $(BUILD) $(BOARDS)
