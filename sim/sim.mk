@@ -2,7 +2,7 @@
 # The Verilated core as shared objects, built on demand:
 #   make sim P=4 T=1 [DPI=1] [TRACE=1|RANDOM=1|COVERAGE=1]
 # makes $(BUILD)/sim/sl_sim_p4t1[_dpi][_trace|_rand|_cov].so. DPI: group sums in C, the same cycles. TRACE: waveforms.
-# RANDOM: registers may start with random contents. COVERAGE: line coverage.
+# RANDOM: registers may start with random contents. COVERAGE: line coverage. In TRACE and RANDOM no clock is gated.
 
 P        ?= 1
 T        ?= 1
@@ -37,7 +37,7 @@ sim_has   = $(filter $(1),$(subst _, ,$*))
 sim_slow  = $(call sim_has,trace)$(call sim_has,rand)
 sim_flags = --cc --top-module sl_core --prefix Vsl_core --threads 1 -O3 -Wno-fatal -Wno-lint -Wno-style \
             -GP=$(sim_p) -GT=$(sim_t) $(if $(call sim_has,dpi),+define+SL_DPI) \
-            $(if $(sim_slow),--x-assign unique --x-initial unique --assert,--x-assign fast --x-initial fast --noassert) \
+            $(if $(sim_slow),+define+SL_FREE_CLOCKS --x-assign unique --x-initial unique --assert,--x-assign fast --x-initial fast --noassert) \
             $(if $(call sim_has,trace),--trace-fst) $(if $(call sim_has,cov),--coverage-line)
 sim_defs  = -DSL_SIM_P=$(sim_p) -DSL_SIM_T=$(sim_t) -DSL_SIM_DPI=$(if $(call sim_has,dpi),1,0) \
             -DSL_SIM_TRACE=$(if $(call sim_has,trace),1,0) -DSL_SIM_RANDOM=$(if $(call sim_has,rand),1,0) \

@@ -262,6 +262,9 @@ static void run_table(const struct fab_options *o, const char *name, const struc
     for (const struct bench *b = table; b && b->op; b++)
         for (int format = 0; fab_formats(b->op)[format]; format++) {
             struct fab f;
+            const struct fab_set set = {.op = b->op};
+            if ((fab_set_ops(&set) & ~fab_family_of(name)->ops) != 0)
+                continue;
             if (!fab_chosen(o->op, b->op) || !(b->formats >> format & 1) ||
                 !fab_chosen(o->format, fab_formats(b->op)[format]))
                 continue;
