@@ -1,12 +1,11 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# build.sh BUILD [ice40|ecp5|bench]...: bitstreams of open tools, from rtl/boards. Each design first answers
-# the reference (tests/boards) as source, then as Yosys' netlist, and only then is placed and routed. SEEDS: the seeds
-# tried; the fastest result is kept in BUILD/bitstreams. `bench`: only the sources against the reference.
+# build.sh BUILD [ice40|ecp5|bench]...: bitstreams of open tools, from rtl/boards. Each design first answers the reference
+# (tests/boards) as source, the iCE40's also as netlist (Yosys has no model of the ECP5's multipliers), and only then is
+# placed and routed. SEEDS: the seeds tried; the fastest result is kept in BUILD/bitstreams. `bench`: only the sources.
 set -eu
 work=$1/bitstreams
 shift
-seeds=${SEEDS:-1 2 3}
 mkdir -p "$work"
 passed=0 failed=0
 common="abi/gen/sl_abi_pkg.sv rtl/gen/sl_table_pkg.sv rtl/sl_num_pkg.sv rtl/sl_scale.sv rtl/boards/sl_uart.sv"
@@ -51,7 +50,7 @@ bench() { # top, clocks a bit, sources
 }
 
 # The netlist, by Icarus with Yosys' models of the cells.
-netlist() { # top, clocks a bit, family
+netlist() { # top, clocks a bit, family of Yosys
     need iverilog "Debian's package iverilog" || return 0
     iverilog -g2012 -s tb_row -D "CLOCKS=$2" -D "TOP=$1" -D NO_ICE40_DEFAULT_ASSIGNMENTS -o "$work/$1.vvp" \
         tests/boards/tb_row.sv "$work/$1.v" "$cells/$3/cells_sim.v" >"$work/$1.vvp.log" 2>&1 || {
@@ -65,10 +64,10 @@ frequency() { # log
     sed -n 's/.*Max frequency for clock.*: \([0-9.]*\) MHz.*/\1/p' "$1" | tail -n 1
 }
 
-# Tries the seeds with route TOP SEED; leaves the fastest as TOP.best.
-fastest() { # top, route function
+# Tries seeds with ROUTE TOP SEED; leaves the fastest as TOP.best.
+fastest() { # top, route, seeds unless SEEDS says others
     best=0
-    for seed in $seeds; do
+    for seed in ${SEEDS:-$3}; do
         "$2" "$1" "$seed" || { failed=$((failed + 1)); echo "$1, seed $seed: not routed, see $work/$1.$seed.log"; continue; }
         f=$(frequency "$work/$1.$seed.log")
         echo "$1, seed $seed: $f MHz"
@@ -111,7 +110,7 @@ for what in ${*:-ice40 ecp5}; do
             -top sl_ice40_row -json $work/sl_ice40_row.json; tee -q -o $work/sl_ice40_row.stat stat;
             write_verilog -noattr $work/sl_ice40_row.v" >/dev/null 2>&1
         netlist sl_ice40_row 12 ice40
-        fastest sl_ice40_row route_ice40
+        fastest sl_ice40_row route_ice40 '1 2 3'
         icepack "$work/sl_ice40_row.$(cat "$work/sl_ice40_row.best").asc" "$work/sl_ice40_row.bin"
         finish "$work/sl_ice40_row.bin"
         ;;
@@ -121,10 +120,8 @@ for what in ${*:-ice40 ecp5}; do
         # shellcheck disable=SC2086
         bench sl_ecp5_row 25 $ecp5
         nice yosys -Q -T -q -l "$work/sl_ecp5_row.yosys.log" -p "read_verilog -sv $ecp5; synth_ecp5 -top sl_ecp5_row \
-            -json $work/sl_ecp5_row.json; tee -q -o $work/sl_ecp5_row.stat stat; write_verilog -noattr $work/sl_ecp5_row.v" \
-            >/dev/null 2>&1
-        netlist sl_ecp5_row 25 ecp5
-        fastest sl_ecp5_row route_ecp5
+            -json $work/sl_ecp5_row.json; tee -q -o $work/sl_ecp5_row.stat stat" >/dev/null 2>&1
+        fastest sl_ecp5_row route_ecp5 1
         yowasp-ecppack --compress "$work/sl_ecp5_row.$(cat "$work/sl_ecp5_row.best").cfg" "$work/sl_ecp5_row.bit"
         finish "$work/sl_ecp5_row.bit"
         ;;
