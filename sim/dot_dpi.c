@@ -56,10 +56,23 @@ WIDE __m512i codes(const uint8_t *p)
     return _mm512_cvtepi8_epi16(_mm256_loadu_si256((const void *)p));
 }
 
+/* Sums of the lanes of four vectors, at out[0..3]. */
+WIDE void four_sums(uint32_t *out, __m512i a, __m512i b, __m512i c, __m512i d)
+{
+    const __m512i v[] = {a, b, c, d};
+    __m256i half[4];
+    for (int i = 0; i < 4; i++)
+        half[i] =
+            _mm256_add_epi32(_mm512_castsi512_si256(v[i]), _mm512_extracti64x4_epi64(v[i], 1));
+    __m256i sums =
+        _mm256_hadd_epi32(_mm256_hadd_epi32(half[0], half[1]), _mm256_hadd_epi32(half[2], half[3]));
+    _mm_storeu_si128((void *)out, _mm_add_epi32(_mm256_castsi256_si128(sums),
+                                                _mm256_extracti128_si256(sums, 1)));
+}
+
 WIDE void groups(uint32_t *out, __m512i g0, __m512i g1)
 {
-    out[0] = (uint32_t)_mm512_reduce_add_epi32(g0);
-    out[1] = (uint32_t)_mm512_reduce_add_epi32(g1);
+    four_sums(out, g0, g1, _mm512_setzero_si512(), _mm512_setzero_si512());
 }
 
 WIDE void wide_q8(const uint8_t *w, const uint8_t *x, uint32_t *sums)
@@ -81,8 +94,7 @@ WIDE void wide_4bit(int format, const uint8_t *w, const uint8_t *x, uint32_t *su
         low[g] = _mm512_madd_epi16(_mm512_cvtepi8_epi16(_mm256_shuffle_epi8(book, even)), at);
         high[g] = _mm512_madd_epi16(_mm512_cvtepi8_epi16(_mm256_shuffle_epi8(book, odd)), at);
     }
-    groups(sums, low[0], low[1]);
-    groups(sums + 2, high[0], high[1]);
+    four_sums(sums, low[0], low[1], high[0], high[1]);
 }
 
 /* 16 columns: significand times x, shifted by the exponent. */
@@ -121,7 +133,6 @@ __attribute__((target("avx512f,avx512bw,avx512vl"))) static void wide_beat(int k
                                                                            const uint8_t *x,
                                                                            uint32_t *sums)
 {
-    sums[2] = sums[3] = 0;
     if (kind == KIND_ROUTER)
         wide_router(w, x, sums);
     else if (kind == SL_FORMAT_FP8)
@@ -299,7 +310,8 @@ void sl_dot_step(struct sl_dot *d, int at, int row, int clear, const uint32_t *x
     s->row[0] = is_four_bit(d) || !row;
     s->row[1] = is_four_bit(d) || row;
     s->clear = clear;
-    memcpy(d->x, x, (size_t)LANES * d->n_column);
+    for (size_t j = 0; j < d->n_column; j++) /* of constant size: inline */
+        memcpy(d->x + LANES * j, x + LANES / 4 * j, LANES);
     keep_exponents(d, xe);
     d->pending = true;
 }
