@@ -15,3 +15,24 @@ BOARDS ?= ice40 ecp5
 .PHONY: bitstreams
 bitstreams: ## Bitstreams by open tools (BOARDS="ice40 ecp5", SEEDS="1 2 3"; minutes)
 	@SEEDS="$(SEEDS)" bitstreams/build.sh $(BUILD) $(BOARDS)
+
+PROOFS ?=
+.PHONY: rtl-prove
+rtl-prove: ## Prove handshakes, FIFOs and bursts of rtl/ (rtl/formal; PROOFS="sl_fifo sl_axi_read")
+	@tools/rtl/prove.sh $(BUILD) $(PROOFS)
+
+.PHONY: rtl-coverage
+rtl-coverage: ## Lines of rtl/ that checkfab reaches; fails on one that is neither reached nor explained
+	@tools/rtl/coverage.py $(BUILD)
+
+MUTANTS     ?= 12
+MUTANT_SEED ?= 1
+.PHONY: rtl-mutate
+rtl-mutate: ## Change rtl/ in one place at a time: do the tests notice? (MUTANTS= of each module, 0: all; MUTANT_SEED=)
+	@tools/rtl/mutate.py $(BUILD) --sample $(MUTANTS) --seed $(MUTANT_SEED)
+
+RANDOM_SEEDS ?= 1 2 3 4
+.PHONY: rtl-random
+rtl-random: $(BUILD)/checkfab ## checkfab on a core that wakes up with random contents (RANDOM_SEEDS="1 2 3 4")
+	@$(MAKE) --no-print-directory -s sim RANDOM=1
+	@tools/rtl/random.sh $(BUILD) $(RANDOM_SEEDS)
