@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "axi_port.h"
 #include "gtkw.h"
@@ -28,6 +29,7 @@ struct sl_sim {
     struct sl_model *model; /* owned */
     bool running;           /* between start and interrupt */
     uint64_t launches, cycles;
+    double cpu_s;   /* processor time of sim_run */
     double ceiling; /* of a port's memory; 0: not asked for yet */
     uint64_t wave_from, wave_to;
     bool wave;
@@ -275,11 +277,20 @@ static int read_reg(struct sl_sim *s, uint32_t offset, uint32_t *value)
 
 /* ---- run ------------------------------------------------------------------------------------ */
 
+static double cpu_now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
 static int sim_run(struct sl_sim *s, uint64_t max_cycles)
 {
-    uint64_t end = s->world.now + max_cycles;
+    const uint64_t end = s->world.now + max_cycles;
+    const double begin = cpu_now();
     while (!s->pins.interrupt && s->world.now != end && !s->world.violated)
         cycle(s);
+    s->cpu_s += cpu_now() - begin;
     if (s->world.violated)
         return SL_SIM_VIOLATION;
     if (!s->pins.interrupt)
@@ -306,6 +317,7 @@ static void sim_counters(struct sl_sim *s, struct sl_sim_counters *out)
     *out = (struct sl_sim_counters){.launches = s->launches,
                                     .cycles = s->cycles,
                                     .total_cycles = s->world.now,
+                                    .cpu_s = s->cpu_s,
                                     .ceiling = s->ceiling,
                                     .ctl = s->traffic[N_PORT]};
     memcpy(out->w, s->traffic, N_PORT * sizeof out->w[0]);

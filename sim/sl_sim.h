@@ -24,7 +24,7 @@ extern "C" {
 #endif
 
 enum {
-    SL_SIM_VERSION = 1,         /* of this header */
+    SL_SIM_VERSION = 2,         /* of this header */
     SL_SIM_CTL = -1,            /* port number of m_axi_ctl; weight ports are 0 .. P - 1 */
     SL_SIM_CLOCK_HZ = 225000000 /* nominal clock of the core; the timing models are built on it */
 };
@@ -85,6 +85,7 @@ struct sl_sim_counters {
     uint64_t launches;
     uint64_t cycles;       /* from start to interrupt, all launches */
     uint64_t total_cycles; /* all that were simulated since the end of reset */
+    double cpu_s;          /* processor time that run() took */
     double ceiling; /* bytes per cycle that the timing model gives a linear read of one port */
     struct sl_sim_traffic ctl, w[SL_SIM_MAX_PORTS];
 };

@@ -27,6 +27,7 @@ struct sl_device_counters {
     uint64_t launches;
     uint64_t cycles;       /* core cycles from start to interrupt, all launches */
     uint64_t total_cycles; /* every cycle that was simulated, register accesses included */
+    double cpu_s;          /* processor time of the simulation, all launches */
     double clock_hz;       /* nominal clock of the core */
     double ceiling;        /* bytes per cycle of one port: a linear read of 4 KiB bursts */
     char memory[32];       /* timing model that says so: "hbm" "ddr" "ideal" */

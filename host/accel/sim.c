@@ -272,6 +272,7 @@ static int sim_counters(struct sl_device *dev, struct sl_device_counters *out)
                                        .cycles = c.cycles,
                                        .total_cycles = c.total_cycles,
                                        .clock_hz = SL_SIM_CLOCK_HZ,
+                                       .cpu_s = c.cpu_s,
                                        .ceiling = c.ceiling,
                                        .n_port = dev->n_port,
                                        .ctl = port_counters(&c.ctl)};

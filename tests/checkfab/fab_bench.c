@@ -82,7 +82,7 @@ enum { N_TABLE = sizeof tables / sizeof tables[0] };
 
 struct row {
     uint64_t cycles, job_cycles, beats, macs, stall_read, stall_core, stall_ctl;
-    double ceiling;
+    double ceiling, cpu_s;
     bool equal;
 };
 
@@ -102,6 +102,7 @@ static struct row measure(struct fab *f)
         return row;
     row.cycles = after.cycles - before.cycles;
     row.ceiling = after.ceiling;
+    row.cpu_s = after.cpu_s - before.cpu_s;
     for (uint32_t i = 0; i < f->rig->n_job; i++) {
         const struct sl_record *rec = &f->rig->timed[i];
         row.equal = row.equal && rec->status == SL_STATUS_OK;
@@ -120,11 +121,12 @@ static void print_head(const struct fab *f)
     printf("\nDevice `%s`: P = %u, T = %u. Cycles: simulated, from start to interrupt. Weight "
            "bytes: used by the operation.\nShares: of 64 bytes per cycle and port; of the memory "
            "model's own ceiling; of the multiply-accumulate slots\n(64 P T a cycle, 128 P T for "
-           "4-bit formats). Waits in cycles, summed over the jobs.\n\n",
+           "4-bit formats). Waits in cycles, summed over the jobs. Speed: million cycles a second of "
+           "processor time.\n\n",
            f->rig->dev->name, f->rig->dev->n_port, f->n_column);
     printf("| op | format | shape | jobs | tokens | cycles | weight MB | of 64 B | of ceiling | "
-           "MAC slots | wait read | wait array | wait ctl | outside jobs | equal |\n"
-           "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n");
+           "MAC slots | wait read | wait array | wait ctl | outside jobs | speed | equal |\n"
+           "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n");
 }
 
 static void print_share(double part, double whole)
@@ -148,9 +150,10 @@ static void print_row(const struct fab *f, const struct bench *b, int format, un
     print_share(bytes, port_cycles * SL_BEAT_BYTES);
     print_share(bytes, port_cycles * r->ceiling);
     print_share(array ? (double)r->macs : 0, slots);
-    printf(" %llu | %llu | %llu | %lld | %s |\n", (unsigned long long)r->stall_read,
+    printf(" %llu | %llu | %llu | %lld | %.2f | %s |\n", (unsigned long long)r->stall_read,
            (unsigned long long)r->stall_core, (unsigned long long)r->stall_ctl,
-           (long long)(r->cycles - r->job_cycles), r->equal ? "yes" : "NO");
+           (long long)(r->cycles - r->job_cycles), r->cpu_s > 0 ? cycles / r->cpu_s / 1e6 : 0,
+           r->equal ? "yes" : "NO");
     fflush(stdout);
 }
 
