@@ -121,8 +121,8 @@ static void print_head(const struct fab *f)
     printf("\nDevice `%s`: P = %u, T = %u. Cycles: simulated, from start to interrupt. Weight "
            "bytes: used by the operation.\nShares: of 64 bytes per cycle and port; of the memory "
            "model's own ceiling; of the multiply-accumulate slots\n(64 P T a cycle, 128 P T for "
-           "4-bit formats). Waits in cycles, summed over the jobs. Speed: million cycles a second of "
-           "processor time.\n\n",
+           "4-bit formats). Waits in cycles, summed over the jobs. Speed: million cycles in a\n"
+           "second of processor time.\n\n",
            f->rig->dev->name, f->rig->dev->n_port, f->n_column);
     printf("| op | format | shape | jobs | tokens | cycles | weight MB | of 64 B | of ceiling | "
            "MAC slots | wait read | wait array | wait ctl | outside jobs | speed | equal |\n"
