@@ -60,7 +60,12 @@ for s in $stages; do
     checkfab) stage "checkfab" checkfab csim,csim:4,csim:28,sim,sim,dpi ;;
     real) stage "whole experts in every format on the RTL" checkfab sim,sim,dpi --shape real ;;
     check) stage check quiet_make BUILD="$build" check ;;
-    unit) stage unit unit "$build" ;;
+    unit) # with the cores that tests of memory faults and profiles need
+        quiet_make BUILD="$build" sim && quiet_make BUILD="$build" sim DPI=1 && quiet_make BUILD="$build" sim P=4
+        export SL_NEED_SIM=1
+        stage unit unit "$build"
+        unset SL_NEED_SIM
+        ;;
     readme) stage "commands of the README" tools/check_readme.sh "$build/sluice" ;;
     clang) stage "clang, all warnings" quiet_make BUILD="$build/clang" CC=clang "$build/clang/unit_tests" "$build/clang/sluice" ;;
     long) stage "whole experts, long sweeps" env SL_LONG=1 SLUICE="$build/sluice" "$build/unit_tests" ;;
