@@ -175,9 +175,10 @@ class Mutator:
 
     def concatenation(self):
         self.take("{")
-        first = self.at
+        first, n_mutant = self.at, len(self.mutants)
         part = self.expression()
         if self.peek() == "{":  # replication: the count is constant
+            del self.mutants[n_mutant:]
             count = self.plain(first, self.at)
             inner = self.concatenation()
             self.take("}")
@@ -197,24 +198,29 @@ class Mutator:
                 out += "." + self.take().text
                 continue
             self.take()
-            first = self.at
+            first, n_mutant = self.at, len(self.mutants)
             index = self.expression()
             plain = self.plain(first, self.at)
+            n_index, n_index_end = len(self.mutants), self.at
             if self.peek() in ("+:", "-:", ":"):
                 how = self.take().text
                 width_first = self.at
                 self.expression()
+                del self.mutants[n_index:]
                 # Ranges are constant, and so is an index that is nothing but a constant or a position of a field.
-                varies = how != ":" and not self.is_constant(first)
+                varies = how != ":" and not self.is_constant(first, n_index_end)
                 out += f"[{index if varies else plain}{how}{self.plain(width_first, self.at)}]"
             else:
-                out += f"[{plain if self.is_constant(first) else index}]"
+                varies = not self.is_constant(first, n_index_end)
+                out += f"[{index if varies else plain}]"
+            if not varies:
+                del self.mutants[n_mutant:]
             self.take("]")
         return out
 
-    def is_constant(self, first):
-        """Only literals and names in capitals between first and the operator at the cursor."""
-        names = [t.text for t in self.tokens[first:self.at] if t.kind == "name"]
+    def is_constant(self, first, end):
+        """Only literals, names in capitals and loop variables in tokens first .. end - 1."""
+        names = [t.text for t in self.tokens[first:end] if t.kind == "name"]
         return all(re.fullmatch(r"(\w+::)?[A-Z][A-Z0-9_]*", n) for n in names) or "i" in names or "j" in names
 
     # ---- the rest of the language
@@ -253,8 +259,9 @@ class Mutator:
         self.skip_to(")")
 
     def module(self):
-        """The whole file."""
+        """The whole file. Functions that fill constant tables are evaluated by the tools and stay as they are."""
         in_process = False
+        tables = {name for constant in re.findall(r"localparam[^;]*;", self.text) for name in re.findall(r"(\w+)\(", constant)}
         while self.at < len(self.tokens):
             text = self.peek()
             if text in ("parameter", "localparam", "typedef", "import", "genvar", "export"):
@@ -262,8 +269,13 @@ class Mutator:
             elif text in ("module", "package"):
                 self.skip_to(";")
             elif text == "function":
-                self.skip_to(";")
+                self.skip_to("(")
+                table = self.tokens[self.at - 2].text in tables
+                self.skip_to(")")
                 in_process = True
+                if table:
+                    self.skip_to("endfunction")
+                    in_process = False
             elif text == "endfunction":
                 self.take()
                 in_process = False

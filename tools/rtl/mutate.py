@@ -2,12 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Changes rtl/ in one place at a time and sees whether the tests notice.
 
-  mutate.py BUILD [--modules "sl_post sl_array"] [--sample N] [--seed S] [--only "ID ..."] [--jobs J]
+  mutate.py BUILD [--modules "sl_post sl_array"] [--sample N] [--seed S] [--only REGEX] [--minutes M] [--jobs J]
 
 Of every module N mutants are drawn (0: all). One model of the core holds them all (mutants.py); the environment variable
-SL_MUTANT chooses one. Each is given to checkfab, first the operations that use its module, then everything, and to the
-module's bench (tests/rtl) when checkfab lets it pass; what the proofs read (rtl/formal) is also given to them.
-A mutant that hangs the core for LIMIT seconds is noticed too. Survivors are printed and have to be explained in
+SL_MUTANT chooses one. Each is given to checkfab: two cases of everything, the operations that use its module first; when that does not
+notice it, all cases.
+A mutant that hangs the core is noticed too. Survivors are printed and have to be explained in
 tools/rtl/mutants_explained.txt, a line each: its ID (module, changed text, how), then the reason.
 """
 import argparse
@@ -22,17 +22,16 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import mutants  # noqa: E402
 
-LIMIT = 40
+SLOWER = 6  # times what the unchanged core takes, and 3 s: then it hangs
 EXPLAINED = "tools/rtl/mutants_explained.txt"
 NOT_CHANGED = {"sl_ctx", "sl_clock_gate"}  # positions of fields; the clock itself
-# What reaches a module soonest. Everything else is `all`.
+# What reaches a module soonest.
 FIRST = [(r"sl_router|sl_top8|sl_exp_neg|sl_div_half", ["--op router"]),
          (r"sl_kv|sl_hadamard|sl_y_rows", ["--op kv_pack", "--op kv_unpack"]),
          (r"sl_reduce", ["--op reduce"]),
          (r"sl_quant|sl_swiglu", ["--op expert --format q8", "--op expert"]),
          (r"sl_prep|sl_core|sl_retire|sl_control|sl_units|sl_ctl|sl_axi", ["--op jobs", "--op list --format q8", "--op router"]),
          (r".", ["--op plain --format int4", "--op list --format q8", "--op expert --format q8"])]
-ALL = "--op {}"
 OPERATIONS = ["query", "jobs", "list", "plain", "expert", "reduce", "router", "kv_pack", "kv_unpack"]
 
 PACKAGE = """// SPDX-License-Identifier: Apache-2.0
@@ -68,7 +67,7 @@ class Run:
     def __init__(self, args):
         self.args, self.work = args, os.path.join(args.build, "mutate")
         os.makedirs(os.path.join(self.work, "rtl"), exist_ok=True)
-        self.chosen, self.count = {}, {}
+        self.chosen, self.count, self.seconds = {}, {}, {}
 
     def files(self):
         return [line.split("#")[0].strip() for line in open("rtl/rtl.f") if line.split("#")[0].strip()]
@@ -142,19 +141,28 @@ class Run:
         for shape in self.args.shapes.split():
             impl = "sim" if shape == "1x1" else f"sim:{shape}"
             base = [os.path.join(self.work, "checkfab"), "--impl", impl]
-            found = self.command(number, base + words.split(), LIMIT)
+            start = time.time()
+            found = self.command(number, base + words.split(), SLOWER * self.seconds.get((shape, words), 100) + 3)
+            if not number:
+                self.seconds[(shape, words)] = time.time() - start
             if found:
                 return f"{impl} {words} {found}"
         return None
 
-    def try_one(self, number):
-        name = self.chosen[number][0] if number else "sl_core"
-        done = []
-        for pattern, steps in FIRST:
-            if re.match(pattern, name):
-                done = steps
-                break
-        for words in done + [ALL.format(op) for op in OPERATIONS if ALL.format(op) not in done]:
+    def quick(self, number):
+        """Two cases of each set, the module's own operations first."""
+        mine = [] if not number else next(steps for pattern, steps in FIRST if re.match(pattern, self.chosen[number][0]))
+        rest = [f"--op {op}" for op in OPERATIONS]
+        return self.first_of(number, [f"{w} --n 2" for w in mine + [w for w in rest if w not in mine]])
+
+    def full(self, number):
+        """Everything, as CI runs it."""
+        mine = next((steps for pattern, steps in FIRST if number and re.match(pattern, self.chosen[number][0])), [])
+        own = [w for w in mine if " --" not in w]
+        return self.first_of(number, own + [f"--op {op}" for op in OPERATIONS if f"--op {op}" not in own])
+
+    def first_of(self, number, steps):
+        for words in steps:
             found = self.checkfab(number, words)
             if found:
                 return found
@@ -164,7 +172,7 @@ class Run:
 def module_table(run, fate):
     rows = []
     for name, total in run.count.items():
-        mine = [n for n, i in run.chosen.items() if i[0] == name]
+        mine = [n for n, i in run.chosen.items() if i[0] == name and n in fate]
         if mine:
             killed = sum(1 for n in mine if fate[n])
             rows.append((name, total, len(mine), killed, len(mine) - killed))
@@ -179,7 +187,9 @@ def main():
     parser.add_argument("--sample", type=int, default=12)
     parser.add_argument("--seed", default="1")
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--minutes", type=float, default=0, help="then no further mutant is tried (they come in random order)")
     parser.add_argument("--shapes", default="1x1")
+    parser.add_argument("--no-build", action="store_true", help="the model of the last run, for the same choice")
     parser.add_argument("--list", action="store_true", help="only count")
     args = parser.parse_args()
     run = Run(args)
@@ -188,9 +198,10 @@ def main():
     if args.list:
         return
     start = time.time()
-    run.build()
+    if not args.no_build:
+        run.build()
     print(f"built in {time.time() - start:.0f} s", flush=True)
-    if run.try_one(0):
+    if run.quick(0) or run.full(0):
         raise SystemExit("mutate.py: the unchanged core fails")
     print(f"unchanged core passes, {time.time() - start:.0f} s", flush=True)
     explained = {}
@@ -200,11 +211,23 @@ def main():
                 key, why = line.rstrip("\n").split("  -- ", 1)
                 explained[key.strip()] = why
     fate, log = {}, open(os.path.join(run.work, "fates.txt"), "w")
+    order = list(run.chosen)
+    random.Random(args.seed).shuffle(order)
+    end = time.time() + 60 * args.minutes if args.minutes else None
+
+    def one(number, how):
+        if not end or time.time() < end:
+            fate[number] = how(number)
+            if fate[number] or how == run.full:
+                ident = run.chosen[number]
+                print(f"{number} {ident_text(ident)} (line {ident[1]}): {fate[number] or 'SURVIVES'}", file=log, flush=True)
+
+    # Quick tests of all, then everything for those that are left.
     with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
-        for number, found in zip(run.chosen, pool.map(run.try_one, run.chosen)):
-            fate[number] = found
-            ident = run.chosen[number]
-            print(f"{number} {ident_text(ident)} (line {ident[1]}): {found or 'SURVIVES'}", file=log, flush=True)
+        list(pool.map(lambda n: one(n, run.quick), order))
+        print(f"{sum(1 for n in fate if fate[n])} of {len(fate)} noticed by quick tests, {time.time() - start:.0f} s", flush=True)
+        left = [n for n in order if n in fate and not fate[n]]
+        list(pool.map(lambda n: one(n, run.full), left))
     print("| module | mutants | tried | noticed | not noticed |\n|---|---|---|---|---|")
     for row in module_table(run, fate):
         print("| " + " | ".join(str(x) for x in row) + " |")
