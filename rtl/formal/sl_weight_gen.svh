@@ -2,6 +2,7 @@
 // What sl_weight_gen promises (tools/rtl/prove.sh): the bursts of a job are, in order and without gap or overlap, the
 // segments of its passes as docs/numerics.md 2.5 lays them out for this port (f_*: a segment after the other); each
 // lies inside of 4 KiB, and no more beats are asked for than the FIFO has places.
+// prove: induction 2, DEPTH=128 PORT=1
 // prove: induction 2, DEPTH=512 PORT=0
 // prove: induction 2, DEPTH=512 PORT=3
 // bug: s/7'd64 - {1'b0, b\[5:0\]}/7'd64 - {1'b0, at[5:0]}/

@@ -4,6 +4,7 @@
 // with: sl_page_split sl_axi_read sl_fifo sl_weight_gen sl_weight_parse
 // cut: u_fifo.mem u_parse.scale_mem
 // inside sl_axi_read: s/LOG2_BURSTS = 5/LOG2_BURSTS = 1/
+// prove: induction 2, PORT=0 LOG2_DEPTH=7
 // prove: induction 2, PORT=0 LOG2_DEPTH=9
 // prove: induction 2, PORT=3 LOG2_DEPTH=9
 // bug: s/.DEPTH(1 << LOG2_DEPTH)/.DEPTH(2 << LOG2_DEPTH)/
