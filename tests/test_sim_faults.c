@@ -17,342 +17,36 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core_scene.h"
+#include "accel/joblist.h"
+#include "base/err.h"
+#include "fault_rig.h"
 
-enum {
-    MAX_JOB = 12,
-    CTL_BEATS = 1024,
-    W_BEATS = 4096,
-    TIMEOUT = 2000, /* cycles */
-    PATIENCE = 10,  /* deadlines that a launch with one fault may take longer */
-    DEADLINE_MS = 60000,
-    POISON = 0xCD
-};
-#define SOUND "mem=ideal,timeout=2000"
+#define ONE_PORT "sim:1," FAULT_SOUND
+#define FOUR_PORTS "sim:4," FAULT_SOUND
 
 enum {
     OK = SL_STATUS_OK,
     LATE = SL_STATUS_TIMEOUT,
     DEAD = SL_STATUS_PORT_DEAD,
     BUS = SL_STATUS_BUS_ERROR,
-    ABSENT = POISON << 8 | POISON /* no record was written */
+    ABSENT = FAULT_ABSENT,
+    TIMEOUT = FAULT_TIMEOUT,
+    PATIENCE = 10 /* deadlines that a launch with one fault may take longer */
 };
-
-/* ---- launches ------------------------------------------------------------------------------- */
-
-/* The list in the rig, its right results in rig.ref, and what a sound device did meanwhile. */
-struct scene {
-    struct core_rig rig;
-    uint32_t limit;        /* of control memory, beats */
-    uint8_t *got, *poison; /* owned */
-    unsigned n_port;
-    int router, indirect; /* jobs, or -1: the second reads the first one's record */
-    struct sl_device_counters before, after;
-};
-
-/* One launch and what it left. */
-struct trial {
-    const char *device;
-    int err;
-    unsigned status[MAX_JOB];
-    struct sl_device_counters before, after;
-};
-
-static bool is_built(const char *device)
-{
-    struct sl_device *dev = NULL;
-    const char *need = getenv("SL_NEED_SIM");
-    bool is = sl_device_open(&dev, device) == 0;
-    sl_device_close(&dev);
-    if (!is) {
-        printf("\nSKIPPED faults of %s: %s; %s\n", device, sl_error_message(), sl_error_hint());
-        CU_ASSERT_FALSE(need && *need == '1');
-        CU_PASS("");
-    }
-    return is;
-}
-
-static uint32_t records(const struct scene *s)
-{
-    return s->rig.job_off + s->rig.n_job;
-}
-
-static struct sl_record record_in(const struct scene *s, const uint8_t *ctl, unsigned j)
-{
-    struct sl_record rec;
-    memcpy(&rec, ctl + (size_t)(records(s) + j) * SL_BEAT_BYTES, sizeof rec);
-    return rec;
-}
-
-/* y of a job: n items of len beats. */
-struct items {
-    uint64_t n, len, stride;
-};
-
-static struct items y_of(const struct sl_job *job)
-{
-    const bool one = job->op == SL_OP_ROUTER || job->op == SL_OP_QUERY;
-    const bool kv = job->op == SL_OP_KV_PACK || job->op == SL_OP_KV_UNPACK;
-    return (struct items){one  ? 1
-                          : kv ? (uint64_t)job->n_tokens * job->rows
-                               : job->n_tokens,
-                          ref_y_beats(job), job->y_stride};
-}
-
-/* Copies y between two control memories. */
-static void copy_y(const struct sl_job *job, uint8_t *to, const uint8_t *from)
-{
-    const struct items y = y_of(job);
-    for (uint64_t i = 0; i < y.n; i++) {
-        const size_t at = (job->y_off + i * y.stride) * SL_BEAT_BYTES;
-        memcpy(to + at, from + at, y.len * SL_BEAT_BYTES);
-    }
-}
-
-static uint64_t counter_beats(const struct scene *s, unsigned j)
-{
-    const bool wants = s->rig.job[j].flags & SL_FLAG_PORT_COUNTERS;
-    return wants ? ref_ceil_div(16 * s->n_port, SL_BEAT_BYTES) : 0;
-}
-
-/* Beats that a job writes: y, record, counters. */
-static uint64_t n_write(const struct scene *s, unsigned j)
-{
-    const struct items y = y_of(&s->rig.job[j]);
-    return y.n * y.len + 1 + counter_beats(s, j);
-}
-
-/* Beats of control memory that a job reads, itself included. */
-static uint64_t n_read(const struct scene *s, unsigned j)
-{
-    const struct sl_job *job = &s->rig.job[j];
-    uint64_t n = job->n_tokens * ref_x_beats(job);
-    switch (job->op) {
-    case SL_OP_QUERY: n = 0; break;
-    case SL_OP_REDUCE: n *= job->n_part; break;
-    case SL_OP_KV_PACK: n *= 2 * job->rows; break; /* it looks for forbidden codes first */
-    case SL_OP_KV_UNPACK: n *= job->rows; break;
-    default: break;
-    }
-    n += job->flags & SL_FLAG_LIST ? ref_ceil_div(job->n_tokens, 16) : 0;
-    n += job->flags & SL_FLAG_INDIRECT ? 2 : 0;
-    return n + (j > 0); /* the first job is known from the search for counters */
-}
-
-/* Beats of weight memory that a job reads on all ports, header and tables included. */
-static uint64_t n_weight(const struct scene *s, unsigned j)
-{
-    const struct sl_job *job = &s->rig.job[j];
-    uint64_t n = rig_record(&s->rig, j).beats;
-    if (job->op == SL_OP_ROUTER)
-        n += ref_ceil_div(job->rows, 64) + ref_ceil_div(job->rows, 16); /* exponents, biases */
-    return n ? n + 1 : 0;
-}
-
-/* Poisons what a launch is to write. */
-static void poison(const struct scene *s, uint8_t *ctl)
-{
-    const uint32_t n = s->rig.n_job;
-    memset(ctl + (size_t)records(s) * SL_BEAT_BYTES, POISON, (size_t)n * SL_BEAT_BYTES);
-    for (unsigned j = 0; j < n; j++)
-        copy_y(&s->rig.job[j], ctl, s->poison);
-}
-
-/* Puts what nobody can foretell at what the reference has: the time in records, and all that jobs
- * that failed, or read what such a job wrote, left of y and counters. */
-static void forget(const struct scene *s, const unsigned *status, uint8_t *got)
-{
-    const struct core_rig *rig = &s->rig;
-    const uint8_t *ref = rig->ref.ctl;
-    const size_t per_job = ref_ceil_div(16 * s->n_port, SL_BEAT_BYTES) * SL_BEAT_BYTES;
-    const bool blind = s->router >= 0 && status[s->router] != OK;
-    for (unsigned j = 0; j < rig->n_job; j++) {
-        const bool loose = status[j] != OK || (blind && (int)j == s->indirect);
-        const size_t rec = (size_t)(records(s) + j) * SL_BEAT_BYTES;
-        const size_t counters = (size_t)(records(s) + rig->n_job) * SL_BEAT_BYTES + j * per_job;
-        memcpy(got + rec + SL_AT_record_cycles, ref + rec + SL_AT_record_cycles, 8);
-        memcpy(got + rec + SL_AT_record_stall_read, ref + rec + SL_AT_record_stall_read, 12);
-        for (unsigned p = 0; p < s->n_port && counter_beats(s, j); p++)
-            memcpy(got + counters + 16 * p + 4, ref + counters + 16 * p + 4, 8);
-        if (!loose)
-            continue;
-        copy_y(&rig->job[j], got, ref);
-        memcpy(got + rec, ref + rec, SL_BEAT_BYTES);
-        memcpy(got + counters, ref + counters, counter_beats(s, j) * SL_BEAT_BYTES);
-    }
-}
-
-/* A record of a job that failed names the job, if that was read, and nothing that it did not do. */
-static void check_failed(const struct scene *s, const struct sl_record *rec, unsigned j)
-{
-    if (rec->status == ABSENT)
-        return;
-    CU_ASSERT(rec->cookie == s->rig.job[j].cookie || rec->cookie == 0);
-    CU_ASSERT_EQUAL(rec->abi_version, SL_ABI_VERSION);
-    CU_ASSERT(rec->macs == 0 && rec->beats == 0 && rec->sat_gu == 0 && rec->saturations == 0 &&
-              rec->clamps == 0 && rec->reserved == 0);
-}
-
-/* The launch on an open device. */
-static void launch(struct scene *s, struct sl_device *dev, struct trial *t)
-{
-    struct core_rig *rig = &s->rig;
-    memcpy(s->got, rig->ref.ctl, (size_t)s->limit * SL_BEAT_BYTES);
-    poison(s, s->got);
-    CU_ASSERT_EQUAL(sl_device_write(dev, SL_ARENA_CTL, 0, s->got, s->limit), 0);
-    sl_device_counters(dev, &t->before);
-    t->err = sl_device_launch(dev, rig->job_off, rig->n_job, DEADLINE_MS);
-    sl_device_counters(dev, &t->after);
-    CU_ASSERT_EQUAL(sl_device_read(dev, SL_ARENA_CTL, 0, s->got, s->limit), 0);
-    for (unsigned j = 0; j < rig->n_job; j++) {
-        struct sl_record rec = record_in(s, s->got, j);
-        t->status[j] = rec.status;
-        if (rec.status != OK)
-            check_failed(s, &rec, j);
-    }
-    CU_ASSERT_EQUAL(t->err, 0);
-    if (t->err) {
-        printf("\n  %s: %s\n", t->device, sl_error_message());
-        return;
-    }
-    forget(s, t->status, s->got);
-    const bool right = !memcmp(s->got, rig->ref.ctl, (size_t)s->limit * SL_BEAT_BYTES);
-    if (!right)
-        printf("\n  %s: a job that is OK is wrong, or another place was written\n", t->device);
-    CU_ASSERT(right);
-}
-
-/* The launch, and once more, on a new device. */
-static void try_on(struct scene *s, const char *device, struct trial *first, struct trial *second)
-{
-    struct sl_device *dev = NULL;
-    *first = *second = (struct trial){.device = device};
-    CU_ASSERT_EQUAL_FATAL(sl_device_open(&dev, device), 0);
-    CU_ASSERT_EQUAL_FATAL(sl_device_alloc(dev, s->limit, W_BEATS), 0);
-    for (unsigned p = 0; p < s->n_port; p++)
-        sl_device_write(dev, (int)p, 0, s->rig.ref.weights.w[p], s->rig.w_top);
-    launch(s, dev, first);
-    if (!first->err)
-        launch(s, dev, second);
-    sl_device_close(&dev);
-}
-
-/* ---- scenes --------------------------------------------------------------------------------- */
-
-/* Runs the rig's list where nothing fails: by the rig, and as the trials do it. */
-static void scene_sound(struct scene *s, const char *device)
-{
-    struct trial first, second;
-    CU_ASSERT_TRUE_FATAL(rig_run(&s->rig));
-    s->limit = (uint32_t)s->rig.ref.ctl_limit;
-    s->n_port = s->rig.dev->n_port;
-    s->got = malloc((size_t)s->limit * SL_BEAT_BYTES);
-    s->poison = malloc((size_t)s->limit * SL_BEAT_BYTES);
-    CU_ASSERT_FATAL(s->got && s->poison);
-    memset(s->poison, POISON, (size_t)s->limit * SL_BEAT_BYTES);
-    try_on(s, device, &first, &second);
-    for (unsigned j = 0; j < s->rig.n_job; j++)
-        CU_ASSERT(first.status[j] == OK && second.status[j] == OK);
-    s->before = first.before;
-    s->after = first.after;
-}
-
-static void scene_end(struct scene *s)
-{
-    rig_close(&s->rig);
-    free(s->got);
-    free(s->poison);
-}
-
-/* Plain jobs of `rows` x 256 on one slab. */
-static bool plain_scene(struct scene *s, unsigned rows, const unsigned *n_tokens, unsigned n_job)
-{
-    enum { K = 256 };
-    static const char device[] = "sim:1," SOUND;
-    struct core_rig *rig = &s->rig;
-    struct ref_matrix m = {0};
-    if (!is_built(device))
-        return false;
-    *s = (struct scene){.router = -1, .indirect = -1};
-    CU_ASSERT_EQUAL_FATAL(rig_open(rig, device, 4 * CTL_BEATS, W_BEATS), 0);
-    rig_reset(rig, 7, "plain jobs");
-    CU_ASSERT_FATAL(ref_matrix_alloc(&m, SL_FORMAT_Q8, rows, K));
-    gen_matrix(&rig->rng, 0, &m);
-    struct sl_slab head = ref_plain_header(m.format, m.k, m.rows);
-    uint32_t w_off = rig_put_plain(rig, &head, &m);
-    for (unsigned i = 0; i < n_job; i++) {
-        struct sl_job *job = rig_job(rig, SL_OP_PLAIN);
-        job->format = SL_FORMAT_Q8;
-        job->k = K;
-        job->rows = rows;
-        job->n_tokens = (uint16_t)n_tokens[i];
-        rig_place(rig, job, 0);
-        rig_fill_x(rig, job, 0, n_tokens[i], 100);
-        job->w_off = w_off;
-    }
-    ref_matrix_free(&m);
-    scene_sound(s, device);
-    return true;
-}
-
-/* The jobs of the scene of all kinds with places of their own; the router's choice is the expert of
- * the job behind it, and one job asks for counters. */
-static void add_all_kinds(struct scene *s, const struct core_scene *all)
-{
-    static const enum scene_job order[] = {SCENE_ROUTER, SCENE_LIST,   SCENE_INDIRECT,
-                                           SCENE_PACK,   SCENE_PLAIN,  SCENE_REDUCE,
-                                           SCENE_EXPERT, SCENE_UNPACK, SCENE_QUERY};
-    enum { N = sizeof order / sizeof order[0] };
-    struct core_rig *rig = &s->rig;
-    uint32_t slots = rig_ctl(rig, 1);
-    for (unsigned i = 0; i < 16; i++)
-        ref_put32(rig_at(rig, slots) + 4 * i, all->job[SCENE_EXPERT].w_off);
-    for (unsigned i = 0; i < N; i++) {
-        struct sl_job *job = rig_job(rig, all->job[order[i]].op);
-        uint32_t cookie = job->cookie;
-        *job = all->job[order[i]];
-        job->cookie = cookie;
-        const struct items y = y_of(job);
-        job->y_off = rig_ctl(rig, (y.n - 1) * y.stride + y.len);
-    }
-    s->router = 0;
-    s->indirect = 2;
-    rig->job[2].route_off = rig->job[0].y_off;
-    rig->job[2].route_token = 1;
-    rig->job[2].slot_off = slots;
-    rig->job[4].flags |= SL_FLAG_PORT_COUNTERS;
-}
-
-static bool full_scene(struct scene *s, const char *device)
-{
-    struct core_scene all;
-    struct sl_device *dev = NULL;
-    if (!is_built(device))
-        return false;
-    *s = (struct scene){0};
-    CU_ASSERT_EQUAL_FATAL(sl_device_open(&dev, device), 0);
-    CU_ASSERT_EQUAL_FATAL(scene_open_on(&all, dev), 0);
-    s->rig = all.rig;
-    s->rig.ctl_top = all.job[0].y_off;
-    add_all_kinds(s, &all);
-    free(all.saved);
-    scene_sound(s, device);
-    return true;
-}
 
 /* ---- sweeps --------------------------------------------------------------------------------- */
 
-enum { NONE = MAX_JOB };
+enum { NONE = FAULT_MAX_JOB };
 
 /* Whether the job reads the record of a router that failed. */
-static bool is_blind(const struct scene *s, const struct trial *t, unsigned j)
+static bool is_blind(const struct fault_scene *s, const struct fault_trial *t, unsigned j)
 {
     return s->router >= 0 && (int)j == s->indirect && t->status[s->router] != OK;
 }
 
 /* The one job that ended with this status while all others are OK; NONE; or -1, which is said. The
  * job that reads a failed router's record is not asked. */
-static int the_one(const struct scene *s, const struct trial *t, unsigned status)
+static int the_one(const struct fault_scene *s, const struct fault_trial *t, unsigned status)
 {
     int one = NONE;
     for (unsigned j = 0; j < s->rig.n_job; j++) {
@@ -367,7 +61,7 @@ static int the_one(const struct scene *s, const struct trial *t, unsigned status
     return one;
 }
 
-static void print_trial(const struct scene *s, const struct trial *t, const char *what)
+static void print_trial(const struct fault_scene *s, const struct fault_trial *t, const char *what)
 {
     printf("\n  %s: %s:", t->device, what);
     for (unsigned j = 0; j < s->rig.n_job; j++)
@@ -375,7 +69,8 @@ static void print_trial(const struct scene *s, const struct trial *t, const char
     printf("\n");
 }
 
-static void expect(const struct scene *s, const struct trial *t, bool is, const char *what)
+static void expect(const struct fault_scene *s, const struct fault_trial *t, bool is,
+                   const char *what)
 {
     if (!is)
         print_trial(s, t, what);
@@ -384,10 +79,10 @@ static void expect(const struct scene *s, const struct trial *t, bool is, const 
 
 /* One fault, or a pause, in a launch and none in the one behind it. Returns the job that was hit.
  */
-static int transient(struct scene *s, const char *device, unsigned status)
+static int transient(struct fault_scene *s, const char *device, unsigned status)
 {
-    struct trial first, second;
-    try_on(s, device, &first, &second);
+    struct fault_trial first, second;
+    fault_try(s, device, &first, &second);
     int hit = the_one(s, &first, status);
     expect(s, &first, hit >= 0, "one job at most should be hit");
     expect(s, &second, the_one(s, &second, OK) == NONE, "the second launch should be right");
@@ -416,8 +111,8 @@ static void name_device(char *out, const char *base, const struct fault *f, uint
 
 /* The fault at each of `n` beats or writes behind the first `from`; counts the jobs that are hit.
  */
-static void sweep(struct scene *s, const char *base, const struct fault *f, int port, uint64_t from,
-                  uint64_t n, uint64_t *hits)
+static void sweep(struct fault_scene *s, const char *base, const struct fault *f, int port,
+                  uint64_t from, uint64_t n, uint64_t *hits)
 {
     for (uint64_t i = from + 1; i <= from + n; i++) {
         char device[SL_DEVICE_NAME];
@@ -428,7 +123,7 @@ static void sweep(struct scene *s, const char *base, const struct fault *f, int 
     }
 }
 
-static void expect_hits(const struct scene *s, const char *what, const uint64_t *hits,
+static void expect_hits(const struct fault_scene *s, const char *what, const uint64_t *hits,
                         const uint64_t *want)
 {
     for (unsigned j = 0; j <= NONE; j++) {
@@ -439,7 +134,7 @@ static void expect_hits(const struct scene *s, const char *what, const uint64_t 
     }
 }
 
-static uint64_t read_beats(const struct scene *s)
+static uint64_t read_beats(const struct fault_scene *s)
 {
     return s->after.ctl.read_beats - s->before.ctl.read_beats;
 }
@@ -450,20 +145,20 @@ static void read_faults_of(const char *base)
 {
     static const struct fault faults[] = {
         {"read-error", 0, BUS}, {"late", TIMEOUT - 500, OK}, {"late", TIMEOUT + 1000, LATE}};
-    struct scene s;
-    if (!full_scene(&s, base))
+    struct fault_scene s;
+    if (!fault_full_scene(&s, base))
         return;
     for (unsigned k = 0; k < sizeof faults / sizeof faults[0]; k++) {
         const struct fault *f = &faults[k];
-        uint64_t hits[MAX_JOB + 1] = {0}, want[MAX_JOB + 1] = {0};
+        uint64_t hits[FAULT_MAX_JOB + 1] = {0}, want[FAULT_MAX_JOB + 1] = {0};
         const unsigned scan = f->status == LATE ? s.rig.n_job : 1;
         for (unsigned j = 0; j < s.rig.n_job && f->status != OK; j++)
-            want[j] = n_read(&s, j) + (counter_beats(&s, j) ? scan : 0);
+            want[j] = fault_reads(&s, j) + (fault_counters(&s, j) ? scan : 0);
         want[NONE] = f->status == OK ? read_beats(&s) : s.rig.n_job - scan;
         sweep(&s, base, f, SL_ARENA_CTL, s.before.ctl.read_beats, read_beats(&s), hits);
         expect_hits(&s, f->kind, hits, want);
     }
-    scene_end(&s);
+    fault_close(&s);
 }
 
 static void write_faults_of(const char *base)
@@ -471,25 +166,25 @@ static void write_faults_of(const char *base)
     static const struct fault faults[] = {{"write-error", 0, BUS},
                                           {"write-late", TIMEOUT - 500, OK},
                                           {"write-late", TIMEOUT + 1000, LATE}};
-    struct scene s;
-    if (!full_scene(&s, base))
+    struct fault_scene s;
+    if (!fault_full_scene(&s, base))
         return;
     const uint64_t n = s.after.ctl.write_bursts - s.before.ctl.write_bursts;
     for (unsigned k = 0; k < sizeof faults / sizeof faults[0]; k++) {
         const struct fault *f = &faults[k];
-        uint64_t hits[MAX_JOB + 1] = {0}, want[MAX_JOB + 1] = {0};
+        uint64_t hits[FAULT_MAX_JOB + 1] = {0}, want[FAULT_MAX_JOB + 1] = {0};
         for (unsigned j = 0; j < s.rig.n_job && f->status != OK; j++)
-            want[j] = n_write(&s, j);
+            want[j] = fault_writes(&s, j);
         want[NONE] = f->status == OK ? n : 0;
         sweep(&s, base, f, SL_ARENA_CTL, s.before.ctl.write_bursts, n, hits);
         expect_hits(&s, f->kind, hits, want);
     }
-    scene_end(&s);
+    fault_close(&s);
 }
 
 /* What reads nothing of a dead port goes on; jobs behind the list's last readable one do not exist.
  */
-static void check_dead(const struct scene *s, const struct trial *t, int hit)
+static void check_dead(const struct fault_scene *s, const struct fault_trial *t, int hit)
 {
     for (unsigned j = 0; j < s->rig.n_job; j++) {
         const int op = s->rig.job[j].op;
@@ -502,7 +197,7 @@ static void check_dead(const struct scene *s, const struct trial *t, int hit)
     expect(s, t, t->status[s->rig.n_job - 1] != OK, "the last job cannot be OK");
 }
 
-static int find_status(const struct scene *s, const struct trial *t, unsigned status)
+static int find_status(const struct fault_scene *s, const struct fault_trial *t, unsigned status)
 {
     for (unsigned j = 0; j < s->rig.n_job; j++)
         if (t->status[j] == status)
@@ -513,15 +208,15 @@ static int find_status(const struct scene *s, const struct trial *t, unsigned st
 static void dead_reads_of(const char *base)
 {
     static const struct fault f = {"dead", 0, LATE};
-    uint64_t hits[MAX_JOB + 1] = {0}, want[MAX_JOB + 1] = {0};
-    struct scene s;
-    if (!full_scene(&s, base))
+    uint64_t hits[FAULT_MAX_JOB + 1] = {0}, want[FAULT_MAX_JOB + 1] = {0};
+    struct fault_scene s;
+    if (!fault_full_scene(&s, base))
         return;
     for (uint64_t i = 1; i <= read_beats(&s); i++) {
         char device[SL_DEVICE_NAME];
-        struct trial first, second;
+        struct fault_trial first, second;
         name_device(device, base, &f, s.before.ctl.read_beats + i, SL_ARENA_CTL);
-        try_on(&s, device, &first, &second);
+        fault_try(&s, device, &first, &second);
         int hit = find_status(&s, &first, LATE);
         hits[hit]++;
         if (hit == NONE)
@@ -533,10 +228,10 @@ static void dead_reads_of(const char *base)
             expect(&s, &second, second.status[j] == DEAD, "the port stays dead");
     }
     for (unsigned j = 0; j < s.rig.n_job; j++)
-        want[j] = n_read(&s, j);
+        want[j] = fault_reads(&s, j);
     want[NONE] = s.rig.n_job; /* the search for counters */
     expect_hits(&s, f.kind, hits, want);
-    scene_end(&s);
+    fault_close(&s);
 }
 
 /* Nothing can be told any more: the jobs from the one that is hit on, or from one before it whose
@@ -544,17 +239,17 @@ static void dead_reads_of(const char *base)
 static void dead_writes_of(const char *base)
 {
     static const struct fault error = {"write-error", 0, BUS}, dead = {"write-dead", 0, ABSENT};
-    struct scene s;
-    if (!full_scene(&s, base))
+    struct fault_scene s;
+    if (!fault_full_scene(&s, base))
         return;
     const uint64_t n = s.after.ctl.write_bursts - s.before.ctl.write_bursts;
     for (uint64_t i = 1; i <= n; i++) {
         char device[SL_DEVICE_NAME];
-        struct trial first, second;
+        struct fault_trial first, second;
         name_device(device, base, &error, s.before.ctl.write_bursts + i, SL_ARENA_CTL);
         const int owner = transient(&s, device, BUS);
         name_device(device, base, &dead, s.before.ctl.write_bursts + i, SL_ARENA_CTL);
-        try_on(&s, device, &first, &second);
+        fault_try(&s, device, &first, &second);
         const int absent = find_status(&s, &first, ABSENT);
         expect(&s, &first, absent <= owner, "the record should be absent");
         for (unsigned j = 0; j < s.rig.n_job; j++) {
@@ -565,18 +260,18 @@ static void dead_writes_of(const char *base)
         const uint64_t taken = first.after.ctl.write_bursts - first.before.ctl.write_bursts;
         CU_ASSERT(taken == i || taken == i + 1);
     }
-    scene_end(&s);
+    fault_close(&s);
 }
 
 /* ---- weights -------------------------------------------------------------------------------- */
 
 /* A dead weight port ends the jobs that starve as TIMEOUT: the one in the array, and perhaps one in
  * preparation. What was complete before is OK. */
-static void dead_weights(struct scene *s, const char *device, int owner)
+static void dead_weights(struct fault_scene *s, const char *device, int owner)
 {
-    struct trial first, second;
+    struct fault_trial first, second;
     unsigned late = 0;
-    try_on(s, device, &first, &second);
+    fault_try(s, device, &first, &second);
     for (unsigned j = 0; j < s->rig.n_job; j++) {
         const unsigned status = first.status[j];
         late += status == LATE;
@@ -597,10 +292,10 @@ static void weight_faults_of(const char *base, unsigned step)
 {
     static const struct fault error = {"read-error", 0, BUS}, soon = {"late", TIMEOUT - 500, OK},
                               late = {"late", TIMEOUT + 1000, LATE}, dead = {"dead", 0, LATE};
-    uint64_t hits[MAX_JOB + 1] = {0}, want[MAX_JOB + 1] = {0};
+    uint64_t hits[FAULT_MAX_JOB + 1] = {0}, want[FAULT_MAX_JOB + 1] = {0};
     char device[SL_DEVICE_NAME];
-    struct scene s;
-    if (!full_scene(&s, base))
+    struct fault_scene s;
+    if (!fault_full_scene(&s, base))
         return;
     for (int p = 0; p < (int)s.n_port; p++)
         for (uint64_t i = s.before.w[p].read_beats + 1; i <= s.after.w[p].read_beats; i += step) {
@@ -616,10 +311,10 @@ static void weight_faults_of(const char *base, unsigned step)
             dead_weights(&s, device, owner);
         }
     for (unsigned j = 0; j < s.rig.n_job; j++)
-        want[j] = n_weight(&s, j);
+        want[j] = fault_weights(&s, j);
     if (step == 1)
         expect_hits(&s, error.kind, hits, want);
-    scene_end(&s);
+    fault_close(&s);
 }
 
 /* The array works on what it has for longer than a deadline while the port owes the next job's
@@ -628,20 +323,161 @@ static void a_late_header_leaves_the_job_at_work_alone(void)
 {
     static const struct fault error = {"read-error", 0, BUS}, late = {"late", TIMEOUT + 1000, LATE};
     static const unsigned n_tokens[] = {64, 64, 2};
-    static const char base[] = "sim:1," SOUND;
-    uint64_t hits[MAX_JOB + 1] = {0}, want[MAX_JOB + 1] = {0}, n_late[MAX_JOB + 1] = {0};
-    struct scene s;
-    if (!plain_scene(&s, 10, n_tokens, 3))
+    static const char base[] = ONE_PORT;
+    uint64_t hits[FAULT_MAX_JOB + 1] = {0}, want[FAULT_MAX_JOB + 1] = {0},
+                                  n_late[FAULT_MAX_JOB + 1] = {0};
+    struct fault_scene s;
+    if (!fault_plain_scene(&s, base, 10, n_tokens, 3))
         return;
     for (unsigned j = 0; j < s.rig.n_job; j++)
-        want[j] = n_weight(&s, j);
+        want[j] = fault_weights(&s, j);
     const uint64_t from = s.before.w[0].read_beats, n = s.after.w[0].read_beats - from;
     sweep(&s, base, &error, 0, from, n, hits);
     expect_hits(&s, error.kind, hits, want);
     sweep(&s, base, &late, 0, from, n, n_late);
     CU_ASSERT_EQUAL(n_late[NONE], 0);
     CU_ASSERT(n_late[0] < hits[0]);
-    scene_end(&s);
+    fault_close(&s);
+}
+
+/* ---- several faults ------------------------------------------------------------------------- */
+
+static uint64_t below(struct sl_rng *rng, uint64_t n)
+{
+    return sl_rng_next(rng) % n;
+}
+
+/* Appends up to six faults somewhere in two launches. */
+static void add_faults(const struct fault_scene *s, struct sl_rng *rng, char *device)
+{
+    static const char *const kinds[] = {"read-error",  "late",       "late",       "dead",
+                                        "write-error", "write-late", "write-late", "write-dead"};
+    for (uint64_t n = 1 + below(rng, 6); n > 0; n--) {
+        const uint64_t k = below(rng, sizeof kinds / sizeof kinds[0]);
+        const bool write = !strncmp(kinds[k], "write", 5), waits = strstr(kinds[k], "late");
+        const int port = write ? SL_ARENA_CTL : (int)below(rng, s->n_port + 1) - 1;
+        const uint64_t beats = write      ? s->after.ctl.write_bursts
+                               : port < 0 ? s->after.ctl.read_beats
+                                          : s->after.w[port].read_beats;
+        const uint64_t first = port < 0 ? 3 : 1; /* behind the query of the start */
+        const struct fault f = {kinds[k], waits ? 1 + (unsigned)below(rng, 5 * TIMEOUT) : 0, 0};
+        char more[SL_DEVICE_NAME];
+        if (strstr(kinds[k], "dead") && below(rng, 4))
+            continue; /* seldom: nothing comes behind it */
+        name_device(more, "", &f, first + below(rng, 2 * beats), port);
+        strncat(device, more, SL_DEVICE_NAME - 1 - strlen(device));
+    }
+}
+
+/* Whatever comes together: both launches end in time, and a job that is OK is right. */
+static void several_faults_in(struct fault_scene *s, const char *base, uint64_t seed)
+{
+    struct sl_rng rng = {seed};
+    const unsigned n_case = rig_long() ? 500 : 50;
+    const uint64_t sound = s->after.cycles - s->before.cycles;
+    for (unsigned i = 0; i < n_case; i++) {
+        char device[SL_DEVICE_NAME];
+        struct fault_trial t[2];
+        snprintf(device, sizeof device, "%s", base);
+        add_faults(s, &rng, device);
+        fault_try(s, device, &t[0], &t[1]);
+        for (unsigned l = 0; l < 2; l++) {
+            for (unsigned j = 0; j < s->rig.n_job; j++) {
+                const unsigned st = t[l].status[j];
+                expect(s, &t[l],
+                       st == OK || st == BUS || st == LATE || st == DEAD || st == ABSENT ||
+                           is_blind(s, &t[l], j),
+                       "this is no status of a fault");
+            }
+            expect(s, &t[l],
+                   t[l].after.cycles - t[l].before.cycles < sound + 6 * PATIENCE * TIMEOUT,
+                   "waited for longer than it had to");
+        }
+    }
+}
+
+static void several_faults_together(void)
+{
+    static const char *const bases[] = {ONE_PORT,
+                                        "sim:1,mem=ideal,latency=300,stall=30,seed=3,timeout=2000",
+                                        "sim:4,mem=hbm,timeout=2000"};
+    static const unsigned n_tokens[] = {64, 2, 64, 1, 1, 1};
+    struct fault_scene s;
+    for (unsigned i = 0; i < 3; i++)
+        if (fault_full_scene(&s, bases[i])) {
+            several_faults_in(&s, bases[i], 11 + i);
+            fault_close(&s);
+        }
+    for (unsigned i = 0; i < 3; i += 2)
+        if (fault_plain_scene(&s, bases[i], i ? 40 : 10, n_tokens, 6)) {
+            several_faults_in(&s, bases[i], 22 + i);
+            fault_close(&s);
+        }
+}
+
+/* ---- the host ------------------------------------------------------------------------------- */
+
+/* Two QUERY jobs through the host's job list on a device that fails behind its own QUERY. */
+static void host_sees(const char *fault, int err, const char *message)
+{
+    char name[SL_DEVICE_NAME];
+    struct sl_device *dev = NULL;
+    struct sl_joblist list;
+    struct sl_caps caps;
+    uint32_t y;
+    snprintf(name, sizeof name, ONE_PORT ",fault=%s:ctl", fault);
+    CU_ASSERT_EQUAL_FATAL(sl_device_open(&dev, name), 0);
+    CU_ASSERT_EQUAL_FATAL(sl_device_alloc(dev, 64, 16), 0);
+    CU_ASSERT_EQUAL_FATAL(sl_joblist_open(&list, dev, 3, 4), 0);
+    CU_ASSERT_EQUAL(sl_joblist_alloc(&list, 1, &y), 0);
+    for (unsigned i = 0; i < 2; i++) {
+        struct sl_job *job = sl_joblist_add(&list);
+        job->op = SL_OP_QUERY;
+        job->y_off = y;
+    }
+    int got = sl_joblist_launch(&list);
+    CU_ASSERT_EQUAL(got, err);
+    CU_ASSERT_PTR_NOT_NULL(strstr(sl_error_message(), message));
+    if (!strncmp(fault, "write-dead", 10))
+        CU_ASSERT_EQUAL(sl_device_query(dev, &caps), SL_ERR_DEVICE);
+    sl_joblist_close(&list);
+    sl_device_close(&dev);
+}
+
+/* Read beat 1 and writes 1 and 2 are the query of the start; beats 2 and 3 the search for counters,
+ * beat 4 is the second job. */
+static void the_host_says_what_failed(void)
+{
+    if (!fault_built(ONE_PORT))
+        return;
+    host_sees("read-error@4", SL_ERR_DEVICE, "job 1 (operation 1) ended as BUS_ERROR");
+    host_sees("late@4+3000", SL_ERR_TIMEOUT, "memory did not answer job 1");
+    host_sees("dead@2", SL_ERR_DEVICE, "job 0 (operation 1) ended as PORT_DEAD");
+    host_sees("dead@4", SL_ERR_TIMEOUT, "memory did not answer job 1");
+    host_sees("write-error@3", SL_ERR_DEVICE, "job 0 (operation 1) ended as BUS_ERROR");
+    host_sees("write-error@6", SL_ERR_DEVICE, "job 1 (operation 1) ended as BUS_ERROR");
+    host_sees("write-late@5+3000", SL_ERR_TIMEOUT, "memory did not answer job 1");
+    host_sees("write-dead@4", SL_ERR_DEVICE, "left no record of job 0");
+    host_sees("write-dead@5", SL_ERR_DEVICE, "left no record of job 1");
+}
+
+/* The search for jobs that ask for counters meets an error; what came with it asks for them, and
+ * there is no room. */
+static void a_beat_with_an_error_asks_for_no_counters(void)
+{
+    enum { BEATS = 8 };
+    struct sl_device *dev = NULL;
+    const struct sl_job job = {.op = SL_OP_QUERY, .cookie = 9, .y_off = 1};
+    struct sl_record rec;
+    if (!fault_built(ONE_PORT))
+        return;
+    CU_ASSERT_EQUAL_FATAL(sl_device_open(&dev, ONE_PORT ",fault=read-error@2:ctl"), 0);
+    CU_ASSERT_EQUAL_FATAL(sl_device_alloc(dev, BEATS, 16), 0);
+    CU_ASSERT_EQUAL(sl_device_write(dev, SL_ARENA_CTL, BEATS - 2, &job, 1), 0);
+    CU_ASSERT_EQUAL(sl_device_launch(dev, BEATS - 2, 1, 10000), 0);
+    CU_ASSERT_EQUAL(sl_device_read(dev, SL_ARENA_CTL, BEATS - 1, &rec, 1), 0);
+    CU_ASSERT(rec.cookie == 9 && rec.status == OK && rec.abi_version == SL_ABI_VERSION);
+    sl_device_close(&dev);
 }
 
 /* ---- cases ---------------------------------------------------------------------------------- */
@@ -649,9 +485,10 @@ static void a_late_header_leaves_the_job_at_work_alone(void)
 /* Longer latencies put more on its way at the same time. */
 static void for_all(void (*check)(const char *base))
 {
-    static const char *const bases[] = {
-        "sim:1," SOUND, "sim:1,mem=hbm,timeout=2000", "sim:1,mem=ideal,latency=400,timeout=2000",
-        "sim:1,mem=ideal,latency=9,stall=40,seed=5,timeout=2000", "sim:1,dpi," SOUND};
+    static const char *const bases[] = {ONE_PORT, "sim:1,mem=hbm,timeout=2000",
+                                        "sim:1,mem=ideal,latency=400,timeout=2000",
+                                        "sim:1,mem=ideal,latency=9,stall=40,seed=5,timeout=2000",
+                                        "sim:1,dpi,mem=ideal,timeout=2000"};
     for (unsigned i = 0; i < (rig_long() ? sizeof bases / sizeof bases[0] : 1); i++)
         check(bases[i]);
 }
@@ -678,12 +515,12 @@ static void a_dead_write_port_ends_the_launch(void)
 
 static void a_weight_fault_hits_the_job_that_reads(void)
 {
-    weight_faults_of("sim:1," SOUND, rig_long() ? 1 : 11);
+    weight_faults_of(ONE_PORT, rig_long() ? 1 : 11);
 }
 
 static void weight_faults_of_four_ports(void)
 {
-    weight_faults_of("sim:4," SOUND, rig_long() ? 1 : 11);
+    weight_faults_of(FOUR_PORTS, rig_long() ? 1 : 11);
 }
 
 static const struct sl_case cases[] = {
@@ -694,6 +531,9 @@ static const struct sl_case cases[] = {
     {"a_weight_fault_hits_the_job_that_reads", a_weight_fault_hits_the_job_that_reads},
     {"weight_faults_of_four_ports", weight_faults_of_four_ports},
     {"a_late_header_leaves_the_job_at_work_alone", a_late_header_leaves_the_job_at_work_alone},
+    {"several_faults_together", several_faults_together},
+    {"the_host_says_what_failed", the_host_says_what_failed},
+    {"a_beat_with_an_error_asks_for_no_counters", a_beat_with_an_error_asks_for_no_counters},
     {0},
 };
 const struct sl_suite suite_sim_faults = {"sim_faults", cases};

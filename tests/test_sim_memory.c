@@ -475,19 +475,30 @@ static void write_faults_happen_at_their_burst(void)
     uint64_t when[8] = {0};
     unsigned errors = 0;
     struct bench *b = fault_bench(SL_SIM_WRITE_ERROR, 3, 0);
+    const uint8_t *burst = b->memory + PAGE; /* of 4 beats each */
+    uint8_t before[256];
+    memcpy(before, burst + 2 * 256, sizeof before);
     CU_ASSERT_EQUAL(write_all(b, BASE, 8, 4, 1, when, &errors), 8);
     CU_ASSERT_EQUAL(errors, 1);
+    CU_ASSERT(burst[0] == 1 && burst[2 * 256 - 1] == 1 && burst[3 * 256] == 1);
+    CU_ASSERT_EQUAL(memcmp(before, burst + 2 * 256, sizeof before), 0); /* refused */
+    CU_ASSERT_FALSE(b->write.overdue);
     bench_close(b);
 
     errors = 0;
     b = fault_bench(SL_SIM_WRITE_LATE, 3, 500);
     CU_ASSERT_EQUAL(write_all(b, BASE, 8, 4, 1, when, &errors), 8);
     CU_ASSERT(when[1] - when[0] == 4 && when[2] - when[1] > 400);
+    CU_ASSERT(b->write.overdue);
     bench_close(b);
 
     b = fault_bench(SL_SIM_WRITE_DEAD, 3, 0);
+    burst = b->memory + PAGE;
     CU_ASSERT_EQUAL(write_all(b, BASE, 8, 4, 1, when, &errors), 2);
-    CU_ASSERT(!sl_axi_write_idle(&b->write));
+    CU_ASSERT(!sl_axi_write_idle(&b->write) && b->write.overdue);
+    CU_ASSERT_EQUAL(b->traffic.write_beats, 3 * 4); /* and none behind */
+    CU_ASSERT_EQUAL(burst[2 * 256 - 1], 1);
+    CU_ASSERT_EQUAL(memcmp(before, burst + 2 * 256, sizeof before), 0);
     bench_close(b);
     CU_ASSERT_EQUAL(errors, 0);
 }

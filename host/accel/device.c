@@ -115,8 +115,9 @@ int sl_device_query(struct sl_device *dev, struct sl_caps *out)
 {
     enum { DEADLINE_MS = 10000 };
     struct sl_job job = {.op = SL_OP_QUERY, .cookie = 0x51554552u, .n_tokens = 1, .y_off = 2};
-    struct sl_record record;
+    struct sl_record record = {0}; /* not the one of an earlier query */
     int err = sl_device_write(dev, SL_ARENA_CTL, 0, &job, 1);
+    err = err ? err : sl_device_write(dev, SL_ARENA_CTL, 1, &record, 1);
     err = err ? err : sl_device_launch(dev, 0, 1, DEADLINE_MS);
     err = err ? err : sl_device_read(dev, SL_ARENA_CTL, 1, &record, 1);
     err = err ? err : sl_device_read(dev, SL_ARENA_CTL, 2, out, 1);

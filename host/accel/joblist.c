@@ -99,7 +99,12 @@ static int check_record(const struct sl_joblist *list, uint32_t i)
 {
     const struct sl_job *job = sl_joblist_at(list, list->jobs_off + i);
     const struct sl_record *record = sl_joblist_record(list, i);
-    if (record->cookie != job->cookie || record->abi_version != SL_ABI_VERSION)
+    /* Cookie 0: memory failed before the job was read. */
+    const bool unread = record->cookie == 0 && record->status >= SL_STATUS_TIMEOUT;
+    if (record->abi_version == 0)
+        return sl_fail(SL_ERR_DEVICE, "reload the device", "device %s left no record of job %u",
+                       list->dev->name, i);
+    if ((record->cookie != job->cookie && !unread) || record->abi_version != SL_ABI_VERSION)
         return sl_fail(SL_ERR_DEVICE, "reload the device",
                        "device %s returned a foreign record for job %u", list->dev->name, i);
     if (record->status == SL_STATUS_TIMEOUT)
@@ -111,7 +116,7 @@ static int check_record(const struct sl_joblist *list, uint32_t i)
     return 0;
 }
 
-/* Inputs and jobs to a device whose arena the host cannot reach. */
+/* Inputs, jobs and empty records to a device whose arena the host cannot reach. */
 static int send(struct sl_joblist *list)
 {
     struct sl_span span;
@@ -122,7 +127,7 @@ static int send(struct sl_joblist *list)
                               sl_joblist_at(list, list->heap_off), list->out_off - list->heap_off);
     err = err ? err
               : sl_device_write(list->dev, SL_ARENA_CTL, list->jobs_off,
-                                sl_joblist_at(list, list->jobs_off), list->n_job);
+                                sl_joblist_at(list, list->jobs_off), 2 * list->n_job);
     sl_span_end(list->profile, &span);
     return err;
 }
@@ -146,8 +151,6 @@ static int fetch(struct sl_joblist *list)
 static int run(struct sl_joblist *list)
 {
     struct sl_span span;
-    memset(sl_joblist_at(list, list->jobs_off + list->n_job), 0,
-           (size_t)list->n_job * SL_BEAT_BYTES);
     sl_span_begin(list->profile, &span, SL_SPAN_LAUNCH, (uint32_t)list->n_launch);
     int err = sl_device_launch(list->dev, list->jobs_off, list->n_job, LAUNCH_DEADLINE_MS);
     sl_span_end(list->profile, &span);
@@ -159,6 +162,8 @@ int sl_joblist_launch(struct sl_joblist *list)
 {
     struct sl_profile *p = list->profile;
     uint64_t cycles = sl_joblist_cycles(list);
+    memset(sl_joblist_at(list, list->jobs_off + list->n_job), 0,
+           (size_t)list->n_job * SL_BEAT_BYTES);
     int err = send(list);
     uint64_t begin = p ? sl_profile_now() : 0;
     err = err ? err : run(list);
