@@ -35,8 +35,7 @@ struct fault_trial {
     struct sl_device_counters before, after;
 };
 
-/* False: the simulated core is not built, which was said; an error for one weight port when
- * SL_NEED_SIM=1. */
+/* False: the simulated core is not built, which was said; an error when SL_NEED_SIM=1. */
 bool fault_built(const char *device);
 
 /* Scenes; false: the device is not built. Jobs of `rows` x 256 on one slab; or one job of every

@@ -10,8 +10,8 @@
  *              writes: the launch ends, and that job and those behind it have no record
  *
  * All other jobs are OK and left the right words, nothing else was written, and the same launch
- * once more is right, or, behind a dead port, says so. Needs the core of `make sim P=1 T=1` (and
- * looks at P=4 T=1); what is not built is skipped, unless SL_NEED_SIM=1.
+ * once more is right, or, behind a dead port, says so. Needs the cores of `make sim P=1 T=1` and
+ * `make sim P=4 T=1` (SL_LONG=1: DPI=1 too); what is not built is skipped, unless SL_NEED_SIM=1.
  */
 #include <stdio.h>
 #include <stdlib.h>
