@@ -5,7 +5,7 @@
 # One line for each proof, then "N passed, M failed".
 #
 # `prove: induction K, PARAMETER=VALUE...`: from reset for K steps, and from every state that kept the properties for K steps:
-# the properties hold always. `prove: sat K, ...`: the same by the solver inside Yosys. `prove: bound N`: for N cycles from reset.
+# the properties hold always. `prove: bound N`: for N cycles from reset.
 # `inside MODULE: EXPRESSION` is a sed command for the copy of a module inside (a smaller parameter).
 # `bug: EXPRESSION` is a sed command that spoils the module: from reset its proof must then fail within 12 cycles.
 set -u
@@ -65,13 +65,6 @@ smt() { # options...
     timeout 900 yosys-smtbmc --noprogress --unroll --logic $logic -s z3 "$@" "$work.smt2" >>"$work.log" 2>&1
 }
 
-# The same induction by the solver inside Yosys, which is quicker where there are many small sums.
-sat_induction() { # steps
-    sed "s/^write_smt2.*/sat -verify -tempinduct -prove-asserts -set-assumes -seq 1 -maxsteps $1 -timeout 900/" \
-        "$work.ys" >"$work.sat.ys"
-    timeout 900 yosys -Q -T -l "$work.sat.log" -q "$work.sat.ys" >/dev/null 2>&1 && grep -q SUCCESS "$work.sat.log"
-}
-
 for name in $names; do
     count=0
     field "$name" prove >"$dir/$name.proofs"
@@ -84,14 +77,12 @@ for name in $names; do
         if model "$name" "$parameters" ''; then
             case $how in
             induction*) smt -t "$steps" && smt -i -t "$steps" && result="proved by induction" ;;
-            sat*) sat_induction "$steps" && result="proved by induction" ;;
             bound*) smt -t "$steps" && result="proved for $steps cycles from reset" ;;
             esac
         fi
         if [ "$result" = FAILED ]; then failed=$((failed + 1)); else passed=$((passed + 1)); fi
         echo "$name$parameters: $result ($(($(date +%s) - start)) s)"
         [ "$result" != FAILED ] || tail -n 15 "$work.log"
-        first=${first:-$parameters}
     done <"$dir/$name.proofs"
     first=$(sed -n '1s/^[^,]*,*//p' "$dir/$name.proofs")
     start=$(date +%s)
