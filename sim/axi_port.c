@@ -163,8 +163,10 @@ void sl_axi_read_accept(struct sl_axi_world *world, struct sl_axi_read *r,
     for (uint32_t i = 0; i < n; i++)
         r->ready[at++ % SL_AXI_MAX_BEATS] = world->start + ready[i];
     r->tail = at;
-    r->burst[r->b_tail++ % SL_AXI_MAX_BURSTS] =
-        (struct sl_axi_read_burst){a ? a->host + off : NULL, n, (uint32_t)commands};
+    if (r->b_head == r->b_tail)
+        r->busy_from = world->now;
+    r->burst[r->b_tail++ % SL_AXI_MAX_BURSTS] = (struct sl_axi_read_burst){
+        a ? a->host + off : NULL, n, (uint32_t)commands, world->now};
     r->commands += (uint32_t)commands;
     r->traffic->read_bursts++;
 }
@@ -211,6 +213,9 @@ void sl_axi_read_taken(const struct sl_axi_world *world, struct sl_axi_read *r)
     if (--b->left == 0) {
         r->commands -= b->commands;
         r->b_head++;
+        r->traffic->read_latency += world->now - b->accepted;
+        if (r->b_head == r->b_tail)
+            r->traffic->read_busy += world->now - r->busy_from;
     }
     r->stale = world->stall != 0;
 }
@@ -229,12 +234,14 @@ void sl_axi_write_accept(struct sl_axi_world *world, struct sl_axi_write *w,
 {
     if (!check_burst(world, w->port, aw, w->b_tail - w->b_head, "AW"))
         return;
+    if (w->b_head == w->b_tail)
+        w->busy_from = world->now;
     uint32_t n = aw->len + 1u, at = w->b_tail++ % SL_AXI_MAX_BURSTS;
     uint64_t bytes = (uint64_t)n * SL_MEM_BEAT;
     const struct sl_sim_arena *a = find_arena(world, w->port, aw->addr, bytes);
     uint64_t off = a ? aw->addr - a->base : 0;
-    w->burst[at] =
-        (struct sl_axi_write_burst){a ? a->host + off : NULL, aw->addr, aw->addr + bytes, off, n};
+    w->burst[at] = (struct sl_axi_write_burst){
+        a ? a->host + off : NULL, aw->addr, aw->addr + bytes, off, world->now, n};
     w->resp[at] = a ? SL_AXI_OKAY : SL_AXI_DECERR;
     w->traffic->write_bursts++;
 }
@@ -317,4 +324,13 @@ void sl_axi_write_respond(struct sl_axi_world *world, struct sl_axi_write *w)
     (void)world;
     w->bvalid = true;
     w->bresp = w->resp[w->b_head % SL_AXI_MAX_BURSTS];
+}
+
+void sl_axi_write_done(const struct sl_axi_world *world, struct sl_axi_write *w)
+{
+    w->traffic->write_latency +=
+        world->now - w->burst[w->b_head++ % SL_AXI_MAX_BURSTS].accepted;
+    w->bvalid = false;
+    if (w->b_head == w->b_tail)
+        w->traffic->write_busy += world->now - w->busy_from;
 }

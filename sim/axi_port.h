@@ -66,6 +66,7 @@ struct sl_axi_read_burst {
     const uint8_t *host; /* next beat; NULL: outside of every arena */
     uint32_t left;       /* beats */
     uint32_t commands;   /* that it holds in the controller */
+    uint64_t accepted;   /* cycle */
 };
 
 struct sl_axi_write;
@@ -85,6 +86,7 @@ struct sl_axi_read {
     uint64_t ar_rng, r_rng;
     struct sl_axi_faults faults;
     struct sl_axi_held held;
+    uint64_t busy_from;      /* cycle since which bursts are on their way, while any is */
     uint32_t commands;       /* outstanding in the controller */
     uint32_t b_head, b_tail; /* bursts, free running */
     uint32_t head, tail;     /* beats, free running */
@@ -139,7 +141,7 @@ static inline void sl_axi_read_observe(struct sl_axi_world *world, struct sl_axi
 
 struct sl_axi_write_burst {
     uint8_t *host; /* next beat; NULL: outside of every arena */
-    uint64_t first, end, off;
+    uint64_t first, end, off, accepted;
     uint32_t left;
 };
 
@@ -159,6 +161,7 @@ struct sl_axi_write {
     bool w_held, w_held_last;
     uint64_t w_held_strb;
     uint8_t w_held_data[SL_MEM_BEAT];
+    uint64_t busy_from;            /* cycle since which bursts are on their way, while any is */
     uint64_t w_from;               /* first cycle in which the memory takes a beat */
     uint32_t b_head, w_at, b_tail; /* oldest burst, the one that beats belong to, behind the last */
     struct sl_axi_write_burst burst[SL_AXI_MAX_BURSTS];
@@ -180,6 +183,7 @@ void sl_axi_write_hold(struct sl_axi_write *w, const struct sl_axi_data *data);
 void sl_axi_write_held_check(struct sl_axi_world *world, struct sl_axi_write *w,
                              const struct sl_axi_data *data);
 void sl_axi_write_respond(struct sl_axi_world *world, struct sl_axi_write *w);
+void sl_axi_write_done(const struct sl_axi_world *world, struct sl_axi_write *w);
 
 static inline bool sl_axi_write_idle(const struct sl_axi_write *w)
 {
@@ -204,10 +208,8 @@ static inline void sl_axi_write_observe(struct sl_axi_world *world, struct sl_ax
         sl_axi_held_check(world, w->port, &w->held, aw, "AW");
     if (w->w_held)
         sl_axi_write_held_check(world, w, data);
-    if (w->bvalid && bready) {
-        w->bvalid = false;
-        w->b_head++;
-    }
+    if (w->bvalid && bready)
+        sl_axi_write_done(world, w);
     if (data->valid && w->wready)
         sl_axi_write_beat(world, w, data);
     else if (data->valid)

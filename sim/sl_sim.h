@@ -24,7 +24,7 @@ extern "C" {
 #endif
 
 enum {
-    SL_SIM_VERSION = 2,         /* of this header */
+    SL_SIM_VERSION = 3,         /* of this header */
     SL_SIM_CTL = -1,            /* port number of m_axi_ctl; weight ports are 0 .. P - 1 */
     SL_SIM_CLOCK_HZ = 225000000 /* nominal clock of the core; the timing models are built on it */
 };
@@ -79,6 +79,9 @@ struct sl_sim_arena {
 struct sl_sim_traffic {
     uint64_t read_bytes, write_bytes; /* write: of enabled lanes */
     uint64_t read_beats, write_beats, read_bursts, write_bursts;
+    /* Cycles: of bursts from the accepted address to the last beat or response, added up; and those
+     * in which at least one was on its way. */
+    uint64_t read_latency, write_latency, read_busy, write_busy;
 };
 enum { SL_SIM_MAX_PORTS = 28 };
 struct sl_sim_counters {
