@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "accel/csim.h"
+#include "accel/remote.h"
 #include "accel/sim.h"
 #include "base/err.h"
 
@@ -16,6 +17,7 @@ static const struct backend {
 } backends[] = {
     {"csim", sl_csim_open, sl_csim_list},
     {"sim", sl_sim_open, sl_sim_list},
+    {"xrt", sl_xrt_device_open, sl_xrt_device_list},
 };
 enum { N_BACKEND = sizeof backends / sizeof backends[0] };
 

@@ -9,8 +9,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "accel/args.h"
 #include "accel/sim_options.h"
 #include "base/err.h"
+#include "base/file.h"
 
 _Static_assert((int)SL_SIM_MAX_PORTS == (int)SL_MAX_PORTS,
                "ports of the simulation and of the contract");
@@ -20,34 +22,6 @@ enum {
     CHUNK = 16384, /* cycles between two looks at the clock */
     ARENA_ALIGN = 4096,
     MAX_ARGUMENT_WORD = 128
-};
-
-/* Control words, and bits in them (docs/registers.md). */
-enum reg {
-#define REG(name, offset, doc) REG_##name = offset,
-#define ARG_PTR(name, doc)
-#define ARG_PORTS(doc)
-#define ARG_U32(name, doc)
-#include "regs.def"
-#undef REG
-#undef ARG_PTR
-#undef ARG_PORTS
-#undef ARG_U32
-    BIT_START = 1,
-    BIT_DONE = 1
-};
-
-/* Argument numbers; the P weight pointers share one. */
-enum arg {
-#define REG(name, offset, doc)
-#define ARG_PTR(name, doc) ARG_##name,
-#define ARG_PORTS(doc) ARG_W,
-#define ARG_U32(name, doc) ARG_##name,
-#include "regs.def"
-#undef REG
-#undef ARG_PTR
-#undef ARG_PORTS
-#undef ARG_U32
 };
 
 struct sim {
@@ -65,25 +39,6 @@ struct sim {
 };
 
 /* ---- arguments ------------------------------------------------------------------------------ */
-
-/* Offset as Vitis HLS assigns it: pointers take two words and a reserved one, scalars one and a
- * reserved one. */
-static uint32_t arg_offset(enum arg arg, unsigned n_port)
-{
-    enum { PTR = 12, U32 = 8, FIRST = 0x10 };
-    uint32_t at = FIRST;
-    unsigned i = 0;
-#define REG(name, offset, doc)
-#define ARG_PTR(name, doc) at += i++ < arg ? PTR : 0;
-#define ARG_PORTS(doc) at += i++ < arg ? PTR * n_port : 0;
-#define ARG_U32(name, doc) at += i++ < arg ? U32 : 0;
-#include "regs.def"
-#undef REG
-#undef ARG_PTR
-#undef ARG_PORTS
-#undef ARG_U32
-    return at;
-}
 
 /* Why the simulation gave up; the device is lost. */
 static int lose(struct sim *sim, int status)
@@ -114,9 +69,9 @@ static int write_word(struct sim *sim, uint32_t offset, uint32_t value)
     return write_reg(sim, offset, value);
 }
 
-static int write_u32(struct sim *sim, enum arg arg, uint32_t value)
+static int write_u32(struct sim *sim, enum sl_arg arg, uint32_t value)
 {
-    return write_word(sim, arg_offset(arg, sim->base.n_port), value);
+    return write_word(sim, sl_arg_offset(arg, sim->base.n_port), value);
 }
 
 static int write_pointer(struct sim *sim, uint32_t offset, uint64_t address)
@@ -135,14 +90,14 @@ static uint64_t address_of(int arena)
 static int write_arguments(struct sim *sim, uint32_t job_off, uint32_t n_job)
 {
     const struct sl_device *dev = &sim->base;
-    int err = write_pointer(sim, arg_offset(ARG_CTL, dev->n_port), address_of(SL_ARENA_CTL));
+    int err = write_pointer(sim, sl_arg_offset(SL_ARG_CTL, dev->n_port), address_of(SL_ARENA_CTL));
     for (unsigned p = 0; !err && p < dev->n_port; p++)
-        err = write_pointer(sim, arg_offset(ARG_W, dev->n_port) + 12 * p, address_of((int)p));
-    err = err ? err : write_u32(sim, ARG_JOB_OFF, job_off);
-    err = err ? err : write_u32(sim, ARG_JOB_COUNT, n_job);
-    err = err ? err : write_u32(sim, ARG_CTL_LIMIT, dev->ctl_beats);
-    err = err ? err : write_u32(sim, ARG_W_LIMIT, dev->w_beats);
-    return err ? err : write_u32(sim, ARG_TIMEOUT, sim->config.timeout);
+        err = write_pointer(sim, sl_arg_offset(SL_ARG_W, dev->n_port) + 12 * p, address_of((int)p));
+    err = err ? err : write_u32(sim, SL_ARG_JOB_OFF, job_off);
+    err = err ? err : write_u32(sim, SL_ARG_JOB_COUNT, n_job);
+    err = err ? err : write_u32(sim, SL_ARG_CTL_LIMIT, dev->ctl_beats);
+    err = err ? err : write_u32(sim, SL_ARG_W_LIMIT, dev->w_beats);
+    return err ? err : write_u32(sim, SL_ARG_TIMEOUT, sim->config.timeout);
 }
 
 /* ---- memory --------------------------------------------------------------------------------- */
@@ -178,8 +133,8 @@ static int sim_alloc(struct sl_device *dev, uint32_t ctl_beats, uint32_t w_beats
     int status = sim->api->map(sim->core, map, dev->n_port + 1);
     if (status != SL_SIM_OK)
         return lose(sim, status);
-    int err = write_reg(sim, REG_GIE, BIT_DONE);
-    return err ? err : write_reg(sim, REG_IER, BIT_DONE);
+    int err = write_reg(sim, SL_REG_GIE, SL_BIT_DONE);
+    return err ? err : write_reg(sim, SL_REG_IER, SL_BIT_DONE);
 }
 
 static int sim_write(struct sl_device *dev, int arena, uint32_t off, const void *src,
@@ -228,9 +183,9 @@ static int run(struct sim *sim, unsigned deadline_ms)
 static int acknowledge(struct sim *sim)
 {
     uint32_t status, control;
-    int err = sim->api->read_reg(sim->core, REG_ISR, &status);
-    err = err ? err : sim->api->write_reg(sim->core, REG_ISR, status);
-    err = err ? err : sim->api->read_reg(sim->core, REG_CTRL, &control);
+    int err = sim->api->read_reg(sim->core, SL_REG_ISR, &status);
+    err = err ? err : sim->api->write_reg(sim->core, SL_REG_ISR, status);
+    err = err ? err : sim->api->read_reg(sim->core, SL_REG_CTRL, &control);
     return err ? lose(sim, err) : 0;
 }
 
@@ -241,7 +196,7 @@ static int sim_launch(struct sl_device *dev, uint32_t job_off, uint32_t n_job, u
         return sl_fail(SL_ERR_DEVICE, "reload the device", "device %s: an earlier launch failed",
                        dev->name);
     int err = write_arguments(sim, job_off, n_job);
-    err = err ? err : write_reg(sim, REG_CTRL, BIT_START);
+    err = err ? err : write_reg(sim, SL_REG_CTRL, SL_BIT_START);
     err = err ? err : run(sim, deadline_ms);
     return err ? err : acknowledge(sim);
 }
@@ -310,14 +265,12 @@ static const struct sl_device_ops sim_ops = {.alloc = sim_alloc,
 static void find_folder(char *out, size_t cap)
 {
     const char *env = getenv("SLUICE_SIM_DIR");
-    char exe[PATH_CAP];
-    ssize_t len = readlink("/proc/self/exe", exe, sizeof exe - 1);
-    exe[len < 0 ? 0 : len] = 0;
-    char *slash = strrchr(exe, '/');
+    char folder[PATH_CAP - 4];
+    sl_program_folder(folder, sizeof folder);
     if (env && *env)
         snprintf(out, cap, "%s", env);
     else
-        snprintf(out, cap, "%.*s/sim", slash ? (int)(slash - exe) : 1, slash ? exe : ".");
+        snprintf(out, cap, "%s/sim", folder);
 }
 
 static int load(struct sim *sim)

@@ -4,9 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "accel/args.h"
 #include "base/err.h"
 
-enum { DEFAULT_TIMEOUT = 1000000, MAX_ITEM = SL_SIM_PATH + 64 };
+enum { MAX_ITEM = SL_SIM_PATH + 64 };
 
 static const char help[] = "sim[:P[xT]][,dpi][,mem=hbm|ddr|ideal][,latency=N][,stall=PCT][,seed=N]"
                            "[,fault=KIND@N[+M][:PORT]][,wave=FILE[@FROM-TO]][,timeout=N]"
@@ -248,7 +249,7 @@ int sl_sim_config_parse(struct sl_sim_config *out, const char *arg)
 {
     uint32_t seen = 0;
     int err = 0;
-    *out = (struct sl_sim_config){.n_port = 1, .n_column = 1, .timeout = DEFAULT_TIMEOUT};
+    *out = (struct sl_sim_config){.n_port = 1, .n_column = 1, .timeout = SL_CORE_TIMEOUT};
     out->core.latency = -1;
     out->core.reset_seed = -1;
     for (const char *at = arg; at && !err;) {

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -94,4 +95,15 @@ int sl_file_read(char **out, size_t *size, const char *path, size_t max)
     *out = buf;
     *size = n;
     return 0;
+}
+
+void sl_program_folder(char *out, size_t cap)
+{
+    ssize_t len = readlink("/proc/self/exe", out, cap - 1);
+    out[len < 0 ? 0 : len] = 0;
+    char *slash = strrchr(out, '/');
+    if (slash && slash != out)
+        *slash = 0;
+    else
+        snprintf(out, cap, "%s", slash ? "/" : ".");
 }

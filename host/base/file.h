@@ -21,4 +21,7 @@ void sl_mapping_release(const uint8_t *data, size_t size);
  * SL_ERR_IO, SL_ERR_FORMAT when it is larger. */
 int sl_file_read(char **out, size_t *size, const char *path, size_t max);
 
+/* Folder of the running program, "." where it is unknown. */
+void sl_program_folder(char *out, size_t cap);
+
 #endif

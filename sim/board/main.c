@@ -90,7 +90,7 @@ static bool answer_read(struct board *board, uint32_t call, const struct rpc_mes
 {
     const bool buffer = call == RPC_FROM_DEVICE;
     const uint64_t size = buffer ? m->number[5] : m->number[3];
-    const uint64_t address = buffer ? m->number[4] : m->number[2];
+    const uint64_t address = buffer ? m->number[4] + m->number[6] : m->number[2];
     if (size > MAX_MESSAGE)
         return false;
     rpc_put_number(out, 1, buffer ? size : 1);
@@ -110,7 +110,7 @@ static bool answer(struct board *board, uint32_t call, const struct rpc_message 
 {
     switch (call) {
     case RPC_TO_DEVICE:
-        board_write(board, m->number[3], m->bytes[4], m->n_bytes[4]);
+        board_write(board, m->number[3] + m->number[6], m->bytes[4], m->n_bytes[4]);
         rpc_put_number(out, 1, m->n_bytes[4]);
         return true;
     case RPC_WRITE_RAM:

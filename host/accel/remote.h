@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Cards behind a vendor's runtime, each in a process of its own (host/device_host): the runtime may
+ * end it, hang or crash, and the program gets an error within the deadline.
+ *
+ * "xrt[:N]": card N through XRT. "opencl[:P.N]": device N of platform P through the ICD loader.
+ * Options follow, separated by commas:
+ *   xclbin=FILE    the design; default $SLUICE_XCLBIN, else the one that `make xclbin` built
+ *   summary=FILE   XRT's own profile of the run (summary.csv), written when the device is closed
+ *   stock          without the helper that shortens the pauses of XRT's emulation
+ * With a design for hardware emulation also options of its board: those of "sim:" but for the
+ * shape, and hang=N, die=N (the N-th launch never ends; ends the board).
+ */
+#ifndef SL_ACCEL_REMOTE_H
+#define SL_ACCEL_REMOTE_H
+
+#include "accel/device.h"
+
+int sl_xrt_device_open(struct sl_device **out, const char *arg);
+size_t sl_xrt_device_list(struct sl_device_desc *out, size_t cap);
+
+#endif

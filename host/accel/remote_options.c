@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "accel/remote_options.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "accel/sim_options.h"
+#include "accel/xclbin.h"
+#include "base/err.h"
+#include "base/file.h"
+
+static const char help[] = "xrt[:N][,xclbin=FILE][,summary=FILE][,stock], for an emulated card also "
+                           "mem= latency= stall= seed= timeout= fault= hang= die=";
+
+static int refuse(const char *item, const char *why)
+{
+    return sl_fail(SL_ERR_USAGE, help, "device: %s: %s", item, why);
+}
+
+static bool copy(char *out, size_t cap, const char *text)
+{
+    return (size_t)snprintf(out, cap, "%s", text) < cap && *text;
+}
+
+static bool is_launch(const char *item, const char *key)
+{
+    const size_t n = strlen(key);
+    return !strncmp(item, key, n) && item[n] >= '1' && item[n] <= '9' &&
+           item[n + strspn(item + n, "0123456789")] == 0 && strlen(item + n) < 10;
+}
+
+/* An option of the board; those of the simulation go into *sim as well, to be checked. */
+static int add_board(struct sl_remote_options *o, char *sim, size_t cap, const char *item)
+{
+    const size_t n = strlen(o->board), m = strlen(sim);
+    if (n + strlen(item) + 2 > sizeof o->board || m + strlen(item) + 2 > cap)
+        return refuse(item, "too many options");
+    snprintf(o->board + n, sizeof o->board - n, "%s%s", n ? "," : "", item);
+    if (!is_launch(item, "hang=") && !is_launch(item, "die="))
+        snprintf(sim + m, cap - m, "%s%s", m ? "," : "", item);
+    return 0;
+}
+
+static int parse_place(struct sl_remote_options *o, const char *item)
+{
+    char end;
+    if (sscanf(item, "%u.%u%c", &o->platform, &o->index, &end) == 2 ||
+        sscanf(item, "%u%c", &o->index, &end) == 1)
+        return 0;
+    return refuse(item, "write the number of a card");
+}
+
+static int parse_item(struct sl_remote_options *o, char *sim, size_t cap, const char *item,
+                      bool first)
+{
+    if (first && item[0] >= '0' && item[0] <= '9')
+        return parse_place(o, item);
+    if (!strncmp(item, "xclbin=", 7))
+        return copy(o->xclbin, sizeof o->xclbin, item + 7) ? 0 : refuse(item, "give a file");
+    if (!strncmp(item, "summary=", 8))
+        return copy(o->summary, sizeof o->summary, item + 8) ? 0 : refuse(item, "give a file");
+    if (!strcmp(item, "stock")) {
+        o->stock = true;
+        return 0;
+    }
+    return add_board(o, sim, cap, item);
+}
+
+static int check_board(struct sl_remote_options *o, const char *sim)
+{
+    struct sl_sim_config config;
+    int err = sl_sim_config_parse(&config, *sim ? sim : NULL);
+    if (err)
+        return err;
+    if (config.n_port != 1 || config.n_column != 1 || config.dpi || config.wave[0] ||
+        config.coverage[0] || config.core.reset_seed >= 0)
+        return refuse(sim, "the design is what it is: its shape and form cannot be chosen");
+    o->timeout = config.timeout;
+    return 0;
+}
+
+/* The design's file by its full name: the process that reads it has another folder. */
+static int find_xclbin(struct sl_remote_options *o)
+{
+    const char *env = getenv("SLUICE_XCLBIN");
+    char path[PATH_MAX], folder[SL_REMOTE_PATH];
+    if (!o->xclbin[0] && env && *env && !copy(o->xclbin, sizeof o->xclbin, env))
+        return refuse("SLUICE_XCLBIN", "the name is too long");
+    if (!o->xclbin[0]) {
+        sl_program_folder(folder, sizeof folder - 64);
+        snprintf(o->xclbin, sizeof o->xclbin, "%.440s/xclbin/sl_core_u50_p1t1_rtl_hw_emu.xclbin",
+                 folder);
+    }
+    if (access(o->xclbin, F_OK))
+        return sl_fail(SL_ERR_USAGE, "make xclbin", "there is no design %s", o->xclbin);
+    if (!realpath(o->xclbin, path) || !copy(o->xclbin, sizeof o->xclbin, path))
+        return refuse(o->xclbin, "the name is too long");
+    return 0;
+}
+
+static int check_design(const struct sl_remote_options *o, bool *emulated)
+{
+    struct sl_xclbin file;
+    struct sl_xclbin_core core;
+    int err = sl_xclbin_open(&file, o->xclbin);
+    if (err)
+        return err;
+    err = sl_xclbin_core(&file, o->xclbin, &core);
+    *emulated = file.mode == SL_XCLBIN_MODE_HW_EMU;
+    sl_xclbin_close(&file);
+    if (!err && !*emulated && o->board[0])
+        return refuse(o->board, "only an emulated card has such options");
+    return err;
+}
+
+int sl_remote_options_parse(struct sl_remote_options *out, const char *arg, bool *emulated)
+{
+    char item[SL_REMOTE_PATH], sim[SL_REMOTE_BOARD] = "";
+    int err = 0;
+    *out = (struct sl_remote_options){0};
+    for (const char *at = arg; at && !err;) {
+        const size_t len = strcspn(at, ",");
+        if (len >= sizeof item)
+            return refuse("option", "too long");
+        memcpy(item, at, len);
+        item[len] = 0;
+        err = parse_item(out, sim, sizeof sim, item, at == arg);
+        at = at[len] ? at + len + 1 : NULL;
+    }
+    err = err ? err : check_board(out, sim);
+    err = err ? err : find_xclbin(out);
+    return err ? err : check_design(out, emulated);
+}

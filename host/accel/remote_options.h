@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What stands behind "xrt:" and "opencl:" in --device (accel/remote.h). */
+#ifndef SL_ACCEL_REMOTE_OPTIONS_H
+#define SL_ACCEL_REMOTE_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { SL_REMOTE_PATH = 512, SL_REMOTE_BOARD = 256 };
+
+struct sl_remote_options {
+    unsigned platform, index;
+    bool stock;
+    uint32_t timeout;             /* of the core, cycles */
+    char xclbin[SL_REMOTE_PATH];  /* absolute */
+    char summary[SL_REMOTE_PATH]; /* "": none */
+    char board[SL_REMOTE_BOARD];  /* the board's own options, checked */
+};
+
+/* arg may be NULL. *emulated: the design is made for hardware emulation. SL_ERR_USAGE, or why the
+ * design cannot be read. */
+int sl_remote_options_parse(struct sl_remote_options *out, const char *arg, bool *emulated);
+
+#endif

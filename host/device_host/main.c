@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * sl_device_host: the process that holds a card for a program (accel/remote.h). Runtimes of cards
+ * end the process on errors, wait without an end for a device that is gone and start processes of
+ * their own; here that hurts nobody. Not for use by hand.
+ *
+ * sl_device_host xrt INDEX XCLBIN TIMEOUT
+ * sl_device_host opencl PLATFORM DEVICE XCLBIN TIMEOUT
+ */
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "accel/device.h"
+#include "accel/remote_wire.h"
+#include "accel/xrt.h"
+#include "base/err.h"
+
+static void answer(int err, const struct sl_device *dev)
+{
+    struct sl_remote_answer a = {.err = err, .n_port = dev ? dev->n_port : 0};
+    if (err) {
+        snprintf(a.text, sizeof a.text, "%s", sl_error_message());
+        snprintf(a.hint, sizeof a.hint, "%s", sl_error_hint());
+    }
+    send(SL_REMOTE_SOCKET, &a, sizeof a, MSG_NOSIGNAL);
+}
+
+static int obey(struct sl_device *dev, const struct sl_remote_call *c, uint8_t *window)
+{
+    uint8_t *data = window + (size_t)c->place * SL_REMOTE_PLACE_BEATS * SL_BEAT_BYTES;
+    switch (c->op) {
+    case SL_REMOTE_ALLOC:
+        dev->ctl_beats = c->off;
+        dev->w_beats = c->n;
+        return dev->ops->alloc(dev, c->off, c->n);
+    case SL_REMOTE_WRITE:
+        return dev->ops->write(dev, c->arena, c->off, data, c->n);
+    case SL_REMOTE_READ:
+        return dev->ops->read(dev, c->arena, c->off, data, c->n);
+    case SL_REMOTE_LAUNCH:
+        return dev->ops->launch(dev, c->off, c->n, c->deadline_ms);
+    default:
+        return sl_fail(SL_ERR_USAGE, NULL, "device host: call %u", c->op);
+    }
+}
+
+static void serve(struct sl_device *dev, uint8_t *window)
+{
+    struct sl_remote_call call = {0};
+    while (recv(SL_REMOTE_SOCKET, &call, sizeof call, 0) == (ssize_t)sizeof call &&
+           call.op != SL_REMOTE_CLOSE)
+        answer(obey(dev, &call, window), dev);
+    dev->ops->close(dev);
+    answer(0, NULL);
+}
+
+/* When the program is gone, so are this process and all that a runtime started. */
+static void *watch(void *unused)
+{
+    struct pollfd socket = {.fd = SL_REMOTE_SOCKET};
+    (void)unused;
+    while (poll(&socket, 1, -1) < 0 || !(socket.revents & (POLLHUP | POLLERR | POLLNVAL)))
+        ;
+    kill(0, SIGKILL);
+    return NULL;
+}
+
+static int open_card(struct sl_device **dev, int argc, char **argv)
+{
+    if (argc == 5 && !strcmp(argv[1], "xrt"))
+        return sl_xrt_open(dev, (unsigned)strtoul(argv[2], NULL, 10), argv[3],
+                           (uint32_t)strtoul(argv[4], NULL, 10));
+    return sl_fail(SL_ERR_USAGE, NULL, "device host: started by hand");
+}
+
+int main(int argc, char **argv)
+{
+    const size_t size = (size_t)SL_REMOTE_PLACES * SL_REMOTE_PLACE_BEATS * SL_BEAT_BYTES;
+    struct sl_device *dev = NULL;
+    uint8_t *window =
+        mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, SL_REMOTE_WINDOW, 0);
+    if (window == MAP_FAILED) {
+        fprintf(stderr, "error: started by hand; hint: sluice run --device xrt\n");
+        return 2;
+    }
+    pthread_t watcher;
+    if (pthread_create(&watcher, NULL, watch, NULL))
+        return 1;
+    const int err = open_card(&dev, argc, argv);
+    answer(err, dev);
+    if (!err)
+        serve(dev, window);
+    /* Not through the runtime's own destructors, which may wait for ever. */
+    _exit(err ? 1 : 0);
+}
