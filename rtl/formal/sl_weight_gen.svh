@@ -113,7 +113,9 @@
       // The job: well formed, and unchanged until it is asked for.
       if (start) assume (!busy && f_legal(f_pa) && (!two || f_legal(f_pb)));
       if (busy) assume ($stable(passes) && $stable(two) && $stable(base));
+`ifdef SL_TOP_sl_weight_gen
       if (busy) assert (f_legal(f_pa) && (!two || f_legal(f_pb)));
+`endif
 
       // Places.
       assert (f_held <= DEPTH);
@@ -126,6 +128,10 @@
         assert (req_len >= 1 && req_len <= 64 && {1'b0, req_beat[5:0]} + req_len <= 64);
         assert ({9'd0, req_len} <= f_held);
       end
+`ifndef SL_TOP_sl_weight_gen
+      // Inside sl_weight_port: what is proved of the segments is taken as it stands.
+      if (state == ASK) assume (len >= 1 && {1'b0, beat[5:0]} + len <= 64);
+`else
       // A burst is the next piece of the stream, and every piece becomes a burst.
       if (ask) begin
         assert (f_there && beat == base + {26'd0, f_at} && {25'd0, len} <= f_left);
@@ -158,5 +164,6 @@
         if (!whole) assert (lines != 0);
         if (in_b) assert (two);
       end
+`endif
     end
   end

@@ -49,13 +49,14 @@
         assume (passes[sl_ctx::CTX_PASS_B+sl_ctx::PASS_N_LINE+:18] != 0);
       end
       if (busy || $past(start)) assume ($stable(passes) && $stable(two));
+      if (in_pop) assert (in_valid);
+`ifdef SL_TOP_sl_weight_parse
       if (busy) begin
         assert (passes[sl_ctx::CTX_PASS_A+sl_ctx::PASS_N_COL+:11] != 0);
         assert (passes[sl_ctx::CTX_PASS_B+sl_ctx::PASS_N_COL+:11] != 0);
         assert (passes[sl_ctx::CTX_PASS_A+sl_ctx::PASS_N_LINE+:18] != 0);
         assert (passes[sl_ctx::CTX_PASS_B+sl_ctx::PASS_N_LINE+:18] != 0);
       end
-      if (in_pop) assert (in_valid);
       if (beat_valid) assert (in_valid && f_scales == {1'b0, f_p[sl_ctx::PASS_N_SCALE+:6]});
       if (busy && !load) begin
         assert ({1'b0, scale_left} + f_scales == {1'b0, f_p[sl_ctx::PASS_N_SCALE+:6]});
@@ -69,5 +70,6 @@
       end
       if (in_b && busy) assert (two);
       if (load) assert (busy);
+`endif
     end
   end

@@ -2,8 +2,7 @@
 // What sl_weight_port promises (tools/rtl/prove.sh): the beats that are asked for always have a place in the stream FIFO
 // (they are never held back), and they enter it in the order of their bursts (sl_weight_gen, sl_axi_read, sl_fifo).
 // with: sl_page_split sl_axi_read sl_fifo sl_weight_gen sl_weight_parse
-// cut: u_fifo.mem u_parse.scale_mem
-// inside sl_axi_read: s/LOG2_BURSTS = 5/LOG2_BURSTS = 1/
+// cut: u_fifo.mem u_parse.scale_mem u_read.burst u_gen.beat u_gen.len u_gen.at u_gen.left u_gen.row_at u_gen.lines u_parse.scale_left u_parse.cols_left u_parse.rows_left
 // prove: induction 2, PORT=0 LOG2_DEPTH=7
 // prove: induction 2, PORT=0 LOG2_DEPTH=9
 // prove: induction 2, PORT=3 LOG2_DEPTH=9
@@ -12,11 +11,11 @@
 // bug: s/.req_ready(req_ready \&\& !side_ask)/.req_ready(req_ready)/
 // bug: s/rsp_valid \&\& !rsp_tag \&\& !flush),/rsp_valid \&\& !flush),/
   (* hierconn *) wire [LOG2_DEPTH+1:0] \u_fifo.f_count ;
-  (* hierconn *) wire [8:0] \u_read.f_left0 ;
+  (* hierconn *) wire [12:0] \u_read.f_left0 ;
   (* hierconn *) wire [15:0] \u_gen.f_held ;
   reg f_run = 1'b0;
   reg f_flushed;  // in the last cycle
-  wire [15:0] f_inside = 16'(\u_fifo.f_count ) + {7'd0, \u_read.f_left0 } + (gen_req ? {9'd0, gen_len} : 16'd0);
+  wire [15:0] f_inside = 16'(\u_fifo.f_count ) + {3'd0, \u_read.f_left0 } + (gen_req ? {9'd0, gen_len} : 16'd0);
 
   always @(posedge clk) begin
     f_run <= 1'b1;

@@ -18,8 +18,10 @@ import subprocess
 import sys
 
 EXPLAINED = "tools/rtl/coverage_explained.txt"
-FAULTS = ["read-error@{n}:ctl", "read-error@{n}:0", "write-error@{n}:ctl", "late@{n}+9000:ctl", "late@{n}+9000:0",
-          "late@{n}+2100:0", "write-late@{n}+9000:ctl", "dead@{n}:ctl", "dead@{n}:0", "write-dead@{n}:ctl"]
+FAULTS = ["read-error@{n}:ctl", "read-error@{n}", "write-error@{n}", "late@{n}+1200:ctl", "late@{n}+1200", "late@{n}+9000",
+          "late@{n}+9000:ctl", "write-late@{n}+1200", "dead@{n}:ctl", "dead@{n}", "write-dead@{n}"]
+FAULTY = [("list", "mix", "q8"), ("list", "overwritten", "q8"), ("expert", "indirect", "q8"), ("router", "batch", "attention"),
+          ("reduce", "batch", "-"), ("kv_pack", "batch", "int8"), ("plain", "batch", "q8")]
 
 
 def sets_of(checkfab):
@@ -33,25 +35,29 @@ def sets_of(checkfab):
 
 class Runs:
     def __init__(self, build):
-        self.checkfab = os.path.join(build, "checkfab")
+        self.checkfab = os.path.abspath(os.path.join(build, "checkfab"))
         self.dir = os.path.join(build, "coverage")
         os.makedirs(self.dir, exist_ok=True)
         for old in glob.glob(os.path.join(self.dir, "*.dat")):
             os.unlink(old)
-        self.files, self.wrong = [], 0
+        self.n_run, self.wrong = 0, 0
 
     def run(self, device, words, sound=True):
-        data = os.path.join(self.dir, f"{len(self.files)}.dat")
-        args = [self.checkfab, "--impl", f"{device},coverage={data}", *words]
+        # checkfab keeps 63 characters of a device's name.
+        self.n_run += 1
+        data = os.path.join(self.dir, f"{self.n_run}.dat")
+        args = [self.checkfab, "--impl", f"{device},coverage={self.n_run}.dat", *words]
+        assert len(args[2]) < 64, args[2]
         try:
-            result = subprocess.run(args, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=900)
+            result = subprocess.run(args, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=900,
+                                    cwd=self.dir)
         except subprocess.TimeoutExpired:
             result = None
         if sound and (result is None or result.returncode):
             self.wrong += 1
             print(f"FAIL {' '.join(args)}\n{result.stdout.decode()[-1500:] if result else 'no end'}")
-        if os.path.exists(data):
-            self.files.append(data)
+        if sound and not os.path.exists(data):
+            raise SystemExit(f"coverage.py: no counts of {' '.join(args)}")
 
 
 def read_counts(path, counts):
@@ -87,13 +93,13 @@ def main():
         runs = Runs(args.build)
         for shape in shapes:
             for op, classes, form in sets_of(runs.checkfab):
-                device = f"sim:{shape}" + (",mem=ideal,stall=30,seed=3" if classes in ("odd", "mix") else "")
+                device = f"sim:{shape}" + (",mem=ideal,stall=30" if classes in ("odd", "mix") else "")
                 runs.run(device, ["--op", op, "--shape", classes, "--format", form])
-            for fault in FAULTS:
-                for n in (1, 4, 30, 120):
-                    for op, form in (("list", "q8"), ("router", "softmax"), ("kv_pack", "int8")):
-                        runs.run(f"sim:{shape},mem=ideal,timeout=2000,fault={fault.format(n=n)}",
-                                 ["--op", op, "--format", form, "--n", "2"], sound=False)
+        for fault in FAULTS:
+            for n in (1, 2, 3, 4, 6, 9, 14, 22, 34, 55, 90, 150):
+                for op, classes, form in FAULTY:
+                    runs.run(f"sim:{shapes[0]},timeout=999,fault={fault.format(n=n)}",
+                             ["--op", op, "--shape", classes, "--format", form, "--n", "2"], sound=False)
         if runs.wrong:
             raise SystemExit(f"coverage.py: {runs.wrong} runs failed")
     counts = collections.Counter()

@@ -5,24 +5,36 @@
   mutate.py BUILD [--modules "sl_post sl_array"] [--sample N] [--seed S] [--only REGEX] [--minutes M] [--jobs J]
 
 Of every module N mutants are drawn (0: all). One model of the core holds them all (mutants.py); the environment variable
-SL_MUTANT chooses one. Each is given to checkfab: two cases of everything, the operations that use its module first; when that does not
-notice it, all cases.
-A mutant that hangs the core is noticed too. Survivors are printed and have to be explained in
-tools/rtl/mutants_explained.txt, a line each: its ID (module, changed text, how), then the reason.
+SL_MUTANT chooses one. Until one of them notices, each mutant is given to
+  quick   two cases of everything that checkfab has, the operations that use its module first;
+  bench   the bench of its module (tests/rtl), built from the changed copies in the same way;
+  full    all cases of checkfab;
+  formal  the proofs of its module (rtl/formal): a counterexample from reset, or a proof that no longer succeeds;
+  units   other benches that have the module among their sources;
+  stall   checkfab behind a memory that stalls at random, and with four ports and four columns;
+  faults  launches behind memories that fail (unit_tests sim_faults).
+A mutant that hangs the core is noticed too. What noticed a mutant is tried first in the next run (BUILD/mutate/killers.json).
+Survivors are printed and have to be explained in tools/rtl/mutants_explained.txt, a line each: its ID (module, how, changed
+text, line of source), then the reason. Explained ones get `quick` and `bench` only.
 """
 import argparse
 import concurrent.futures
+import glob
+import json
 import os
 import random
 import re
+import shutil
 import subprocess
 import sys
+import threading
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import mutants  # noqa: E402
 
 SLOWER = 6  # times what the unchanged core takes, and 3 s: then it hangs
+STAGES = ["quick", "bench", "full", "formal", "units", "stall", "faults"]
 EXPLAINED = "tools/rtl/mutants_explained.txt"
 NOT_CHANGED = {"sl_ctx", "sl_clock_gate"}  # positions of fields; the clock itself
 # What reaches a module soonest.
@@ -32,6 +44,7 @@ FIRST = [(r"sl_router|sl_top8|sl_exp_neg|sl_div_half", ["--op router"]),
          (r"sl_quant|sl_swiglu", ["--op expert --format q8", "--op expert"]),
          (r"sl_prep|sl_core|sl_retire|sl_control|sl_units|sl_ctl|sl_axi", ["--op jobs", "--op list --format q8", "--op router"]),
          (r".", ["--op plain --format int4", "--op list --format q8", "--op expert --format q8"])]
+BENCH_ARGS = ["+seed=1", "+verilator+rand+reset+2", "+verilator+seed+1"]
 OPERATIONS = ["query", "jobs", "list", "plain", "expert", "reduce", "router", "kv_pack", "kv_unpack"]
 
 PACKAGE = """// SPDX-License-Identifier: Apache-2.0
@@ -51,10 +64,16 @@ int sl_mutant_number(void)
 """
 
 
+LINES = {}
+
+
 def ident_text(ident):
-    """The name of a mutant that survives edits elsewhere in the file: module, how, and the changed text."""
-    name, _, start, what, source = ident
-    return f"{name}: {what}: {' '.join(source.split())}"
+    """The name of a mutant that survives edits elsewhere in the file: module, how, the changed text, its line."""
+    name, line, _, what, source = ident
+    if name not in LINES:
+        LINES[name] = open(f"rtl/{name}.sv").read().splitlines()
+    whole = " ".join(LINES[name][line - 1].split())
+    return f"{name}: {what}: {' '.join(source.split())} @ {whole}"
 
 
 def write_if_new(path, text):
@@ -67,7 +86,16 @@ class Run:
     def __init__(self, args):
         self.args, self.work = args, os.path.join(args.build, "mutate")
         os.makedirs(os.path.join(self.work, "rtl"), exist_ok=True)
-        self.chosen, self.count, self.seconds = {}, {}, {}
+        self.chosen, self.count, self.seconds, self.built = {}, {}, {}, {}
+        self.lock = threading.RLock()
+        self.killers = os.path.join(self.work, "killers.json")
+        self.known = json.load(open(self.killers)) if os.path.exists(self.killers) else {}
+
+    def save_known(self):
+        with self.lock:
+            with open(self.killers + ".part", "w") as out:
+                json.dump(self.known, out, indent=0)
+            os.replace(self.killers + ".part", self.killers)
 
     def files(self):
         return [line.split("#")[0].strip() for line in open("rtl/rtl.f") if line.split("#")[0].strip()]
@@ -116,67 +144,193 @@ class Run:
     def build(self):
         build, work = self.args.build, self.work
         self.make(f"BUILD={build}", f"{build}/checkfab")
-        # checkfab looks for the simulated core beside itself.
-        copy = os.path.join(work, "checkfab")
+        self.link("checkfab")
+        self.core("1x1")
+
+    def link(self, program):
+        """checkfab and the unit tests look for the simulated core beside themselves."""
+        copy = os.path.join(self.work, program)
         if os.path.exists(copy):
             os.unlink(copy)
-        os.link(os.path.join(build, "checkfab"), copy)
+        os.link(os.path.join(self.args.build, program), copy)
+
+    def core(self, shape):
         plain = "mem mem_ideal mem_hbm mem_ddr dram axi_port gtkw".split()
-        sources = " ".join(f"sim/{p}.c" for p in plain) + f" sim/sl_sim.c {work}/mutant.c"
-        for shape in self.args.shapes.split():
-            p, t = shape.split("x")
-            self.make(f"BUILD={work}", f"SIM_RTL_F={work}/rtl.f", f"SIM_SRC={sources}",
-                      "SIM_LIBS=verilated.o verilated_threads.o verilated_dpi.o", "sim", f"P={p}", f"T={t}")
+        sources = " ".join(f"sim/{p}.c" for p in plain) + f" sim/sl_sim.c {self.work}/mutant.c"
+        p, t = shape.split("x")
+        self.make(f"BUILD={self.work}", f"SIM_RTL_F={self.work}/rtl.f", f"SIM_SRC={sources}",
+                  "SIM_LIBS=verilated.o verilated_threads.o verilated_dpi.o", "sim", f"P={p}", f"T={t}")
+
+    def once(self, what, build):
+        """Builds what is not always needed, when it is needed first."""
+        with self.lock:
+            if what not in self.built:
+                start = time.time()
+                self.built[what] = build()
+                print(f"{what} built in {time.time() - start:.0f} s", flush=True)
+            return self.built[what]
+
+    def bench(self, name):
+        """A bench of tests/rtl on the changed copies."""
+        where = os.path.join(self.work, "bench", f"tb_{name}")
+        program = os.path.join(where, f"Vtb_{name}")
+        objects = [f"{self.args.build}/bench/obj/{f[:-2]}.o" for f in bench_files(name) if f.endswith(".c")]
+        self.make(f"BUILD={self.args.build}", *objects)
+        selector = os.path.join(self.work, "mutant.o")
+        include = subprocess.check_output(["verilator", "--getenv", "VERILATOR_ROOT"], text=True).strip() + "/include/vltstd"
+        subprocess.run(["cc", "-O2", "-isystem", include, "-c", "-o", selector, os.path.join(self.work, "mutant.c")], check=True)
+        sources = [os.path.join(self.work, "rtl", "sl_mutant_pkg.sv")]
+        for f in bench_files(name):
+            copy = os.path.join(self.work, f)
+            sources += [] if f.endswith(".c") else [copy if os.path.exists(copy) else f]
+        os.makedirs(where, exist_ok=True)
+        if not os.path.exists(program) or max(map(os.path.getmtime, sources + objects)) > os.path.getmtime(program):
+            words = "--binary --timing --assert -O3 --threads 1 --x-assign unique --x-initial unique -Wno-fatal -Wno-lint -Wno-style"
+            with open(os.path.join(where, "build.log"), "w") as log:
+                done = subprocess.run(["verilator", *words.split(), "-LDFLAGS", "-lm", "-MAKEFLAGS", "OPT_FAST=-O1 OPT_SLOW=-O0",
+                                       "--Mdir", where, "--top-module", f"tb_{name}", *sources,
+                                       *[os.path.abspath(o) for o in objects + [selector]]], stdout=log, stderr=log)
+            if done.returncode:
+                raise SystemExit(f"mutate.py: tb_{name} cannot be built, see {where}/build.log")
+            os.utime(program)
+        start = time.time()
+        if self.command(0, [program, *BENCH_ARGS], 300):
+            raise SystemExit(f"mutate.py: tb_{name} fails on what is not changed")
+        return program, time.time() - start
 
     # ---- killers: each returns a word for how the mutant was noticed, or None
-    def command(self, number, args, limit):
-        env = dict(os.environ, SL_MUTANT=str(number))
+    def command(self, number, args, limit, **more):
+        env = dict(os.environ, SL_MUTANT=str(number), **more)
         try:
             r = subprocess.run(args, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=limit)
         except subprocess.TimeoutExpired:
             return "hang"
         return None if r.returncode == 0 else "wrong"
 
-    def checkfab(self, number, words):
-        for shape in self.args.shapes.split():
-            impl = "sim" if shape == "1x1" else f"sim:{shape}"
-            base = [os.path.join(self.work, "checkfab"), "--impl", impl]
-            start = time.time()
-            found = self.command(number, base + words.split(), SLOWER * self.seconds.get((shape, words), 100) + 3)
-            if not number:
-                self.seconds[(shape, words)] = time.time() - start
+    def timed(self, number, step, args, **more):
+        """How long the unchanged core takes is measured when a step is needed first."""
+        if step not in self.seconds:
+            with self.lock:
+                if step not in self.seconds:
+                    start = time.time()
+                    if self.command(0, args, 900, **more):
+                        raise SystemExit(f"mutate.py: the unchanged core fails: {step}")
+                    self.seconds[step] = time.time() - start
+        return self.command(number, args, SLOWER * self.seconds[step] + 3, **more)
+
+    def step(self, number, step):
+        """One step: `checkfab IMPL WORDS`, `bench NAME`, `formal MODULE`, `faults`."""
+        how, _, rest = step.partition(" ")
+        if how == "checkfab":
+            impl, _, words = rest.partition(" ")
+            shape = re.match(r"sim:(\dx\d)", impl)
+            if shape and shape.group(1) != "1x1":
+                self.once(f"core {shape.group(1)}", lambda: self.core(shape.group(1)))
+            return self.timed(number, step, [os.path.join(self.work, "checkfab"), "--impl", impl, *words.split()])
+        if how == "bench":
+            program, seconds = self.once(step, lambda: self.bench(rest))
+            return self.command(number, [program, *BENCH_ARGS], SLOWER * seconds + 3)
+        if how == "formal":
+            return self.formal(number, rest)
+        self.once("unit tests", self.unit_tests)
+        return self.timed(number, step, [os.path.join(self.work, "unit_tests"), "sim_faults"], SL_NEED_SIM="1")
+
+    def unit_tests(self):
+        self.make(f"BUILD={self.args.build}", f"{self.args.build}/unit_tests")
+        self.link("unit_tests")
+        self.core("4x1")
+
+    def formal(self, number, name):
+        """The module with this one change, under its properties."""
+        if number:  # without a change they hold
+            self.once(f"formal {name}", lambda: self.formal(0, name))
+        ident = self.chosen.get(number, [None])
+        text = mutants.Mutator(name, open(f"rtl/{name}.sv").read(), lambda i: number if i[:4] == ident[:4] else None).result()
+        where = os.path.join(self.work, "formal", str(number))
+        os.makedirs(where, exist_ok=True)
+        with open(os.path.join(where, f"{name}.sv"), "w") as out:
+            out.write(text.replace("sl_mutant_pkg::number", str(number)))
+        try:
+            out = subprocess.run(["tools/rtl/prove.sh", where, name], env=dict(os.environ, CHANGED=where), stdout=subprocess.PIPE,
+                                 stderr=subprocess.STDOUT, timeout=200, text=True).stdout
+        except subprocess.TimeoutExpired:
+            out = ""  # nothing was found out
+        shutil.rmtree(where)
+        refuted = "Status: FAILED" in out
+        if not number and "1 passed, 0 failed" not in out:
+            raise SystemExit(f"mutate.py: {name} cannot be proved:\n{out}")
+        return "refuted" if refuted else None
+
+    def stages(self, name):
+        """(stage, its steps) for a module."""
+        own = next(steps for pattern, steps in FIRST if re.match(pattern, name))
+        quick = own + [f"--op {op}" for op in OPERATIONS if f"--op {op}" not in own]
+        whole = [w for w in own if " --" not in w]
+        whole += [f"--op {op}" for op in OPERATIONS if f"--op {op}" not in whole]
+        yield "quick", [f"checkfab sim {w} --n 2" for w in quick]
+        yield "bench", [f"bench {b}" for b in benches_of(name) if f"sl_{b}".startswith(name[:-4] if "_pkg" in name else name)]
+        yield "full", [f"checkfab sim {w}" for w in whole]
+        yield "formal", [f"formal {name}"] if os.path.exists(f"rtl/formal/{name}.svh") else []
+        yield "units", [f"bench {b}" for b in benches_of(name)] if name != "sl_num_pkg" else []
+        if not re.match(r"sl_(router|kv|reduce|num|hadamard|exp|div_half|top8|dot|swiglu|quant|scale)", name):
+            yield "stall", [f"checkfab {impl} {w}" for impl in ("sim:4x4,mem=ideal,stall=30", "sim:mem=ideal,stall=30,latency=300")
+                            for w in ("--op plain", "--op list", "--op expert")]
+            yield "faults", ["faults"]
+
+    def notice(self, number, explained):
+        """(stage, step, wrong or hang) for what noticed it first, or None."""
+        name, key = self.chosen[number][0], str(self.chosen[number])
+        tried = set()
+        known = self.known.get(key)
+        if known:
+            tried.add(known[1])
+            found = self.step(number, known[1])
             if found:
-                return f"{impl} {words} {found}"
+                return known[0], known[1], found
+        for stage, steps in self.stages(name):
+            if (explained and stage not in ("quick", "bench")) or stage not in self.args.stages.split():
+                continue
+            for step in steps:
+                found = None if step in tried else self.step(number, step)
+                if found:
+                    self.known[key] = (stage, step)
+                    return stage, step, found
         return None
 
-    def quick(self, number):
-        """Two cases of each set, the module's own operations first."""
-        mine = [] if not number else next(steps for pattern, steps in FIRST if re.match(pattern, self.chosen[number][0]))
-        rest = [f"--op {op}" for op in OPERATIONS]
-        return self.first_of(number, [f"{w} --n 2" for w in mine + [w for w in rest if w not in mine]])
 
-    def full(self, number):
-        """Everything, as CI runs it."""
-        mine = next((steps for pattern, steps in FIRST if number and re.match(pattern, self.chosen[number][0])), [])
-        own = [w for w in mine if " --" not in w]
-        return self.first_of(number, own + [f"--op {op}" for op in OPERATIONS if f"--op {op}" not in own])
-
-    def first_of(self, number, steps):
-        for words in steps:
-            found = self.checkfab(number, words)
-            if found:
-                return found
-        return None
+def bench_files(name):
+    path = f"tests/rtl/tb_{name}.f"
+    if os.path.exists(path):
+        return [f for line in open(path) for f in line.split("#")[0].split()]
+    own = f"tests/rtl/tb_{name}.c"
+    return ["abi/gen/sl_abi_pkg.sv", "rtl/gen/sl_table_pkg.sv", "rtl/sl_num_pkg.sv", f"rtl/sl_{name}.sv",
+            f"tests/rtl/tb_{name}.sv"] + ([own] if os.path.exists(own) else []) + ["tests/ref/ref_num.c"]
 
 
-def module_table(run, fate):
-    rows = []
-    for name, total in run.count.items():
-        mine = [n for n, i in run.chosen.items() if i[0] == name and n in fate]
-        if mine:
-            killed = sum(1 for n in mine if fate[n])
-            rows.append((name, total, len(mine), killed, len(mine) - killed))
-    return rows
+def benches_of(module):
+    """Benches that have the module among their sources, its own first."""
+    names = sorted(os.path.basename(p)[3:-3] for p in glob.glob("tests/rtl/tb_*.sv"))
+    return sorted((n for n in names if f"rtl/{module}.sv" in bench_files(n)), key=lambda n: f"sl_{n}" != module)
+
+
+def table(run, fate):
+    print("| module | mutants | tried | " + " | ".join(STAGES) + " | not noticed |\n|" + "---|" * (len(STAGES) + 4))
+    names = [name for name in run.count if any(run.chosen[n][0] == name for n in fate)]
+    for name in names + ["all"]:
+        mine = [n for n in fate if name in (run.chosen[n][0], "all")]
+        total = run.count[name] if name != "all" else sum(run.count[n] for n in names)
+        by = [sum(1 for n in mine if fate[n] and fate[n][0] == stage) for stage in STAGES]
+        print("| " + " | ".join(str(x) for x in (name, total, len(mine), *by, sum(1 for n in mine if not fate[n]))) + " |")
+
+
+def read_explained():
+    explained = {}
+    if os.path.exists(EXPLAINED):
+        for line in open(EXPLAINED):
+            if "  -- " in line and not line.startswith("#"):
+                key, why = line.rstrip("\n").split("  -- ", 1)
+                explained[key.strip()] = why
+    return explained
 
 
 def main():
@@ -188,8 +342,7 @@ def main():
     parser.add_argument("--seed", default="1")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--minutes", type=float, default=0, help="then no further mutant is tried (they come in random order)")
-    parser.add_argument("--shapes", default="1x1")
-    parser.add_argument("--no-build", action="store_true", help="the model of the last run, for the same choice")
+    parser.add_argument("--stages", default=" ".join(STAGES), help="only these")
     parser.add_argument("--list", action="store_true", help="only count")
     args = parser.parse_args()
     run = Run(args)
@@ -198,43 +351,33 @@ def main():
     if args.list:
         return
     start = time.time()
-    if not args.no_build:
-        run.build()
+    run.build()
     print(f"built in {time.time() - start:.0f} s", flush=True)
-    if run.quick(0) or run.full(0):
-        raise SystemExit("mutate.py: the unchanged core fails")
-    print(f"unchanged core passes, {time.time() - start:.0f} s", flush=True)
-    explained = {}
-    if os.path.exists(EXPLAINED):
-        for line in open(EXPLAINED):
-            if "  -- " in line and not line.startswith("#"):
-                key, why = line.rstrip("\n").split("  -- ", 1)
-                explained[key.strip()] = why
+    explained = read_explained()
     fate, log = {}, open(os.path.join(run.work, "fates.txt"), "w")
     order = list(run.chosen)
     random.Random(args.seed).shuffle(order)
     end = time.time() + 60 * args.minutes if args.minutes else None
 
-    def one(number, how):
-        if not end or time.time() < end:
-            fate[number] = how(number)
-            if fate[number] or how == run.full:
-                ident = run.chosen[number]
-                print(f"{number} {ident_text(ident)} (line {ident[1]}): {fate[number] or 'SURVIVES'}", file=log, flush=True)
+    def one(number):
+        if end and time.time() >= end:
+            return
+        ident = run.chosen[number]
+        fate[number] = run.notice(number, ident_text(ident) in explained)
+        print(f"{number} {ident[0]} line {ident[1]}: {ident_text(ident)}: {' '.join(fate[number] or ['SURVIVES'])}", file=log,
+              flush=True)
+        run.save_known()
 
-    # Quick tests of all, then everything for those that are left.
     with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
-        list(pool.map(lambda n: one(n, run.quick), order))
-        print(f"{sum(1 for n in fate if fate[n])} of {len(fate)} noticed by quick tests, {time.time() - start:.0f} s", flush=True)
-        left = [n for n in order if n in fate and not fate[n]]
-        list(pool.map(lambda n: one(n, run.full), left))
-    print("| module | mutants | tried | noticed | not noticed |\n|---|---|---|---|---|")
-    for row in module_table(run, fate):
-        print("| " + " | ".join(str(x) for x in row) + " |")
-    left = [n for n in fate if not fate[n]]
+        list(pool.map(one, order))
+    table(run, fate)
+    left = [n for n in sorted(fate) if not fate[n]]
     unexplained = [n for n in left if ident_text(run.chosen[n]) not in explained]
     for n in unexplained:
-        print(f"NOT NOTICED, not explained: {run.chosen[n][0]} line {run.chosen[n][1]}: {ident_text(run.chosen[n])}")
+        print(f"NOT NOTICED, not explained: line {run.chosen[n][1]}: {ident_text(run.chosen[n])}")
+    for n in fate:
+        if fate[n] and ident_text(run.chosen[n]) in explained:
+            print(f"note: explained, but noticed by {fate[n][1]}: {ident_text(run.chosen[n])}")
     print(f"{len(fate)} tried, {len(fate) - len(left)} noticed, {len(left) - len(unexplained)} explained, "
           f"{len(unexplained)} open ({time.time() - start:.0f} s)")
     if unexplained:

@@ -8,6 +8,7 @@
 # the properties hold always. `prove: bound N`: for N cycles from reset.
 # `inside MODULE: EXPRESSION` is a sed command for the copy of a module inside (a smaller parameter).
 # `bug: EXPRESSION` is a sed command that spoils the module: from reset its proof must then fail within 12 cycles.
+# CHANGED=DIR (mutate.py): a module that is in DIR is taken from there; only its first proof is tried, 12 cycles from reset first.
 set -u
 build=$1
 shift
@@ -22,7 +23,9 @@ names=${*:-$(cd rtl/formal && ls ./*.svh | sed 's,^\./,,; s,\.svh$,,')}
 
 # Copies the module with its properties: name, sed command that spoils it, file.
 copy() {
-    sed -e "$2" "rtl/$1.sv" | awk -v properties="rtl/formal/$1.svh" '
+    source=rtl/$1.sv
+    [ ! -e "${CHANGED:-/}/$1.sv" ] || source=$CHANGED/$1.sv
+    sed -e "$2" "$source" | awk -v properties="rtl/formal/$1.svh" '
         /^endmodule/ { while ((getline line < properties) > 0) print line }
         { print }' >"$3"
 }
@@ -48,7 +51,7 @@ model() {
     # Small memories become registers: plain bit vectors are what z3 is fast with. Large ones stay arrays, or are cut (`cut:`):
     # what they give is then anything, and the properties about it are left out.
     cut= map=memory_map logic=QF_BV
-    [ -z "$(field "$1" cut)" ] || cut="cutpoint $(field "$1" cut)" defines="$defines -DSL_CUT"
+    [ -z "$(field "$1" cut)" ] || cut="cutpoint $(field "$1" cut | sed 's,[^ ]*,*/&,g')" defines="$defines -DSL_CUT"
     [ -z "$(field "$1" arrays)" ] || map= logic=QF_ABV
     chparam=
     for p in $2; do chparam="$chparam -chparam ${p%=*} ${p#*=}"; done
@@ -68,6 +71,7 @@ smt() { # options...
 for name in $names; do
     count=0
     field "$name" prove >"$dir/$name.proofs"
+    [ -z "${CHANGED:-}" ] || sed -i 1q "$dir/$name.proofs"
     while IFS=, read -r how parameters; do
         count=$((count + 1))
         work=$dir/${name}_$count
@@ -75,6 +79,7 @@ for name in $names; do
         result=FAILED
         steps=${how#* }
         if model "$name" "$parameters" ''; then
+            [ -z "${CHANGED:-}" ] || smt -t 12 || how=''
             case $how in
             induction*) smt -t "$steps" && smt -i -t "$steps" && result="proved by induction" ;;
             bound*) smt -t "$steps" && result="proved for $steps cycles from reset" ;;
@@ -84,6 +89,7 @@ for name in $names; do
         echo "$name$parameters: $result ($(($(date +%s) - start)) s)"
         [ "$result" != FAILED ] || tail -n 15 "$work.log"
     done <"$dir/$name.proofs"
+    [ -z "${CHANGED:-}" ] || continue
     first=$(sed -n '1s/^[^,]*,*//p' "$dir/$name.proofs")
     start=$(date +%s)
     bugs=0 found=0
