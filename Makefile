@@ -31,7 +31,7 @@ LIB_OBJ   := $(LIB_SRC:%.c=$(BUILD)/%.o)
 CLI_OBJ   := $(CLI_SRC:%.c=$(BUILD)/%.o)
 TEST_OBJ  := $(TEST_SRC:%.c=$(BUILD)/%.o)
 # One copy of the core per number of weight ports: P is a constant of the hardware.
-CSIM_PORTS := 1 4 28
+CSIM_PORTS := 1 4 16 28
 HLS_OBJ   := $(foreach p,$(CSIM_PORTS),$(HLS_SRC:hls/%.c=$(BUILD)/hls/p$(p)/%.o))
 
 .PHONY: all

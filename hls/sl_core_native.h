@@ -23,6 +23,7 @@ struct sl_core_work {
                                uint32_t w_limit)
 SL_CORE_CALL(p1);
 SL_CORE_CALL(p4);
+SL_CORE_CALL(p16);
 SL_CORE_CALL(p28);
 SL_CORE_CALL(o0);
 

@@ -38,6 +38,20 @@ static const struct backend *find_backend(const char *name)
     return NULL;
 }
 
+const char *sl_device_next(const char *list, char *out)
+{
+    char name[SL_DEVICE_NAME];
+    size_t len = strcspn(list, "+");
+    for (; list[len]; len += 1 + strcspn(list + len + 1, "+")) {
+        snprintf(name, sizeof name, "%s", list + len + 1);
+        name[strcspn(name, "+")] = 0;
+        if (find_backend(name))
+            break;
+    }
+    snprintf(out, SL_DEVICE_NAME, "%.*s", (int)len, list);
+    return list[len] ? list + len + 1 : NULL;
+}
+
 int sl_device_open(struct sl_device **out, const char *name)
 {
     const char *full = name ? name : "csim";
@@ -50,6 +64,8 @@ int sl_device_open(struct sl_device **out, const char *name)
     if (err)
         return err;
     snprintf(dev->name, sizeof dev->name, "%s", full);
+    if (!dev->deadline_ms)
+        dev->deadline_ms = SL_DEVICE_DEADLINE_MS;
     *out = dev;
     return 0;
 }

@@ -11,6 +11,8 @@
 #include "sluice.h"
 
 enum { SL_DEVICE_NAME = 256 }; /* longest name of a device, with its NUL */
+/* The largest job on a slow simulation stays far below. */
+enum { SL_DEVICE_DEADLINE_MS = 600000 };
 enum { SL_ARENA_CTL = -1 };    /* arena numbers: SL_ARENA_CTL, or a weight port 0 .. n_port - 1 */
 
 struct sl_device;
@@ -56,6 +58,7 @@ struct sl_device {
     unsigned n_port;           /* P */
     uint32_t ctl_beats, w_beats;
     uint8_t *ctl_host; /* the ctl arena where the host can address it directly (csim), else NULL */
+    unsigned deadline_ms; /* of a launch of a model; 0 while it is opened: SL_DEVICE_DEADLINE_MS */
 };
 
 /* name: "csim", "csim:P" (P one of the built configurations), "sim:PxT,option,..." (accel/sim.h).
@@ -64,6 +67,9 @@ struct sl_device {
  * version is SL_ERR_ABI. */
 int sl_device_open(struct sl_device **out, const char *name);
 void sl_device_close(struct sl_device **dev);
+/* The next name of a list "xrt:0+xrt:1,stall=10": a '+' separates where a backend's name follows.
+ * out: SL_DEVICE_NAME characters. Returns the rest, or NULL behind the last one. */
+const char *sl_device_next(const char *list, char *out);
 int sl_device_alloc(struct sl_device *dev, uint32_t ctl_beats, uint32_t w_beats);
 /* Range-checked transfers. */
 int sl_device_write(struct sl_device *dev, int arena, uint32_t off, const void *src,

@@ -3,6 +3,7 @@
  * fabric_moe.c. */
 #include "accel/fabric.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,26 +16,28 @@ enum { KV_ZERO_POINT_BYTE = 32 };
 
 /* ---- placement and upload ------------------------------------------------------------------- */
 
+/* mine: it belongs to the device's part of the model. */
 typedef int (*slab_fn)(struct sl_fabric *f, struct sl_resident *slot, struct sl_slab_ref ref,
-                       void *user);
+                       bool mine, void *user);
 
 /* Every slab of the model in the order in which it is placed. */
 static int for_each_slab(struct sl_fabric *f, slab_fn fn, void *user)
 {
     const struct sl_config *c = f->config;
-    int err = fn(f, &f->head, sl_store_matrix(f->store, SL_MATRIX_LM_HEAD, 0), user);
+    const bool last = f->part == f->n_part - 1;
+    int err = fn(f, &f->head, sl_store_matrix(f->store, SL_MATRIX_LM_HEAD, 0), last, user);
     for (uint32_t l = 0; l < c->n_layer; l++) {
         struct sl_fabric_layer *layer = &f->layer[l];
-        bool owner = sl_config_kv_owner(c, l) == l;
+        const bool owner = sl_config_kv_owner(c, l) == l, mine = l % f->n_part == f->part;
         for (int m = SL_MATRIX_Q; !err && m <= SL_MATRIX_O; m++)
             if (owner || (m != SL_MATRIX_K && m != SL_MATRIX_V))
-                err =
-                    fn(f, &layer->matrix[m], sl_store_matrix(f->store, (enum sl_matrix)m, l), user);
-        err = err ? err : fn(f, &layer->router, sl_store_router(f->store, l), user);
+                err = fn(f, &layer->matrix[m], sl_store_matrix(f->store, (enum sl_matrix)m, l),
+                         mine, user);
+        err = err ? err : fn(f, &layer->router, sl_store_router(f->store, l), mine, user);
         if (!err && c->d_ff_shared)
-            err = fn(f, &layer->shared, sl_store_shared(f->store, l), user);
+            err = fn(f, &layer->shared, sl_store_shared(f->store, l), mine, user);
         for (uint32_t e = 0; !err && e < c->n_expert; e++)
-            err = fn(f, &layer->expert[e], sl_store_expert(f->store, l, e), user);
+            err = fn(f, &layer->expert[e], sl_store_expert(f->store, l, e), mine, user);
         if (err)
             return err;
     }
@@ -42,13 +45,13 @@ static int for_each_slab(struct sl_fabric *f, slab_fn fn, void *user)
 }
 
 static int place_slab(struct sl_fabric *f, struct sl_resident *slot, struct sl_slab_ref ref,
-                      void *user)
+                      bool mine, void *user)
 {
     uint64_t *top = user;
     enum { ARENA_MAX_BEATS = (1ull << 32) / SL_BEAT_BYTES };
     slot->header = ref.header;
     slot->w_off = SL_NOT_RESIDENT;
-    if (f->dense == SL_DENSE_CPU && ref.header->kind == SL_KIND_PLAIN)
+    if (!mine || (f->dense == SL_DENSE_CPU && ref.header->kind == SL_KIND_PLAIN))
         return 0;
     slot->w_off = (uint32_t)*top;
     *top += sl_slab_port_beats(ref.header, f->dev->n_port);
@@ -60,8 +63,9 @@ static int place_slab(struct sl_fabric *f, struct sl_resident *slot, struct sl_s
 }
 
 static int upload_slab(struct sl_fabric *f, struct sl_resident *slot, struct sl_slab_ref ref,
-                       void *user)
+                       bool mine, void *user)
 {
+    (void)mine;
     uint8_t *image = user;
     uint32_t n = (uint32_t)sl_slab_port_beats(ref.header, f->dev->n_port);
     for (unsigned p = 0; slot->w_off != SL_NOT_RESIDENT && p < f->dev->n_port; p++) {
@@ -74,8 +78,9 @@ static int upload_slab(struct sl_fabric *f, struct sl_resident *slot, struct sl_
 }
 
 static int largest_slab(struct sl_fabric *f, struct sl_resident *slot, struct sl_slab_ref ref,
-                        void *user)
+                        bool mine, void *user)
 {
+    (void)mine;
     uint64_t *max = user, n = sl_slab_port_beats(ref.header, f->dev->n_port);
     if (slot->w_off != SL_NOT_RESIDENT)
         *max = n > *max ? n : *max;
@@ -215,6 +220,32 @@ static int fabric_kv_pack(void *ctx, enum sl_kv_format format, uint32_t head_dim
     return 0;
 }
 
+/* ---- the CPU instead of a device that failed ------------------------------------------------ */
+
+/* The core in C with as many ports, so that every place in the arenas stays. The launch at hand
+ * lies in the list's copy of the control arena. */
+static int take_over(void *user)
+{
+    struct sl_fabric *f = user;
+    struct sl_device *dev = NULL;
+    const struct sl_device *old = f->dev;
+    char name[16];
+    snprintf(f->failure, sizeof f->failure, "%s", sl_error_message());
+    snprintf(name, sizeof name, "csim:%u", old->n_port);
+    int err = sl_joblist_detach(&f->jobs);
+    err = err ? err : sl_device_open(&dev, name);
+    err = err ? err : sl_device_alloc(dev, old->ctl_beats, old->w_beats);
+    if (err) {
+        sl_device_close(&dev);
+        return err;
+    }
+    sl_device_close(&f->dev);
+    f->dev = f->jobs.dev = dev;
+    f->jobs.take_over = NULL;
+    err = write_slot_tables(f);
+    return err ? err : upload_all(f);
+}
+
 /* ---- open and close ------------------------------------------------------------------------- */
 
 static void fabric_get_stats(const void *ctx, struct sl_ops_stats *out)
@@ -222,6 +253,8 @@ static void fabric_get_stats(const void *ctx, struct sl_ops_stats *out)
     const struct sl_fabric *f = ctx;
     *out = f->stats;
     out->n_launch = f->jobs.n_launch;
+    out->n_device = 1;
+    out->device[0] = (struct sl_device_stats){f->name, f->failure, f->jobs.n_launch};
 }
 
 static void fabric_close(void *ctx)
@@ -267,7 +300,8 @@ int sl_dense_parse(enum sl_dense *out, const char *name)
                    name);
 }
 
-int sl_fabric_open(struct sl_ops *out, const struct sl_fabric_params *params)
+int sl_fabric_open_part(struct sl_ops *out, const struct sl_fabric_params *params, unsigned part,
+                        unsigned n_part)
 {
     struct sl_fabric *f = sl_alloc(1, sizeof *f);
     if (!f)
@@ -277,12 +311,19 @@ int sl_fabric_open(struct sl_ops *out, const struct sl_fabric_params *params)
     f->pool = params->pool;
     f->dense = params->dense;
     f->profile = params->profile;
+    f->part = part;
+    f->n_part = n_part;
     int err = fabric_load(f, params->device);
+    if (!err) {
+        memcpy(f->name, f->dev->name, sizeof f->name);
+        f->jobs.take_over = params->cpu_takes_over ? take_over : NULL;
+        f->jobs.user = f;
+    }
     if (err) {
         fabric_close(f);
         return err;
     }
-    *out = (struct sl_ops){.impl = f->dev->name,
+    *out = (struct sl_ops){.impl = f->name,
                            .ctx = f,
                            .linear = sl_fabric_linear,
                            .moe = sl_fabric_moe,

@@ -22,13 +22,14 @@ struct sl_fabric_params {
     const struct sl_config *config; /* borrowed until out->close, like store and pool */
     const struct sl_store *store;
     struct sl_pool *pool;
-    const char *device; /* NULL: the default one */
+    const char *device; /* NULL: the default one. Several: "xrt:0+xrt:1", layers in turn */
     enum sl_dense dense;
+    bool cpu_takes_over; /* when a device fails, instead of an error */
     struct sl_profile *profile; /* borrowed; NULL: nothing is recorded */
 };
 
-/* Opens the device, uploads what it computes with and fills `out`. SL_ERR_NOMEM when that does not
- * fit the arenas. */
+/* Opens the device or devices, uploads what they compute with and fills `out`. SL_ERR_NOMEM when
+ * that does not fit the arenas. */
 int sl_fabric_open(struct sl_ops *out, const struct sl_fabric_params *params);
 
 #endif

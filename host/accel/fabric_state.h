@@ -40,6 +40,7 @@ struct sl_fabric {
     const struct sl_store *store;
     struct sl_pool *pool;
     enum sl_dense dense;
+    unsigned part, n_part; /* it has layers part, part + n_part, ...; the last part the LM head */
     struct sl_dense_cpu cpu;
     struct sl_profile *profile; /* borrowed; NULL: nothing is recorded */
     struct sl_device *dev;
@@ -49,7 +50,13 @@ struct sl_fabric {
     struct sl_resident head;
     struct sl_moe_work *moe;
     struct sl_ops_stats stats;
+    char name[SL_DEVICE_NAME]; /* of the device that was asked for */
+    char failure[256];         /* why the CPU took over; "": it did not */
 };
+
+/* fabric.c: one device with its part of the layers. */
+int sl_fabric_open_part(struct sl_ops *out, const struct sl_fabric_params *params, unsigned part,
+                        unsigned n_part);
 
 /* fp32 rows x[n][width] as activations of k columns at *off, one per token. */
 int sl_fabric_put_x8(struct sl_fabric *f, const float *x, size_t n, uint32_t width, uint32_t k,

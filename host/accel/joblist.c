@@ -6,10 +6,6 @@
 
 #include "base/err.h"
 
-/* A launch that takes longer than this is lost: the largest job on a slow simulation stays far
- * below. */
-enum { LAUNCH_DEADLINE_MS = 600000 };
-
 int sl_joblist_open(struct sl_joblist *list, struct sl_device *dev, uint32_t fixed_beats,
                     uint32_t max_job)
 {
@@ -23,6 +19,20 @@ int sl_joblist_open(struct sl_joblist *list, struct sl_device *dev, uint32_t fix
             return SL_ERR_NOMEM;
     }
     sl_joblist_begin(list);
+    return 0;
+}
+
+int sl_joblist_detach(struct sl_joblist *list)
+{
+    const size_t bytes = (size_t)list->dev->ctl_beats * SL_BEAT_BYTES;
+    if (list->copied)
+        return 0;
+    uint8_t *copy = sl_alloc_aligned(SL_BEAT_BYTES, bytes);
+    if (!copy)
+        return SL_ERR_NOMEM;
+    memcpy(copy, list->ctl, bytes);
+    list->ctl = copy;
+    list->copied = true;
     return 0;
 }
 
@@ -152,13 +162,13 @@ static int run(struct sl_joblist *list)
 {
     struct sl_span span;
     sl_span_begin(list->profile, &span, SL_SPAN_LAUNCH, (uint32_t)list->n_launch);
-    int err = sl_device_launch(list->dev, list->jobs_off, list->n_job, LAUNCH_DEADLINE_MS);
+    int err = sl_device_launch(list->dev, list->jobs_off, list->n_job, list->dev->deadline_ms);
     sl_span_end(list->profile, &span);
     list->n_launch++;
     return err;
 }
 
-int sl_joblist_launch(struct sl_joblist *list)
+static int launch_once(struct sl_joblist *list)
 {
     struct sl_profile *p = list->profile;
     uint64_t cycles = sl_joblist_cycles(list);
@@ -173,5 +183,15 @@ int sl_joblist_launch(struct sl_joblist *list)
         err = check_record(list, i);
     if (!err && p)
         sl_joblist_record_launch(list, begin, end, sl_joblist_cycles(list) - cycles);
+    return err;
+}
+
+int sl_joblist_launch(struct sl_joblist *list)
+{
+    int err = launch_once(list);
+    if ((err == SL_ERR_DEVICE || err == SL_ERR_TIMEOUT) && list->take_over) {
+        const int failed = list->take_over(list->user);
+        err = failed ? failed : launch_once(list);
+    }
     return err;
 }

@@ -22,6 +22,10 @@ struct sl_joblist {
     uint64_t n_launch;
     struct sl_profile *profile; /* borrowed; NULL: nothing is recorded */
     unsigned n_column;          /* T, for the profile */
+    /* Called when a launch fails by the device's fault: 0 when another device is in list->dev, with
+     * the same weights, on which the launch is repeated. NULL: it fails. */
+    int (*take_over)(void *user);
+    void *user;
 };
 
 /* fixed_beats in front of the heap belong to the caller (slot tables). The device's arenas exist
@@ -29,6 +33,9 @@ struct sl_joblist {
 int sl_joblist_open(struct sl_joblist *list, struct sl_device *dev, uint32_t fixed_beats,
                     uint32_t max_job);
 void sl_joblist_close(struct sl_joblist *list);
+/* Before the device is closed: from now on the list works in a copy of the arena, for another
+ * device. SL_ERR_NOMEM. */
+int sl_joblist_detach(struct sl_joblist *list);
 /* Records every launch from now on: its jobs' records and the device's own count of cycles. caps:
  * the device's answer to a QUERY. */
 void sl_joblist_set_profile(struct sl_joblist *list, struct sl_profile *profile,

@@ -402,6 +402,7 @@ int sl_xrt_device_open(struct sl_device **out, const char *arg)
     snprintf(timeout, sizeof timeout, "%u", r->options.timeout);
     const char *words[] = {"xrt", index, r->options.xclbin, timeout, NULL};
     err = err ? err : start(r, words);
+    r->base.deadline_ms = r->options.deadline_ms;
     if (err) {
         remote_close(&r->base);
         return err;

@@ -7,6 +7,7 @@
  * Options follow, separated by commas:
  *   xclbin=FILE    the design; default $SLUICE_XCLBIN, else the one that `make xclbin` built
  *   summary=FILE   XRT's own profile of the run (summary.csv), written when the device is closed
+ *   deadline=MS    of a launch
  *   stock          without the helper that shortens the pauses of XRT's emulation
  * With a design for hardware emulation also options of its board: those of "sim:" but for the
  * shape, and hang=N, die=N (the N-th launch never ends; ends the board).

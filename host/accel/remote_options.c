@@ -12,7 +12,7 @@
 #include "base/err.h"
 #include "base/file.h"
 
-static const char help[] = "xrt[:N][,xclbin=FILE][,summary=FILE][,stock], for an emulated card also "
+static const char help[] = "xrt[:N][,xclbin=FILE][,summary=FILE][,deadline=MS][,stock], for an emulated card also "
                            "mem= latency= stall= seed= timeout= fault= hang= die=";
 
 static int refuse(const char *item, const char *why)
@@ -62,6 +62,12 @@ static int parse_item(struct sl_remote_options *o, char *sim, size_t cap, const 
         return copy(o->xclbin, sizeof o->xclbin, item + 7) ? 0 : refuse(item, "give a file");
     if (!strncmp(item, "summary=", 8))
         return copy(o->summary, sizeof o->summary, item + 8) ? 0 : refuse(item, "give a file");
+    if (!strncmp(item, "deadline=", 9)) {
+        char end;
+        if (sscanf(item + 9, "%7u%c", &o->deadline_ms, &end) == 1 && o->deadline_ms)
+            return 0;
+        return refuse(item, "give milliseconds");
+    }
     if (!strcmp(item, "stock")) {
         o->stock = true;
         return 0;

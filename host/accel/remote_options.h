@@ -12,6 +12,7 @@ struct sl_remote_options {
     unsigned platform, index;
     bool stock;
     uint32_t timeout;             /* of the core, cycles */
+    unsigned deadline_ms;         /* of a launch; 0: the usual one */
     char xclbin[SL_REMOTE_PATH];  /* absolute */
     char summary[SL_REMOTE_PATH]; /* "": none */
     char board[SL_REMOTE_BOARD];  /* the board's own options, checked */

@@ -225,6 +225,25 @@ static void report(const struct run *r, const struct sl_session_stats *stats)
             isnan(decode_rate) ? 0 : decode_rate);
     fprintf(stderr, "device %s; %.1f launches/token; seed %llu\n", device_name(r),
             isnan(launches) ? 0 : launches, (unsigned long long)r->sampling.seed);
+    for (size_t i = 0; i < stats->n_device; i++) {
+        const struct sl_device_use *d = &stats->device[i];
+        if (stats->n_device > 1)
+            fprintf(stderr, "  %s: %llu launches\n", d->name, (unsigned long long)d->launches);
+        if (d->failure[0])
+            fprintf(stderr, "warning: the CPU took over from %s: %s\n", d->name, d->failure);
+    }
+}
+
+static json_t *device_list(const struct sl_session_stats *stats)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < stats->n_device; i++) {
+        const struct sl_device_use *d = &stats->device[i];
+        json_t *failure = d->failure[0] ? json_string(d->failure) : json_null();
+        json_array_append_new(list, json_pack("{s:s, s:I, s:o}", "name", d->name, "launches",
+                                              (json_int_t)d->launches, "failure", failure));
+    }
+    return list;
 }
 
 static json_t *id_list(const int32_t *ids, size_t n)
@@ -290,6 +309,7 @@ static int report_json(const struct run *r, const struct sl_session_stats *stats
     json_object_set_new(o, "top_p", short_real(r->sampling.top_p));
     json_object_set_new(o, "repetition_penalty", short_real(r->sampling.repeat_penalty));
     json_object_set_new(o, "operations", operation_list(stats));
+    json_object_set_new(o, "devices", device_list(stats));
     if (r->profile)
         json_object_set_new(o, "profile", sl_profile_json(r->profile, r->o->profile));
     return sl_json_print(o);

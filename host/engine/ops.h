@@ -50,10 +50,19 @@ static inline uint32_t sl_kv_vec_bytes(enum sl_kv_format format, uint32_t head_d
     }
 }
 
+enum { SL_OPS_MAX_DEVICE = 8 };
+struct sl_device_stats {
+    const char *name;    /* lives as long as the operations */
+    const char *failure; /* why the CPU took over; "": it did not */
+    uint64_t n_launch;
+};
+
 struct sl_ops_stats {
     uint64_t n_launch, n_retry;
     uint64_t n_linear, n_linear_cpu;     /* matrices, on the fabric and on the CPU */
     uint64_t n_moe, n_router, n_kv_pack; /* calls of each operation */
+    struct sl_device_stats device[SL_OPS_MAX_DEVICE];
+    unsigned n_device;
 };
 
 struct sl_ops {

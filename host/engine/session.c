@@ -183,6 +183,12 @@ void sl_session_get_stats(const struct sl_session *session, struct sl_session_st
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         if (all[i].calls)
             out->op[out->n_op++] = all[i];
+    struct sl_ops_stats now = {0};
+    s->model->ops.get_stats(s->model->ops.ctx, &now);
+    for (; out->n_device < now.n_device; out->n_device++) {
+        const struct sl_device_stats *d = &now.device[out->n_device];
+        out->device[out->n_device] = (struct sl_device_use){d->name, d->failure, d->n_launch};
+    }
 }
 
 /* ---- inspection ----------------------------------------------------------------------------- */

@@ -55,7 +55,12 @@ struct sl_model_params {
                            own: NULL or the same */
     const char
         *format_dense;  /* Q/K/V/O and LM head; NULL: "q8". A store has its own: NULL or the same */
-    const char *device; /* "csim" ...; NULL: the default device. Ignored when exact */
+    /* "csim" ...; NULL: the default device. Several, "xrt:0+xrt:1", have layers in turn. Ignored
+     * when exact */
+    const char *device;
+    /* When a device fails: the CPU computes what it would have, from the launch that failed on.
+     * False: an error. No bit depends on it */
+    bool cpu_takes_over;
     /* Where Q/K/V/O and LM head are computed: "cpu", "device", or "auto" (NULL): one token at a
      * time on the CPU, several on the device. No bit depends on it; with "cpu" the device does not
      * hold them. Ignored when exact */
@@ -112,11 +117,19 @@ struct sl_op_stat {
     const char *impl; /* what ran it: "csim" "cpu" "exact" */
     uint64_t calls;
 };
+/* Since the model was opened. Strings live as long as the model. */
+struct sl_device_use {
+    const char *name;
+    const char *failure; /* why the CPU took over its work; "": it did not */
+    uint64_t launches;
+};
 struct sl_session_stats {
     uint64_t n_tokens, n_launches, n_retries; /* retries: jobs repeated with a lower u_h */
     uint64_t n_decode_tokens, n_decode_launches;
     struct sl_op_stat op[12];
     size_t n_op;
+    struct sl_device_use device[8]; /* none for an exact model */
+    size_t n_device;
 };
 void sl_session_get_stats(const struct sl_session *session, struct sl_session_stats *out);
 
