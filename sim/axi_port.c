@@ -165,8 +165,8 @@ void sl_axi_read_accept(struct sl_axi_world *world, struct sl_axi_read *r,
     r->tail = at;
     if (r->b_head == r->b_tail)
         r->busy_from = world->now;
-    r->burst[r->b_tail++ % SL_AXI_MAX_BURSTS] = (struct sl_axi_read_burst){
-        a ? a->host + off : NULL, n, (uint32_t)commands, world->now};
+    r->burst[r->b_tail++ % SL_AXI_MAX_BURSTS] =
+        (struct sl_axi_read_burst){a ? a->host + off : NULL, n, (uint32_t)commands, world->now};
     r->commands += (uint32_t)commands;
     r->traffic->read_bursts++;
 }
@@ -328,8 +328,7 @@ void sl_axi_write_respond(struct sl_axi_world *world, struct sl_axi_write *w)
 
 void sl_axi_write_done(const struct sl_axi_world *world, struct sl_axi_write *w)
 {
-    w->traffic->write_latency +=
-        world->now - w->burst[w->b_head++ % SL_AXI_MAX_BURSTS].accepted;
+    w->traffic->write_latency += world->now - w->burst[w->b_head++ % SL_AXI_MAX_BURSTS].accepted;
     w->bvalid = false;
     if (w->b_head == w->b_tail)
         w->traffic->write_busy += world->now - w->busy_from;

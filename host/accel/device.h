@@ -13,7 +13,7 @@
 enum { SL_DEVICE_NAME = 256 }; /* longest name of a device, with its NUL */
 /* The largest job on a slow simulation stays far below. */
 enum { SL_DEVICE_DEADLINE_MS = 600000 };
-enum { SL_ARENA_CTL = -1 };    /* arena numbers: SL_ARENA_CTL, or a weight port 0 .. n_port - 1 */
+enum { SL_ARENA_CTL = -1 }; /* arena numbers: SL_ARENA_CTL, or a weight port 0 .. n_port - 1 */
 
 struct sl_device;
 

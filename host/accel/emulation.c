@@ -81,8 +81,8 @@ static int link_tree(const struct sl_emulation *e)
     if (mkdir(path, 0700))
         return refuse(e, "xrt");
     snprintf(path, sizeof path, "%s/xrt/lib", e->dir);
-    const char *lib = access("/opt/xilinx/xrt/lib", F_OK) ? "/usr/lib/x86_64-linux-gnu"
-                                                         : "/opt/xilinx/xrt/lib";
+    const char *lib =
+        access("/opt/xilinx/xrt/lib", F_OK) ? "/usr/lib/x86_64-linux-gnu" : "/opt/xilinx/xrt/lib";
     return symlink(lib, path) ? refuse(e, "xrt/lib") : 0;
 }
 

@@ -19,8 +19,8 @@ struct sl_emulation_params {
 };
 
 struct sl_emulation {
-    char dir[64]; /* "/tmp/sluice-..." */
-    int life;     /* the read end of a FIFO that the board keeps open, or -1 */
+    char dir[64];                /* "/tmp/sluice-..." */
+    int life;                    /* the read end of a FIFO that the board keeps open, or -1 */
     char *env[SL_EMULATION_ENV]; /* owned; "NAME=value", ends with NULL: what is set on top */
 };
 

@@ -24,7 +24,7 @@ struct sl_fabric_params {
     struct sl_pool *pool;
     const char *device; /* NULL: the default one. Several: "xrt:0+xrt:1", layers in turn */
     enum sl_dense dense;
-    bool cpu_takes_over; /* when a device fails, instead of an error */
+    bool cpu_takes_over;        /* when a device fails, instead of an error */
     struct sl_profile *profile; /* borrowed; NULL: nothing is recorded */
 };
 

@@ -95,7 +95,8 @@ static int lose(struct remote *r, int err, const char *what)
     else
         last_words(r, why, sizeof why);
     end_process(r);
-    return sl_fail((enum sl_err)err, "open the device again; --on-device-error cpu goes on without it",
+    return sl_fail((enum sl_err)err,
+                   "open the device again; --on-device-error cpu goes on without it",
                    "device %s: %s%s", r->base.name, what, why);
 }
 
@@ -170,12 +171,11 @@ static struct sl_remote_call part(enum sl_remote_op op, int arena, uint32_t off,
                                   uint32_t done)
 {
     const uint32_t left = n_beats - done;
-    return (struct sl_remote_call){
-        .op = op,
-        .off = off + done,
-        .n = left < SL_REMOTE_PLACE_BEATS ? left : SL_REMOTE_PLACE_BEATS,
-        .arena = arena,
-        .place = done / SL_REMOTE_PLACE_BEATS % SL_REMOTE_PLACES};
+    return (struct sl_remote_call){.op = op,
+                                   .off = off + done,
+                                   .n = left < SL_REMOTE_PLACE_BEATS ? left : SL_REMOTE_PLACE_BEATS,
+                                   .arena = arena,
+                                   .place = done / SL_REMOTE_PLACE_BEATS % SL_REMOTE_PLACES};
 }
 
 /* Up to SL_REMOTE_PLACES parts are on their way; after an error their answers are still taken. */

@@ -12,8 +12,9 @@
 #include "base/err.h"
 #include "base/file.h"
 
-static const char help[] = "xrt[:N][,xclbin=FILE][,summary=FILE][,deadline=MS][,stock], for an emulated card also "
-                           "mem= latency= stall= seed= timeout= fault= hang= die=";
+static const char help[] =
+    "xrt[:N][,xclbin=FILE][,summary=FILE][,deadline=MS][,stock], for an emulated card also "
+    "mem= latency= stall= seed= timeout= fault= hang= die=";
 
 static int refuse(const char *item, const char *why)
 {

@@ -10,10 +10,10 @@
 #include <stdint.h>
 
 enum sl_remote_op {
-    SL_REMOTE_HELLO, /* answered once, when the card is open */
-    SL_REMOTE_ALLOC, /* off: beats of the control arena, n: of each weight arena */
-    SL_REMOTE_WRITE, /* from the window */
-    SL_REMOTE_READ,  /* into the window */
+    SL_REMOTE_HELLO,  /* answered once, when the card is open */
+    SL_REMOTE_ALLOC,  /* off: beats of the control arena, n: of each weight arena */
+    SL_REMOTE_WRITE,  /* from the window */
+    SL_REMOTE_READ,   /* into the window */
     SL_REMOTE_LAUNCH, /* off: of the jobs, n: of them */
     SL_REMOTE_CLOSE   /* answered when the card is closed; then the process ends */
 };

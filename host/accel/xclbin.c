@@ -116,8 +116,7 @@ static const uint8_t *entry(const struct sl_xclbin *x, uint32_t kind, uint32_t i
 
 bool sl_xclbin_memory_at(const struct sl_xclbin *x, uint32_t i, struct sl_xclbin_memory *out)
 {
-    const uint8_t *at =
-        entry(x, SL_XCLBIN_MEMORY, i, SL_XCLBIN_LIST, SL_XCLBIN_MEMORY_ENTRY);
+    const uint8_t *at = entry(x, SL_XCLBIN_MEMORY, i, SL_XCLBIN_LIST, SL_XCLBIN_MEMORY_ENTRY);
     if (!at)
         return false;
     out->type = at[0];
@@ -143,8 +142,7 @@ bool sl_xclbin_ip_at(const struct sl_xclbin *x, uint32_t i, struct sl_xclbin_ip 
 bool sl_xclbin_connection_at(const struct sl_xclbin *x, uint32_t i,
                              struct sl_xclbin_connection *out)
 {
-    const uint8_t *at =
-        entry(x, SL_XCLBIN_CONNECTIVITY, i, 4, SL_XCLBIN_CONNECTION_ENTRY);
+    const uint8_t *at = entry(x, SL_XCLBIN_CONNECTIVITY, i, 4, SL_XCLBIN_CONNECTION_ENTRY);
     if (!at)
         return false;
     out->arg = (uint32_t)get(at, 4);

@@ -91,8 +91,9 @@ const struct sl_option sl_option_table[] = {
     INT("seed", "s", seed, -1, 9007199254740992.0, RUN,
         "random seed, default 0; -1: a random one, printed"),
     TEXT("device", "dev", device, EVAL, "NAME", "what computes the experts; see below"),
-    CHOICE("on-device-error", NULL, on_device_error, EVAL, "fail|cpu",
-           "cpu: when the device fails, the CPU goes on from there with the same bits; default fail"),
+    CHOICE(
+        "on-device-error", NULL, on_device_error, EVAL, "fail|cpu",
+        "cpu: when the device fails, the CPU goes on from there with the same bits; default fail"),
     CHOICE("dense", NULL, dense, EVAL, "auto|cpu|device",
            "attention matrices and LM head; auto: CPU at decode, device in prefill. Changes no "
            "result"),

@@ -40,14 +40,10 @@ static int obey(struct sl_device *dev, const struct sl_remote_call *c, uint8_t *
         dev->ctl_beats = c->off;
         dev->w_beats = c->n;
         return dev->ops->alloc(dev, c->off, c->n);
-    case SL_REMOTE_WRITE:
-        return dev->ops->write(dev, c->arena, c->off, data, c->n);
-    case SL_REMOTE_READ:
-        return dev->ops->read(dev, c->arena, c->off, data, c->n);
-    case SL_REMOTE_LAUNCH:
-        return dev->ops->launch(dev, c->off, c->n, c->deadline_ms);
-    default:
-        return sl_fail(SL_ERR_USAGE, NULL, "device host: call %u", c->op);
+    case SL_REMOTE_WRITE: return dev->ops->write(dev, c->arena, c->off, data, c->n);
+    case SL_REMOTE_READ: return dev->ops->read(dev, c->arena, c->off, data, c->n);
+    case SL_REMOTE_LAUNCH: return dev->ops->launch(dev, c->off, c->n, c->deadline_ms);
+    default: return sl_fail(SL_ERR_USAGE, NULL, "device host: call %u", c->op);
     }
 }
 
@@ -84,8 +80,7 @@ int main(int argc, char **argv)
 {
     const size_t size = (size_t)SL_REMOTE_PLACES * SL_REMOTE_PLACE_BEATS * SL_BEAT_BYTES;
     struct sl_device *dev = NULL;
-    uint8_t *window =
-        mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, SL_REMOTE_WINDOW, 0);
+    uint8_t *window = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, SL_REMOTE_WINDOW, 0);
     if (window == MAP_FAILED) {
         fprintf(stderr, "error: started by hand; hint: sluice run --device xrt\n");
         return 2;

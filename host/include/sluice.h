@@ -54,7 +54,7 @@ struct sl_model_params {
     const char *format; /* experts: "nf4" "int4" "mxfp4" "q8" "fp8"; NULL: "q8". A store has its
                            own: NULL or the same */
     const char
-        *format_dense;  /* Q/K/V/O and LM head; NULL: "q8". A store has its own: NULL or the same */
+        *format_dense; /* Q/K/V/O and LM head; NULL: "q8". A store has its own: NULL or the same */
     /* "csim" ...; NULL: the default device. Several, "xrt:0+xrt:1", have layers in turn. Ignored
      * when exact */
     const char *device;

@@ -78,9 +78,9 @@ bool board_allocate(struct board *b, uint64_t address, uint64_t bytes)
         return false;
     const uint64_t left = bank->bytes - (address - bank->base);
     const uint64_t whole = (bytes + 63) / 64 * 64;
-    b->buffer[b->n_buffer++] = (struct sl_sim_arena){
-        address, whole < left ? whole : left / 64 * 64, bank->host + (address - bank->base),
-        bank->ports};
+    b->buffer[b->n_buffer++] =
+        (struct sl_sim_arena){address, whole < left ? whole : left / 64 * 64,
+                              bank->host + (address - bank->base), bank->ports};
     b->moved = true;
     return true;
 }

@@ -113,36 +113,27 @@ static bool answer(struct board *board, uint32_t call, const struct rpc_message 
         board_write(board, m->number[3] + m->number[6], m->bytes[4], m->n_bytes[4]);
         rpc_put_number(out, 1, m->n_bytes[4]);
         return true;
-    case RPC_WRITE_RAM:
-        board_write(board, m->number[2], m->bytes[4], m->n_bytes[4]);
-        break;
+    case RPC_WRITE_RAM: board_write(board, m->number[2], m->bytes[4], m->n_bytes[4]); break;
     case RPC_WRITE_REG:
         if (!write_registers(board, m))
             return false;
         break;
     case RPC_FROM_DEVICE:
     case RPC_READ_RAM:
-    case RPC_READ_REG:
-        return answer_read(board, call, m, out);
+    case RPC_READ_REG: return answer_read(board, call, m, out);
     case RPC_ALLOC:
         if (!board_allocate(board, m->number[1], m->number[2]))
             complain("a buffer of %" PRIu64 " bytes at 0x%" PRIx64 " lies in no bank", m->number[2],
                      m->number[1]);
         break;
-    case RPC_FREE:
-        board_release(board, m->number[1]);
-        break;
-    case RPC_TIME:
-        rpc_put_number(out, 1, board_nanoseconds(board));
-        return true;
+    case RPC_FREE: board_release(board, m->number[1]); break;
+    case RPC_TIME: rpc_put_number(out, 1, board_nanoseconds(board)); return true;
     case RPC_PERF_COUNTERS:
     case RPC_TRACE_COUNT:
     case RPC_TRACE:
     case RPC_BUS_STATUS:
-    case RPC_DEBUG_MESSAGES:
-        return true; /* every field of these answers is optional */
-    default:
-        break;
+    case RPC_DEBUG_MESSAGES: return true; /* every field of these answers is optional */
+    default: break;
     }
     rpc_put_number(out, 1, 1);
     return true;

@@ -14,24 +14,15 @@ static struct sl_sim_traffic traffic_of(const struct sl_sim_counters *c, uint64_
 static uint64_t aim_count(const struct sl_sim_traffic *t, uint32_t reg)
 {
     switch (reg) {
-    case 0x80:
-        return t->write_bytes;
-    case 0x84:
-        return t->write_bursts;
-    case 0x88:
-        return t->write_latency;
-    case 0x8C:
-        return t->read_bytes;
-    case 0x90:
-        return t->read_bursts;
-    case 0x94:
-        return t->read_latency;
-    case 0xB4:
-        return t->read_busy;
-    case 0xB8:
-        return t->write_busy;
-    default:
-        return 0;
+    case 0x80: return t->write_bytes;
+    case 0x84: return t->write_bursts;
+    case 0x88: return t->write_latency;
+    case 0x8C: return t->read_bytes;
+    case 0x90: return t->read_bursts;
+    case 0x94: return t->read_latency;
+    case 0xB4: return t->read_busy;
+    case 0xB8: return t->write_busy;
+    default: return 0;
     }
 }
 
@@ -47,16 +38,11 @@ static uint64_t am_count(const struct monitors *m, uint32_t reg)
 {
     switch (reg) {
     case 0x80: /* ends */
-    case 0x9C: /* starts */
-        return m->core.launches - m->core_zero.launches;
-    case 0x84:
-        return m->core.cycles - m->core_zero.cycles;
-    case 0x94:
-        return m->min_cycles;
-    case 0x98:
-        return m->max_cycles;
-    default:
-        return 0;
+    case 0x9C: /* starts */ return m->core.launches - m->core_zero.launches;
+    case 0x84: return m->core.cycles - m->core_zero.cycles;
+    case 0x94: return m->min_cycles;
+    case 0x98: return m->max_cycles;
+    default: return 0;
     }
 }
 

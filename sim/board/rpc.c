@@ -66,8 +66,7 @@ static bool take_field(struct reader *r, struct rpc_message *out)
         bytes = r->at;
         r->at += value;
         break;
-    default:
-        return false;
+    default: return false;
     }
     if (key >> 3 < RPC_FIELDS) {
         out->number[key >> 3] = value;

@@ -16,8 +16,8 @@
 
 enum rpc_call {
     RPC_CLOSE = 1,
-    RPC_ALLOC = 4, /* 1 address, 2 size, 3 peer to peer */
-    RPC_FREE = 5,  /* 1 address */
+    RPC_ALLOC = 4,       /* 1 address, 2 size, 3 peer to peer */
+    RPC_FREE = 5,        /* 1 address */
     RPC_TO_DEVICE = 6,   /* 3 address, 4 bytes */
     RPC_FROM_DEVICE = 7, /* 4 address, 5 size; answer: 1 size, 2 bytes */
     RPC_WRITE_RAM = 8,   /* 2 address, 4 bytes */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* slxclbin: makes xclbins for hardware emulation, looks into any, prints inputs of the vendor's tools. */
+/* slxclbin: makes xclbins for hardware emulation, looks into any, prints inputs of the vendor's
+ * tools. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,7 +37,7 @@ static int print_file(const char *what, const struct target *t)
     static const struct file {
         const char *name;
         void (*print)(FILE *, const struct target *);
-    } files[] = {{"kernel.xml", print_kernel_xml},   {"package.tcl", print_package_tcl},
+    } files[] = {{"kernel.xml", print_kernel_xml},     {"package.tcl", print_package_tcl},
                  {"sl_core_kernel.sv", print_wrapper}, {"hls.cfg", print_hls_cfg},
                  {"link.cfg", print_link_cfg},         {"pblock.tcl", print_pblock_tcl},
                  {"metadata.xml", print_metadata}};

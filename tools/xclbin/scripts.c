@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Inputs of the vendor's tools, and of the emulated board. The vendor's tools were not at hand: what
- * is printed for them follows their documentation (UG1393, UG1399) and says that it was never run.
+ * Inputs of the vendor's tools, and of the emulated board. The vendor's tools were not at hand:
+ * what is printed for them follows their documentation (UG1393, UG1399) and says that it was never
+ * run.
  */
 #include "target.h"
 
-static const char *const never_run = "Generated from the contract. Never run: no vendor tools were at hand.";
+static const char *const never_run =
+    "Generated from the contract. Never run: no vendor tools were at hand.";
 
 /* ---- rtl/ as a kernel ----------------------------------------------------------------------- */
 
@@ -15,9 +17,9 @@ struct axi_signal {
     bool out; /* driven by the core */
 };
 static const struct axi_signal read_signals[] = {
-    {"arvalid", 1, true},  {"arready", 1, false}, {"araddr", 64, true}, {"arlen", 8, true},
-    {"rvalid", 1, false},  {"rready", 1, true},   {"rdata", 512, false}, {"rresp", 2, false},
-    {"rlast", 1, false},
+    {"arvalid", 1, true},  {"arready", 1, false}, {"araddr", 64, true},
+    {"arlen", 8, true},    {"rvalid", 1, false},  {"rready", 1, true},
+    {"rdata", 512, false}, {"rresp", 2, false},   {"rlast", 1, false},
 };
 static const struct axi_signal write_signals[] = {
     {"awvalid", 1, true}, {"awready", 1, false}, {"awaddr", 64, true}, {"awlen", 8, true},
@@ -25,10 +27,10 @@ static const struct axi_signal write_signals[] = {
     {"wlast", 1, true},   {"bvalid", 1, false},  {"bready", 1, true},  {"bresp", 2, false},
 };
 static const struct axi_signal control_signals[] = {
-    {"awvalid", 1, false}, {"awready", 1, true},  {"awaddr", 12, false}, {"wvalid", 1, false},
-    {"wready", 1, true},   {"wdata", 32, false},  {"wstrb", 4, false},   {"bvalid", 1, true},
-    {"bready", 1, false},  {"bresp", 2, true},    {"arvalid", 1, false}, {"arready", 1, true},
-    {"araddr", 12, false}, {"rvalid", 1, true},   {"rready", 1, false},  {"rdata", 32, true},
+    {"awvalid", 1, false}, {"awready", 1, true}, {"awaddr", 12, false}, {"wvalid", 1, false},
+    {"wready", 1, true},   {"wdata", 32, false}, {"wstrb", 4, false},   {"bvalid", 1, true},
+    {"bready", 1, false},  {"bresp", 2, true},   {"arvalid", 1, false}, {"arready", 1, true},
+    {"araddr", 12, false}, {"rvalid", 1, true},  {"rready", 1, false},  {"rdata", 32, true},
     {"rresp", 2, true},
 };
 enum {
@@ -57,12 +59,13 @@ static void connect_pins(FILE *out, const char *interface, const struct axi_sign
 /* The core has its weight ports as vectors; IP packaging wants an interface of each. */
 void print_wrapper(FILE *out, const struct target *t)
 {
-    fprintf(out,
-            "// SPDX-License-Identifier: Apache-2.0\n// %s\n"
-            "// sl_core of %u weight ports and %u token columns with an AXI interface for each port.\n"
-            "module sl_core_kernel (\n    input wire ap_clk,\n    input wire ap_rst_n,\n"
-            "    output wire interrupt,\n",
-            never_run, t->n_port, t->n_column);
+    fprintf(
+        out,
+        "// SPDX-License-Identifier: Apache-2.0\n// %s\n"
+        "// sl_core of %u weight ports and %u token columns with an AXI interface for each port.\n"
+        "module sl_core_kernel (\n    input wire ap_clk,\n    input wire ap_rst_n,\n"
+        "    output wire interrupt,\n",
+        never_run, t->n_port, t->n_column);
     print_pins(out, "s_axi_control", control_signals, N_CONTROL);
     print_pins(out, "m_axi_ctl", read_signals, N_READ);
     print_pins(out, "m_axi_ctl", write_signals, N_WRITE);
@@ -71,8 +74,9 @@ void print_wrapper(FILE *out, const struct target *t)
             fprintf(out, "    %s wire [%u:0] %s_%s%s\n", read_signals[i].out ? "output" : "input",
                     read_signals[i].width - 1, t->master[p].name, read_signals[i].name,
                     p + 1 == t->n_master && i + 1 == N_READ ? "" : ",");
-    fprintf(out, ");\n\n  sl_core #(\n      .P(%u),\n      .T(%u)\n  ) u_core (\n"
-                 "      .ap_clk(ap_clk),\n      .ap_rst_n(ap_rst_n),\n      .interrupt(interrupt),\n",
+    fprintf(out,
+            ");\n\n  sl_core #(\n      .P(%u),\n      .T(%u)\n  ) u_core (\n"
+            "      .ap_clk(ap_clk),\n      .ap_rst_n(ap_rst_n),\n      .interrupt(interrupt),\n",
             t->n_port, t->n_column);
     connect_pins(out, "s_axi_control", control_signals, N_CONTROL);
     connect_pins(out, "m_axi_ctl", read_signals, N_READ);
@@ -88,23 +92,25 @@ void print_wrapper(FILE *out, const struct target *t)
 
 void print_package_tcl(FILE *out, const struct target *t)
 {
-    fprintf(out,
-            "# SPDX-License-Identifier: Apache-2.0\n# %s\n"
-            "# vivado -mode batch -source package.tcl -tclargs ROOT OUT.xo (in the folder of kernel.xml "
-            "and sl_core_kernel.sv)\n"
-            "set root [lindex $argv 0]\nset xo [lindex $argv 1]\n"
-            "create_project -force kernel ./kernel -part %s\n"
-            "set list [open $root/rtl/rtl.f]\n"
-            "foreach line [split [read $list] \\n] {\n"
-            "  regsub {#.*} $line {} line\n"
-            "  if {[string trim $line] ne {}} { add_files -norecurse $root/[string trim $line] }\n}\n"
-            "close $list\nadd_files -norecurse ./sl_core_kernel.sv\n"
-            "set_property top sl_core_kernel [current_fileset]\nupdate_compile_order -fileset "
-            "sources_1\n"
-            "ipx::package_project -root_dir ./ip -vendor sluice -library kernel -name sl_core "
-            "-version 1.0 -taxonomy /KernelIP -import_files -set_current true\n"
-            "set core [ipx::current_core]\n",
-            never_run, t->card->part);
+    fprintf(
+        out,
+        "# SPDX-License-Identifier: Apache-2.0\n# %s\n"
+        "# vivado -mode batch -source package.tcl -tclargs ROOT OUT.xo (in the folder of "
+        "kernel.xml "
+        "and sl_core_kernel.sv)\n"
+        "set root [lindex $argv 0]\nset xo [lindex $argv 1]\n"
+        "create_project -force kernel ./kernel -part %s\n"
+        "set list [open $root/rtl/rtl.f]\n"
+        "foreach line [split [read $list] \\n] {\n"
+        "  regsub {#.*} $line {} line\n"
+        "  if {[string trim $line] ne {}} { add_files -norecurse $root/[string trim $line] }\n}\n"
+        "close $list\nadd_files -norecurse ./sl_core_kernel.sv\n"
+        "set_property top sl_core_kernel [current_fileset]\nupdate_compile_order -fileset "
+        "sources_1\n"
+        "ipx::package_project -root_dir ./ip -vendor sluice -library kernel -name sl_core "
+        "-version 1.0 -taxonomy /KernelIP -import_files -set_current true\n"
+        "set core [ipx::current_core]\n",
+        never_run, t->card->part);
     fprintf(out, "ipx::associate_bus_interfaces -busif s_axi_control -clock ap_clk $core\n");
     for (unsigned m = 0; m < t->n_master; m++)
         fprintf(out,
@@ -113,8 +119,9 @@ void print_package_tcl(FILE *out, const struct target *t)
                 "  set_property value $value [ipx::add_bus_parameter $name "
                 "[ipx::get_bus_interfaces %s -of_objects $core]]\n}\n",
                 t->master[m].name, t->master[m].name);
-    fprintf(out, "set block [ipx::add_address_block reg0 [ipx::add_memory_map s_axi_control "
-                 "$core]]\nset_property range %u $block\n",
+    fprintf(out,
+            "set block [ipx::add_address_block reg0 [ipx::add_memory_map s_axi_control "
+            "$core]]\nset_property range %u $block\n",
             CONTROL_RANGE);
     for (unsigned i = 0; i < t->n_arg; i++) {
         const struct arg *a = &t->arg[i];
@@ -146,9 +153,9 @@ void print_hls_cfg(FILE *out, const struct target *t)
             "package.output.file=sl_core.xo\nsyn.top=sl_core\nclock=%uHz\n"
             "syn.cflags=-Iabi -Ihls -DSL_TOOL_VITIS -DSL_P=%u\n",
             never_run, t->card->part, CLOCK_HZ, t->n_port);
-    for (const char *const *f = (const char *const[]){"activation", "core", "expert_ffn", "job",
-                                                      "kv_pack", "router_topk", "tops",
-                                                      "weight_pass", NULL};
+    for (const char *const *f =
+             (const char *const[]){"activation", "core", "expert_ffn", "job", "kv_pack",
+                                   "router_topk", "tops", "weight_pass", NULL};
          *f; f++)
         fprintf(out, "syn.file=hls/%s.c\n", *f);
 }

@@ -10,24 +10,15 @@
 static const char *kind_name(uint32_t kind)
 {
     switch (kind) {
-    case SL_XCLBIN_BITSTREAM:
-        return "BITSTREAM";
-    case SL_XCLBIN_METADATA:
-        return "EMBEDDED_METADATA";
-    case SL_XCLBIN_MEMORY:
-        return "MEM_TOPOLOGY";
-    case SL_XCLBIN_CONNECTIVITY:
-        return "CONNECTIVITY";
-    case SL_XCLBIN_IP:
-        return "IP_LAYOUT";
-    case SL_XCLBIN_DEBUG_IP:
-        return "DEBUG_IP_LAYOUT";
-    case SL_XCLBIN_CLOCKS:
-        return "CLOCK_FREQ_TOPOLOGY";
-    case SL_XCLBIN_BUILD:
-        return "BUILD_METADATA";
-    default:
-        return "?";
+    case SL_XCLBIN_BITSTREAM: return "BITSTREAM";
+    case SL_XCLBIN_METADATA: return "EMBEDDED_METADATA";
+    case SL_XCLBIN_MEMORY: return "MEM_TOPOLOGY";
+    case SL_XCLBIN_CONNECTIVITY: return "CONNECTIVITY";
+    case SL_XCLBIN_IP: return "IP_LAYOUT";
+    case SL_XCLBIN_DEBUG_IP: return "DEBUG_IP_LAYOUT";
+    case SL_XCLBIN_CLOCKS: return "CLOCK_FREQ_TOPOLOGY";
+    case SL_XCLBIN_BUILD: return "BUILD_METADATA";
+    default: return "?";
     }
 }
 
@@ -60,8 +51,8 @@ static void show_text(const struct sl_xclbin *x)
         printf("section   %2" PRIu32 " %-20s %-16s %zu bytes\n", s.kind, kind_name(s.kind), s.name,
                s.size);
     for (uint32_t i = 0; sl_xclbin_memory_at(x, i, &m); i++)
-        printf("memory    %2" PRIu32 " %-16s 0x%010" PRIx64 " %" PRIu64 " MiB%s\n", i, m.tag, m.base,
-               m.bytes >> 20, m.used ? "" : ", not used");
+        printf("memory    %2" PRIu32 " %-16s 0x%010" PRIx64 " %" PRIu64 " MiB%s\n", i, m.tag,
+               m.base, m.bytes >> 20, m.used ? "" : ", not used");
     for (uint32_t i = 0; sl_xclbin_ip_at(x, i, &ip); i++)
         printf("ip        %2" PRIu32 " %s at 0x%" PRIx64 "\n", i, ip.name, ip.base);
     for (uint32_t i = 0; sl_xclbin_connection_at(x, i, &c); i++)
@@ -74,9 +65,9 @@ static json_t *list_memories(const struct sl_xclbin *x)
     struct sl_xclbin_memory m;
     json_t *list = json_array();
     for (uint32_t i = 0; sl_xclbin_memory_at(x, i, &m); i++)
-        json_array_append_new(list, json_pack("{ss sI sI sb}", "tag", m.tag, "base",
-                                              (json_int_t)m.base, "bytes", (json_int_t)m.bytes,
-                                              "used", m.used));
+        json_array_append_new(list,
+                              json_pack("{ss sI sI sb}", "tag", m.tag, "base", (json_int_t)m.base,
+                                        "bytes", (json_int_t)m.bytes, "used", m.used));
     return list;
 }
 
@@ -89,8 +80,8 @@ static json_t *list_ips(const struct sl_xclbin *x)
         json_t *args = json_array();
         for (uint32_t k = 0; sl_xclbin_connection_at(x, k, &c); k++)
             if (c.ip == i)
-                json_array_append_new(args, json_pack("{si si}", "argument", (int)c.arg, "memory",
-                                                      (int)c.memory));
+                json_array_append_new(
+                    args, json_pack("{si si}", "argument", (int)c.arg, "memory", (int)c.memory));
         json_array_append_new(list, json_pack("{ss sI so}", "name", ip.name, "base",
                                               (json_int_t)ip.base, "connections", args));
     }
@@ -104,13 +95,12 @@ static void show_json(const struct sl_xclbin *x)
     json_t *sections = json_array();
     uuid_text(uuid, x->uuid);
     for (uint32_t i = 0; sl_xclbin_section_at(x, i, &s); i++)
-        json_array_append_new(sections,
-                              json_pack("{si ss ss sI}", "kind", (int)s.kind, "type",
-                                        kind_name(s.kind), "name", s.name, "bytes",
-                                        (json_int_t)s.size));
-    json_t *all = json_pack("{ss si ss so so so}", "platform", x->vbnv, "mode", (int)x->mode,
-                            "uuid", uuid, "sections", sections, "memories", list_memories(x), "ips",
-                            list_ips(x));
+        json_array_append_new(sections, json_pack("{si ss ss sI}", "kind", (int)s.kind, "type",
+                                                  kind_name(s.kind), "name", s.name, "bytes",
+                                                  (json_int_t)s.size));
+    json_t *all =
+        json_pack("{ss si ss so so so}", "platform", x->vbnv, "mode", (int)x->mode, "uuid", uuid,
+                  "sections", sections, "memories", list_memories(x), "ips", list_ips(x));
     json_dumpf(all, stdout, JSON_INDENT(2));
     putchar('\n');
     json_decref(all);

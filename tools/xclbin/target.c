@@ -69,7 +69,7 @@ bool target_make(struct target *t, const char *card, unsigned n_port, unsigned n
     for (unsigned i = 0; i < n_card; i++)
         if (!strcmp(cards[i].name, card))
             t->card = &cards[i];
-    *why = !t->card                                  ? "no such card"
+    *why = !t->card                                   ? "no such card"
            : n_port < 1 || n_port > SL_MAX_PORTS      ? "weight ports are 1 to 28"
            : n_column < 1 || n_column > SL_MAX_TOKENS ? "there are not so many token columns"
            : hls && n_column != 1                     ? "the core of hls/ has one token column"

@@ -63,7 +63,7 @@ void print_package_tcl(FILE *out, const struct target *t); /* Vivado: rtl/ to an
 void print_wrapper(FILE *out, const struct target *t);     /* rtl/ with one interface per port */
 void print_hls_cfg(FILE *out, const struct target *t);     /* v++ -c --mode hls */
 void print_link_cfg(FILE *out, const struct target *t);    /* v++ -l --config */
-void print_pblock_tcl(FILE *out, const struct target *t); /* Vivado: the ports near the memory */
+void print_pblock_tcl(FILE *out, const struct target *t);  /* Vivado: the ports near the memory */
 void print_board_cfg(FILE *out, const struct target *t, const char *core); /* sim/board */
 
 #endif
