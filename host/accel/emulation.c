@@ -5,8 +5,10 @@
 #include <ftw.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -108,6 +110,23 @@ static int make_fifo(struct sl_emulation *e)
     return e->life < 0 ? refuse(e, "life") : 0;
 }
 
+/* Written by the board, read here. */
+static int map_counters(struct sl_emulation *e)
+{
+    char path[SL_EMULATION_PATH];
+    snprintf(path, sizeof path, "%s/counters", e->dir);
+    const int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    void *map = MAP_FAILED;
+    if (fd >= 0 && ftruncate(fd, sizeof *e->counters) == 0)
+        map = mmap(NULL, sizeof *e->counters, PROT_READ, MAP_SHARED, fd, 0);
+    if (fd >= 0)
+        close(fd);
+    if (map == MAP_FAILED)
+        return refuse(e, "counters");
+    e->counters = map;
+    return 0;
+}
+
 /* ---- environment ---------------------------------------------------------------------------- */
 
 static int set(struct sl_emulation *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -139,6 +158,7 @@ static int set_all(struct sl_emulation *e, const struct sl_emulation_params *p)
     err = err ? err : set(e, "SLUICE_BOARD=%s", p->board);
     err = err ? err : set(e, "SLUICE_BOARD_LOG=%s/board.log", e->dir);
     err = err ? err : set(e, "SLUICE_BOARD_LIFE=%s/life", e->dir);
+    err = err ? err : set(e, "SLUICE_BOARD_COUNTERS=%s/counters", e->dir);
     if (!err && p->no_sleep)
         err = set(e, "LD_PRELOAD=%s/libsl_nosleep.so", p->helpers);
     return err;
@@ -156,6 +176,7 @@ int sl_emulation_open(struct sl_emulation *out, const struct sl_emulation_params
     err = err ? err : link_tree(&e);
     err = err ? err : write_vendors(&e);
     err = err ? err : make_fifo(&e);
+    err = err ? err : map_counters(&e);
     err = err ? err : set_all(&e, p);
     if (err)
         sl_emulation_close(&e);
@@ -180,6 +201,8 @@ void sl_emulation_close(struct sl_emulation *e)
         free(e->env[i]);
     if (e->life >= 0)
         close(e->life);
+    if (e->counters)
+        munmap((void *)(uintptr_t)e->counters, sizeof *e->counters);
     if (e->dir[0])
         nftw(e->dir, remove_one, DESCRIPTORS, FTW_DEPTH | FTW_PHYS);
     *e = (struct sl_emulation){.life = -1};

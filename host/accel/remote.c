@@ -18,6 +18,7 @@
 #include "accel/emulation.h"
 #include "accel/remote_options.h"
 #include "accel/remote_wire.h"
+#include "accel/sim.h"
 #include "base/err.h"
 #include "base/file.h"
 
@@ -64,6 +65,13 @@ static void end_process(struct remote *r)
         nanosleep(&pause, NULL);
     }
     r->pid = 0;
+}
+
+/* Its own end, in which the runtime writes what it has counted. */
+static void wait_end(const struct remote *r)
+{
+    struct pollfd end = {.fd = r->socket};
+    poll(&end, 1, CLOSE_MS);
 }
 
 /* The last line that the process printed. */
@@ -228,6 +236,14 @@ static int remote_launch(struct sl_device *dev, uint32_t job_off, uint32_t n_job
     return call((struct remote *)dev, &c, deadline_ms + LAUNCH_SLACK_MS);
 }
 
+/* Of an emulated card: the board's own. */
+static int remote_counters(struct sl_device *dev, struct sl_device_counters *out)
+{
+    const struct remote *r = (struct remote *)dev;
+    sl_sim_device_counters(out, r->emulation.counters, dev->n_port, r->options.memory);
+    return 0;
+}
+
 /* ---- open and close ------------------------------------------------------------------------- */
 
 static void keep_summary(const struct remote *r)
@@ -254,8 +270,9 @@ static void remote_close(struct sl_device *dev)
     /* The board leaves before the process does. */
     const int life = r->emulation.life;
     r->emulation.life = -1;
-    if (r->pid && !r->lost && send(r->socket, &c, sizeof c, MSG_NOSIGNAL) == (ssize_t)sizeof c)
-        wait_answer(r, &a, CLOSE_MS);
+    if (r->pid && !r->lost && send(r->socket, &c, sizeof c, MSG_NOSIGNAL) == (ssize_t)sizeof c &&
+        wait_answer(r, &a, CLOSE_MS) == 0 && r->options.summary[0])
+        wait_end(r);
     r->emulation.life = life;
     end_process(r);
     if (r->emulated && r->options.summary[0])
@@ -274,6 +291,12 @@ static const struct sl_device_ops remote_ops = {.alloc = remote_alloc,
                                                 .read = remote_read,
                                                 .launch = remote_launch,
                                                 .close = remote_close};
+static const struct sl_device_ops emulated_ops = {.alloc = remote_alloc,
+                                                  .write = remote_write,
+                                                  .read = remote_read,
+                                                  .launch = remote_launch,
+                                                  .close = remote_close,
+                                                  .counters = remote_counters};
 
 /* The program's environment with the emulation's on top; NULL: no memory. Free the array only. */
 static char **environment(const struct remote *r)
@@ -403,6 +426,7 @@ int sl_xrt_device_open(struct sl_device **out, const char *arg)
     const char *words[] = {"xrt", index, r->options.xclbin, timeout, NULL};
     err = err ? err : start(r, words);
     r->base.deadline_ms = r->options.deadline_ms;
+    r->base.ops = r->emulated ? &emulated_ops : &remote_ops;
     if (err) {
         remote_close(&r->base);
         return err;

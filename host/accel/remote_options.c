@@ -86,6 +86,7 @@ static int check_board(struct sl_remote_options *o, const char *sim)
         config.coverage[0] || config.core.reset_seed >= 0)
         return refuse(sim, "the design is what it is: its shape and form cannot be chosen");
     o->timeout = config.timeout;
+    o->memory = config.core.memory;
     return 0;
 }
 

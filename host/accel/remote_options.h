@@ -6,12 +6,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "sl_sim.h"
+
 enum { SL_REMOTE_PATH = 512, SL_REMOTE_BOARD = 256 };
 
 struct sl_remote_options {
     unsigned platform, index;
     bool stock;
     uint32_t timeout;             /* of the core, cycles */
+    enum sl_sim_memory memory;    /* of the board */
     unsigned deadline_ms;         /* of a launch; 0: the usual one */
     char xclbin[SL_REMOTE_PATH];  /* absolute */
     char summary[SL_REMOTE_PATH]; /* "": none */

@@ -218,22 +218,28 @@ static const char *memory_name(enum sl_sim_memory memory)
     return memory == SL_SIM_HBM ? "hbm" : memory == SL_SIM_DDR ? "ddr" : "ideal";
 }
 
+void sl_sim_device_counters(struct sl_device_counters *out, const struct sl_sim_counters *c,
+                            unsigned n_port, enum sl_sim_memory memory)
+{
+    *out = (struct sl_device_counters){.launches = c->launches,
+                                       .cycles = c->cycles,
+                                       .total_cycles = c->total_cycles,
+                                       .clock_hz = SL_SIM_CLOCK_HZ,
+                                       .cpu_s = c->cpu_s,
+                                       .ceiling = c->ceiling,
+                                       .n_port = n_port,
+                                       .ctl = port_counters(&c->ctl)};
+    snprintf(out->memory, sizeof out->memory, "%s", memory_name(memory));
+    for (unsigned p = 0; p < n_port; p++)
+        out->w[p] = port_counters(&c->w[p]);
+}
+
 static int sim_counters(struct sl_device *dev, struct sl_device_counters *out)
 {
     struct sim *sim = (struct sim *)dev;
     struct sl_sim_counters c;
     sim->api->counters(sim->core, &c);
-    *out = (struct sl_device_counters){.launches = c.launches,
-                                       .cycles = c.cycles,
-                                       .total_cycles = c.total_cycles,
-                                       .clock_hz = SL_SIM_CLOCK_HZ,
-                                       .cpu_s = c.cpu_s,
-                                       .ceiling = c.ceiling,
-                                       .n_port = dev->n_port,
-                                       .ctl = port_counters(&c.ctl)};
-    snprintf(out->memory, sizeof out->memory, "%s", memory_name(sim->config.core.memory));
-    for (unsigned p = 0; p < dev->n_port; p++)
-        out->w[p] = port_counters(&c.w[p]);
+    sl_sim_device_counters(out, &c, dev->n_port, sim->config.core.memory);
     return 0;
 }
 

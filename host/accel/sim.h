@@ -8,6 +8,7 @@
 #define SL_ACCEL_SIM_H
 
 #include "accel/device.h"
+#include "sl_sim.h"
 
 int sl_sim_open(struct sl_device **out, const char *arg);
 /*
@@ -17,6 +18,9 @@ int sl_sim_open(struct sl_device **out, const char *arg);
  * sl_device_alloc does not work on it: only dev->ops does.
  */
 int sl_sim_open_unit(struct sl_device **out, const char *unit, const char *arg);
+/* Counters of a simulated core as those of a device. */
+void sl_sim_device_counters(struct sl_device_counters *out, const struct sl_sim_counters *c,
+                            unsigned n_port, enum sl_sim_memory memory);
 size_t sl_sim_list(struct sl_device_desc *out, size_t cap);
 
 #endif

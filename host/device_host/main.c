@@ -92,6 +92,7 @@ int main(int argc, char **argv)
     answer(err, dev);
     if (!err)
         serve(dev, window);
-    /* Not through the runtime's own destructors, which may wait for ever. */
-    _exit(err ? 1 : 0);
+    /* The runtime's destructors write its profile, and may wait for ever: the program's patience
+     * ends that. */
+    return err ? 1 : 0;
 }

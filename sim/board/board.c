@@ -38,6 +38,7 @@ struct board {
     uint32_t n_buffer;
     bool moved; /* buffers changed and the simulation does not know it yet */
     struct monitors monitors;
+    struct sl_sim_counters *shown; /* not owned; NULL: nobody looks */
 };
 
 /* ---- memory --------------------------------------------------------------------------------- */
@@ -194,6 +195,11 @@ const char *board_message(const struct board *b)
     return b->api->message(b->core);
 }
 
+void board_show_counters(struct board *b, struct sl_sim_counters *out)
+{
+    b->shown = out;
+}
+
 uint64_t board_nanoseconds(const struct board *b)
 {
     struct sl_sim_counters c;
@@ -228,6 +234,8 @@ static bool finish(struct board *b)
     b->busy = false;
     b->api->counters(b->core, &c);
     monitor_launch(&b->monitors, c.cycles - b->cycles_before);
+    if (b->shown)
+        *b->shown = c;
     return b->api->read_reg(b->core, REG_ISR, &status) == SL_SIM_OK &&
            b->api->write_reg(b->core, REG_ISR, status) == SL_SIM_OK;
 }

@@ -53,6 +53,8 @@ void board_release(struct board *board, uint64_t address);
  * to its end or for some thousand cycles. False: the core broke a rule, board_message() tells. */
 bool board_write_register(struct board *board, uint64_t address, uint32_t value);
 bool board_read_register(struct board *board, uint64_t address, uint32_t *value);
+/* The counters go there after every launch; not owned. */
+void board_show_counters(struct board *board, struct sl_sim_counters *out);
 /* Simulated time since reset. */
 uint64_t board_nanoseconds(const struct board *board);
 const char *board_message(const struct board *board);
