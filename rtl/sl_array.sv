@@ -19,6 +19,7 @@ module sl_array #(
 ) (
     input  logic                     clk,
     input  logic                     rst_n,
+    input  logic                     launch,      // a launch begins
     // the oldest job that has not left the array
     input  logic                     ready,
     input  logic [sl_ctx::CTX_W-1:0] ctx,
@@ -50,7 +51,7 @@ module sl_array #(
     output logic                     line_valid,
     output logic [         12+AW:0]  line_info,
     input  logic                     line_take,
-    // counters of the job, cleared at start; stall_ctl is cleared at fin
+    // counters of the job, cleared at start; stall_ctl is cleared at fin and launch
     output logic [             31:0] stall_read,
     output logic [             31:0] stall_core,
     output logic [             31:0] stall_ctl,
@@ -160,7 +161,8 @@ module sl_array #(
       fail <= 1'b0;
       x_done <= 1'b0;
       fin <= 1'b0;
-      if (fin) begin
+      // What passes between two launches is nobody's wait.
+      if (fin || launch) begin
         stall_ctl <= '0;
       end else if (state == IDLE && !ready) stall_ctl <= stall_ctl + 1'b1;
       if (line_take || (step && !started) || lost)

@@ -212,6 +212,7 @@ module sl_core #(
   ) u_array (
       .clk(clk),
       .rst_n(rst_n),
+      .launch(start),
       .ready(array_ready),
       .ctx(array_ctx),
       .dead(w_dead),
