@@ -14,85 +14,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "cli_rig.h"
 #include "golden_read.h"
 #include "test_main.h"
-
-enum { MAX_ARG = 32, MAX_OUTPUT = 1 << 16 };
 
 static const char demo[] = "models/demo-hunyuan";
 static const char *const golden_models[] = {"hunyuan-large-cla2", "hunyuan-v1-moe-a13b",
                                             "yuan2-m32-base"};
-
-struct result {
-    int code; /* exit code, or 1000 + signal */
-    char out[MAX_OUTPUT], err[MAX_OUTPUT];
-};
-
-static void program_path(char *out, size_t cap)
-{
-    ssize_t n = readlink("/proc/self/exe", out, cap - 16);
-    CU_ASSERT_FATAL(n > 0);
-    out[n] = 0;
-    strcpy(strrchr(out, '/') + 1, "sluice");
-}
-
-static void read_all(const char *path, char *out)
-{
-    FILE *f = fopen(path, "rb");
-    CU_ASSERT_PTR_NOT_NULL_FATAL(f);
-    out[fread(out, 1, MAX_OUTPUT - 1, f)] = 0;
-    fclose(f);
-}
-
-/* Starts the program on a line that is split at single blanks ('_' in --prompt= stands for one).
- * in: the file on its standard input. */
-static pid_t start(const char *line, const char *in, const char *out, const char *err)
-{
-    char text[2048], path[512], *argv[MAX_ARG] = {path};
-    size_t argc = 1;
-    program_path(path, sizeof path);
-    snprintf(text, sizeof text, "%s", line);
-    for (char *word = strtok(text, " "); word && argc < MAX_ARG - 1; word = strtok(NULL, " "))
-        argv[argc++] = word;
-    for (size_t i = 1; i < argc; i++)
-        for (char *c = strncmp(argv[i], "--prompt=", 9) ? NULL : argv[i]; c && *c; c++)
-            *c = *c == '_' ? ' ' : *c;
-    pid_t pid = fork();
-    if (pid == 0) {
-        if (dup2(open(in ? in : "/dev/null", O_RDONLY), 0) < 0 ||
-            dup2(open(out, O_WRONLY | O_CREAT | O_TRUNC, 0600), 1) < 0 ||
-            dup2(open(err, O_WRONLY | O_CREAT | O_TRUNC, 0600), 2) < 0)
-            _exit(126);
-        execv(path, argv);
-        _exit(127);
-    }
-    return pid;
-}
-
-static int finish(pid_t pid)
-{
-    int status = 0;
-    CU_ASSERT_EQUAL_FATAL(waitpid(pid, &status, 0), pid);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
-}
-
-static void run_with_input(struct result *r, const char *line, const char *in)
-{
-    char dir[256], out[300], err[300];
-    CU_ASSERT_EQUAL_FATAL(sl_temp_dir(dir, sizeof dir), 0);
-    snprintf(out, sizeof out, "%s/out", dir);
-    snprintf(err, sizeof err, "%s/err", dir);
-    r->code = finish(start(line, in, out, err));
-    read_all(out, r->out);
-    read_all(err, r->err);
-    if (r->code >= 126 && r->code != 130)
-        printf("\n  %s -> %d\n%s", line, r->code, r->err);
-}
-
-static void run(struct result *r, const char *line)
-{
-    run_with_input(r, line, NULL);
-}
 
 static void write_text(const char *path, const char *text)
 {
@@ -105,9 +33,9 @@ static void write_text(const char *path, const char *text)
 /* One line on stderr that names the code and gives a hint, nothing on stdout. */
 static void check_error(const char *line, int code, const char *name)
 {
-    struct result r;
+    struct cli_result r;
     char start_with[64];
-    run(&r, line);
+    cli_run(&r, line);
     snprintf(start_with, sizeof start_with, "error: %s ", name);
     char *newline = strchr(r.err, '\n');
     bool good = r.code == code && !strncmp(r.err, start_with, strlen(start_with)) && newline &&
@@ -158,9 +86,9 @@ static void help_and_version_answer_on_stdout(void)
     static const char *const lines[] = {"help",       "--help",        "-h",      "help run",
                                         "run --help", "perplexity -h", "version", "--version",
                                         "devices",    "devices --json"};
-    struct result r;
+    struct cli_result r;
     for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
-        run(&r, lines[i]);
+        cli_run(&r, lines[i]);
         CU_ASSERT_EQUAL(r.code, 0);
         CU_ASSERT(r.out[0] && !r.err[0]);
     }
@@ -182,7 +110,7 @@ static void logits_equal_the_golden_ones(void)
 {
     for (size_t m = 0; m < sizeof golden_models / sizeof golden_models[0]; m++) {
         struct golden g;
-        struct result r;
+        struct cli_result r;
         char dir[256], ids[300], line[1024];
         size_t n_id = 0, n_logit = 0;
         CU_ASSERT_FATAL(golden_open(&g, golden_models[m]));
@@ -193,7 +121,7 @@ static void logits_equal_the_golden_ones(void)
         ids_file(dir, id, n_id, ids, sizeof ids);
         snprintf(line, sizeof line, "logits -m %s/%s --exact --tokens %s -b 5 -o %s/x.npy",
                  sl_golden_dir(), golden_models[m], ids, dir);
-        run(&r, line);
+        cli_run(&r, line);
         CU_ASSERT_EQUAL_FATAL(r.code, 0);
         snprintf(line, sizeof line, "%s/x.npy", dir);
         FILE *f = fopen(line, "rb");
@@ -227,7 +155,7 @@ static void greedy_runs_continue_as_the_reference_does(void)
 {
     for (size_t m = 0; m < sizeof golden_models / sizeof golden_models[0]; m++) {
         struct golden g;
-        struct result r;
+        struct cli_result r;
         char dir[256], ids[300], line[1024];
         size_t n_id = 0, n_next = 0;
         CU_ASSERT_FATAL(golden_open(&g, golden_models[m]));
@@ -238,7 +166,7 @@ static void greedy_runs_continue_as_the_reference_does(void)
         ids_file(dir, id, n_id, ids, sizeof ids);
         snprintf(line, sizeof line, "run -m %s/%s --exact --tokens %s -n %zu --temp 0 --json",
                  sl_golden_dir(), golden_models[m], ids, n_next);
-        run(&r, line);
+        cli_run(&r, line);
         CU_ASSERT_EQUAL_FATAL(r.code, 0);
         json_t *o = json_loads(r.out, JSON_REJECT_DUPLICATES, NULL);
         CU_ASSERT(same_ids(json_object_get(o, "token_ids"), next, n_next));
@@ -256,8 +184,8 @@ static void json_reports_what_ran_where(void)
     static const char *const keys[] = {
         "text",   "token_ids", "prompt_token_ids",   "prefill_tokens_per_s",
         "device", "seed",      "launches_per_token", "decode_tokens_per_s"};
-    struct result r;
-    run(&r, "run -m models/demo-hunyuan --prompt=In_the_beginning -n 8 --json");
+    struct cli_result r;
+    cli_run(&r, "run -m models/demo-hunyuan --prompt=In_the_beginning -n 8 --json");
     CU_ASSERT_EQUAL_FATAL(r.code, 0);
     CU_ASSERT_PTR_EQUAL(strchr(r.out, '\n'), r.out + strlen(r.out) - 1); /* one line */
     json_t *o = json_loads(r.out, JSON_REJECT_DUPLICATES, NULL), *op;
@@ -281,10 +209,10 @@ static void json_reports_what_ran_where(void)
 
 static void a_run_repeats_and_its_seed_matters(void)
 {
-    static struct result a, b, c;
-    run(&a, "run -m models/demo-hunyuan --prompt=In_the_beginning -n 24 --temp 1");
-    run(&b, "run -m models/demo-hunyuan --prompt=In_the_beginning -n 24 --temp 1 -t 2 -b 2");
-    run(&c, "run -m models/demo-hunyuan --prompt=In_the_beginning -n 24 --temp 1 -s 9");
+    static struct cli_result a, b, c;
+    cli_run(&a, "run -m models/demo-hunyuan --prompt=In_the_beginning -n 24 --temp 1");
+    cli_run(&b, "run -m models/demo-hunyuan --prompt=In_the_beginning -n 24 --temp 1 -t 2 -b 2");
+    cli_run(&c, "run -m models/demo-hunyuan --prompt=In_the_beginning -n 24 --temp 1 -s 9");
     CU_ASSERT_EQUAL(a.code, 0);
     CU_ASSERT_EQUAL(strncmp(a.out, "In the beginning", 16), 0);
     CU_ASSERT_STRING_EQUAL(a.out, b.out);
@@ -296,14 +224,14 @@ static void a_run_repeats_and_its_seed_matters(void)
 
 static void the_text_does_not_depend_on_where_matrices_are_computed(void)
 {
-    static struct result a, b;
-    run(&a, "run -m models/demo-hunyuan --prompt=In_the_beginning -n 24");
-    run(&b, "run -m models/demo-hunyuan --prompt=In_the_beginning -n 24 --dense device -t 2");
+    static struct cli_result a, b;
+    cli_run(&a, "run -m models/demo-hunyuan --prompt=In_the_beginning -n 24");
+    cli_run(&b, "run -m models/demo-hunyuan --prompt=In_the_beginning -n 24 --dense device -t 2");
     CU_ASSERT_EQUAL(a.code, 0);
     CU_ASSERT_STRING_EQUAL(a.out, b.out);
     CU_ASSERT_PTR_NOT_NULL(strstr(a.err, " 4.0 launches/token"));
     CU_ASSERT_PTR_NOT_NULL(strstr(b.err, " 13.0 launches/token"));
-    run(&b, "run -m models/demo-hunyuan --prompt=In_the_beginning -n 24 --dense cpu -t 3");
+    cli_run(&b, "run -m models/demo-hunyuan --prompt=In_the_beginning -n 24 --dense cpu -t 3");
     CU_ASSERT_STRING_EQUAL(a.out, b.out);
     CU_ASSERT_PTR_NOT_NULL(strstr(b.err, " 4.0 launches/token"));
     check_error("run -m models/demo-hunyuan -p x --dense gpu", 2, "USAGE");
@@ -312,38 +240,38 @@ static void the_text_does_not_depend_on_where_matrices_are_computed(void)
 
 static void a_file_to_continue_loses_its_last_line_break(void)
 {
-    static struct result a, b;
+    static struct cli_result a, b;
     char dir[256], path[300], line[512];
     CU_ASSERT_EQUAL_FATAL(sl_temp_dir(dir, sizeof dir), 0);
     snprintf(path, sizeof path, "%s/text", dir);
     write_text(path, "In the beginning\n");
     snprintf(line, sizeof line, "run -m models/demo-hunyuan -f %s -n 8", path);
-    run(&a, line);
-    run(&b, "run -m models/demo-hunyuan --prompt=In_the_beginning -n 8");
+    cli_run(&a, line);
+    cli_run(&b, "run -m models/demo-hunyuan --prompt=In_the_beginning -n 8");
     CU_ASSERT_EQUAL(a.code, 0);
     CU_ASSERT_STRING_EQUAL(a.out, b.out);
-    run(&a, "run -m models/demo-hunyuan --prompt=In_the_beginning -n 8 --no-display-prompt");
+    cli_run(&a, "run -m models/demo-hunyuan --prompt=In_the_beginning -n 8 --no-display-prompt");
     CU_ASSERT_STRING_EQUAL(a.out, b.out + strlen("In the beginning"));
 }
 
 static void text_sources_agree(void)
 {
-    static struct result a, b, c;
+    static struct cli_result a, b, c;
     char dir[256], path[300], line[512];
     CU_ASSERT_EQUAL_FATAL(sl_temp_dir(dir, sizeof dir), 0);
     snprintf(path, sizeof path, "%s/text", dir);
     write_text(path, "the light<|eos|>");
-    run(&a, "tokenize -m models/demo-hunyuan --prompt=the_light<|eos|>");
+    cli_run(&a, "tokenize -m models/demo-hunyuan --prompt=the_light<|eos|>");
     snprintf(line, sizeof line, "tokenize -m models/demo-hunyuan -f %s", path);
-    run(&b, line);
-    run_with_input(&c, "tokenize -m models/demo-hunyuan", path);
+    cli_run(&b, line);
+    cli_run_with_input(&c, "tokenize -m models/demo-hunyuan", path);
     CU_ASSERT_EQUAL(a.code, 0);
     CU_ASSERT(strspn(a.out, "0123456789 ") == strlen(a.out) - 1);
     CU_ASSERT_STRING_EQUAL(a.out, b.out);
     CU_ASSERT_STRING_EQUAL(a.out, c.out);
-    run(&b, "tokenize -m models/demo-hunyuan --prompt=the_light<|eos|> --no-special");
+    cli_run(&b, "tokenize -m models/demo-hunyuan --prompt=the_light<|eos|> --no-special");
     CU_ASSERT(strlen(b.out) > strlen(a.out));
-    run(&b, "tokenize -m models/demo-hunyuan --prompt=the_light<|eos|> --json");
+    cli_run(&b, "tokenize -m models/demo-hunyuan --prompt=the_light<|eos|> --json");
     json_t *o = json_loads(b.out, 0, NULL), *ids = json_object_get(o, "ids");
     json_t *last = json_array_get(json_object_get(o, "pieces"), json_array_size(ids) - 1);
     CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(last, "text")), "<|eos|>");
@@ -369,7 +297,7 @@ static void wait_for_output(const char *path)
 
 static void ctrl_c_keeps_the_text_and_exits_with_130(void)
 {
-    static struct result r;
+    static struct cli_result r;
     char dir[256], out[300], err[300], ids[300];
     CU_ASSERT_EQUAL_FATAL(sl_temp_dir(dir, sizeof dir), 0);
     snprintf(out, sizeof out, "%s/out", dir);
@@ -380,12 +308,12 @@ static void ctrl_c_keeps_the_text_and_exits_with_130(void)
     snprintf(line, sizeof line,
              "run -m %s/hunyuan-large-cla2 --exact --tokens %s -c 1000000 --temp 0",
              sl_golden_dir(), ids);
-    pid_t pid = start(line, NULL, out, err);
+    pid_t pid = cli_start(line, NULL, out, err);
     wait_for_output(out);
     CU_ASSERT_EQUAL(kill(pid, SIGINT), 0);
-    CU_ASSERT_EQUAL(finish(pid), 130);
-    read_all(out, r.out);
-    read_all(err, r.err);
+    CU_ASSERT_EQUAL(cli_finish(pid), 130);
+    cli_read(out, r.out);
+    cli_read(err, r.err);
     CU_ASSERT_EQUAL(strncmp(r.out, "1 2 3 ", 6), 0);
     CU_ASSERT_PTR_NOT_NULL(strstr(r.err, "decode"));
 }
@@ -410,15 +338,15 @@ static void check_trace(const char *dir)
 
 static void a_profile_is_a_trace_a_table_and_json(void)
 {
-    static struct result a, b;
+    static struct cli_result a, b;
     char dir[256], line[600];
     CU_ASSERT_EQUAL_FATAL(sl_temp_dir(dir, sizeof dir), 0);
-    run(&a, "run -m models/demo-hunyuan --prompt=In_the_beginning -n 12 --device csim");
+    cli_run(&a, "run -m models/demo-hunyuan --prompt=In_the_beginning -n 12 --device csim");
     snprintf(line, sizeof line,
              "run -m models/demo-hunyuan --prompt=In_the_beginning -n 12 --device csim --profile "
              "%s/trace.json",
              dir);
-    run(&b, line);
+    cli_run(&b, line);
     CU_ASSERT_EQUAL(b.code, 0);
     CU_ASSERT_STRING_EQUAL(a.out, b.out);
     CU_ASSERT_PTR_NULL(strstr(a.err, "profile"));
@@ -427,7 +355,7 @@ static void a_profile_is_a_trace_a_table_and_json(void)
     CU_ASSERT_PTR_NOT_NULL(strstr(b.err, "dense on the CPU"));
     check_trace(dir);
     strcat(line, " --json");
-    run(&b, line);
+    cli_run(&b, line);
     check_trace(dir);
     json_t *o = json_loads(b.out, JSON_REJECT_DUPLICATES, NULL), *p = json_object_get(o, "profile");
     CU_ASSERT_FATAL(json_is_object(p));
@@ -446,7 +374,7 @@ static void a_profile_is_a_trace_a_table_and_json(void)
 
 static void ctrl_c_leaves_a_whole_trace(void)
 {
-    static struct result r;
+    static struct cli_result r;
     char dir[256], out[300], err[300], line[700];
     CU_ASSERT_EQUAL_FATAL(sl_temp_dir(dir, sizeof dir), 0);
     snprintf(out, sizeof out, "%s/out", dir);
@@ -455,12 +383,12 @@ static void ctrl_c_leaves_a_whole_trace(void)
              "run -m models/demo-hunyuan --prompt=And -c 100000 --temp 1 --device csim "
              "--profile %s/trace.json",
              dir);
-    pid_t pid = start(line, NULL, out, err);
+    pid_t pid = cli_start(line, NULL, out, err);
     wait_for_output(out);
     poll(NULL, 0, 300);
     CU_ASSERT_EQUAL(kill(pid, SIGINT), 0);
-    CU_ASSERT_EQUAL(finish(pid), 130);
-    read_all(err, r.err);
+    CU_ASSERT_EQUAL(cli_finish(pid), 130);
+    cli_read(err, r.err);
     CU_ASSERT_PTR_NOT_NULL(strstr(r.err, "ROUTER"));
     check_trace(dir);
 }
@@ -484,7 +412,7 @@ static double window_nll(const float *logits, const int32_t *ids, size_t n, size
 static void perplexity_scores_the_second_half_of_each_window(void)
 {
     struct golden g;
-    static struct result r;
+    static struct cli_result r;
     char dir[256], ids[300], line[1024];
     size_t n = 0, n_logit = 0;
     CU_ASSERT_FATAL(golden_open(&g, "hunyuan-large-cla2"));
@@ -496,7 +424,7 @@ static void perplexity_scores_the_second_half_of_each_window(void)
     snprintf(line, sizeof line,
              "perplexity -m %s/hunyuan-large-cla2 --exact --tokens %s -c %zu -b 5 --json",
              sl_golden_dir(), ids, n);
-    run(&r, line);
+    cli_run(&r, line);
     CU_ASSERT_EQUAL_FATAL(r.code, 0);
     json_t *o = json_loads(r.out, 0, NULL);
     double want = exp(window_nll(logits, id, n, n_logit / n) / (double)(n - 1 - n / 2));
@@ -512,8 +440,9 @@ static void perplexity_scores_the_second_half_of_each_window(void)
 
 static void quantised_models_are_compared_with_the_exact_one(void)
 {
-    static struct result r;
-    run(&r, "perplexity -m models/demo-hunyuan -f models/heldout/en.txt --no-reference -c 4000000 "
+    static struct cli_result r;
+    cli_run(&r,
+            "perplexity -m models/demo-hunyuan -f models/heldout/en.txt --no-reference -c 4000000 "
             "--json");
     CU_ASSERT_EQUAL(r.code, 2);
     char dir[256], path[300], line[512], text[4096];
@@ -525,7 +454,7 @@ static void quantised_models_are_compared_with_the_exact_one(void)
     snprintf(path, sizeof path, "%s/text", dir);
     write_text(path, text);
     snprintf(line, sizeof line, "perplexity -m models/demo-hunyuan -f %s -c 128 --json", path);
-    run(&r, line);
+    cli_run(&r, line);
     CU_ASSERT_EQUAL_FATAL(r.code, 0);
     json_t *o = json_loads(r.out, 0, NULL);
     double kl = json_real_value(json_object_get(o, "kl_divergence"));
@@ -540,8 +469,8 @@ static void quantised_models_are_compared_with_the_exact_one(void)
 
 static void info_needs_no_weights(void)
 {
-    static struct result r;
-    run(&r, "info tests/configs/hunyuan-large-instruct.json --json");
+    static struct cli_result r;
+    cli_run(&r, "info tests/configs/hunyuan-large-instruct.json --json");
     CU_ASSERT_EQUAL_FATAL(r.code, 0);
     json_t *o = json_loads(r.out, 0, NULL);
     /* 4 L H D and 2 L G D bytes for 64 layers, 80 heads, 8 K/V heads of 80, two layers sharing. */
@@ -549,29 +478,29 @@ static void info_needs_no_weights(void)
     CU_ASSERT_EQUAL(json_integer_value(json_object_get(o, "kv_bytes_bf16")), 81920);
     CU_ASSERT_DOUBLE_EQUAL(json_real_value(json_object_get(o, "kv_percent_of_mha")), 5.0, 1e-9);
     json_decref(o);
-    run(&r, "info tests/configs/hunyuan-large-instruct.json");
+    cli_run(&r, "info tests/configs/hunyuan-large-instruct.json");
     CU_ASSERT_PTR_NOT_NULL(strstr(r.out, "81920 (5.00 %)"));
-    run(&r, "info models/demo-hunyuan");
+    cli_run(&r, "info models/demo-hunyuan");
     CU_ASSERT_PTR_NOT_NULL(strstr(r.out, "weights"));
 }
 
 static void a_converted_model_generates_the_same_text(void)
 {
-    static struct result a, b;
+    static struct cli_result a, b;
     char dir[256], line[512];
     CU_ASSERT_EQUAL_FATAL(sl_temp_dir(dir, sizeof dir), 0);
     snprintf(line, sizeof line, "convert %s %s/m --format nf4", demo, dir);
-    run(&a, line);
+    cli_run(&a, line);
     CU_ASSERT_EQUAL_FATAL(a.code, 0);
     CU_ASSERT_PTR_NOT_NULL(strstr(a.out, "bytes in"));
-    run(&a, line);
+    cli_run(&a, line);
     CU_ASSERT_PTR_NOT_NULL(strstr(a.out, "there already"));
     snprintf(line, sizeof line, "convert %s %s/m --format q8", demo, dir);
-    run(&a, line);
+    cli_run(&a, line);
     CU_ASSERT_EQUAL(a.code, 2);
     snprintf(line, sizeof line, "run -m %s/m --prompt=In_the_beginning -n 16", dir);
-    run(&a, line);
-    run(&b, "run -m models/demo-hunyuan --format nf4 --prompt=In_the_beginning -n 16");
+    cli_run(&a, line);
+    cli_run(&b, "run -m models/demo-hunyuan --format nf4 --prompt=In_the_beginning -n 16");
     CU_ASSERT_EQUAL(a.code, 0);
     CU_ASSERT_STRING_EQUAL(a.out, b.out);
 }

@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The core behind XRT's own library, the Verilated RTL in the emulated card: the same records to
+ * the last cycle as in process, the same text, XRT's own profile, and what happens when the card
+ * fails. Needs `make sim`, `make xclbin` and libxrt1; skipped where something is missing, unless
+ * SL_NEED_XRT=1.
+ */
+#include <ctype.h>
+#include <dirent.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli_rig.h"
+#include "fault_rig.h"
+
+#define RUN "run -m models/demo-hunyuan --prompt=In_the_beginning -n 24 "
+
+static bool is_there(void)
+{
+    static int known = -1;
+    if (known < 0) {
+        struct sl_device *dev = NULL;
+        const char *need = getenv("SL_NEED_XRT");
+        known = sl_device_open(&dev, "xrt") == 0;
+        sl_device_close(&dev);
+        if (!known) {
+            printf("\nSKIPPED xrt: %s; %s\n", sl_error_message(), sl_error_hint());
+            CU_ASSERT_FALSE(need && *need == '1');
+        }
+    }
+    CU_PASS("");
+    return known;
+}
+
+/* ---- equality ------------------------------------------------------------------------------- */
+
+/* One job of every kind: the scenes compare all of memory with the reference themselves. */
+static void records_have_the_cycles_and_stalls_of_the_same_core_in_process(void)
+{
+    static const char *const options[] = {"", "mem=ideal,latency=300", "stall=35,seed=7",
+                                          "mem=ddr"};
+    for (unsigned i = 0; is_there() && i < sizeof options / sizeof options[0]; i++) {
+        static struct fault_scene in_process, behind_xrt;
+        char name[2][SL_DEVICE_NAME];
+        snprintf(name[0], sizeof name[0], "sim%s%s", *options[i] ? "," : "", options[i]);
+        snprintf(name[1], sizeof name[1], "xrt%s%s", *options[i] ? "," : "", options[i]);
+        if (!fault_full_scene(&in_process, name[0]))
+            return;
+        CU_ASSERT_FATAL(fault_full_scene(&behind_xrt, name[1]));
+        CU_ASSERT_EQUAL(in_process.rig.n_job, behind_xrt.rig.n_job);
+        CU_ASSERT_EQUAL(memcmp(in_process.rig.timed, behind_xrt.rig.timed,
+                               in_process.rig.n_job * sizeof in_process.rig.timed[0]),
+                        0);
+        CU_ASSERT(in_process.rig.timed[0].cycles > 0);
+        CU_ASSERT_EQUAL(in_process.after.cycles, behind_xrt.after.cycles);
+        CU_ASSERT_EQUAL(in_process.after.w[0].read_bytes, behind_xrt.after.w[0].read_bytes);
+        fault_close(&in_process);
+        fault_close(&behind_xrt);
+    }
+}
+
+static void check_text(const char *device, const char *want_warning)
+{
+    static struct cli_result want, got;
+    char line[512];
+    cli_run(&want, RUN "--device csim");
+    snprintf(line, sizeof line, RUN "--device %s", device);
+    cli_run(&got, line);
+    CU_ASSERT_EQUAL(want.code, 0);
+    CU_ASSERT_EQUAL(got.code, 0);
+    CU_ASSERT(strlen(want.out) > 40);
+    CU_ASSERT_STRING_EQUAL(got.out, want.out);
+    const bool said = !want_warning || strstr(got.err, want_warning);
+    if (!said || got.code)
+        printf("\n  %s\n%s", line, got.err);
+    CU_ASSERT(said);
+}
+
+static void the_text_is_that_of_the_core_in_c(void)
+{
+    if (is_there())
+        check_text("xrt", NULL);
+}
+
+static void two_cards_share_the_work(void)
+{
+    if (is_there()) {
+        check_text("xrt:0+xrt:1", "xrt:1: ");
+        check_text("xrt:1+csim", "csim: ");
+    }
+}
+
+/* ---- XRT's own profile ---------------------------------------------------------------------- */
+
+/* Column `column` (from 0) of the row that begins with a name and holds a kind, of summary.csv. */
+static double csv_number(const char *text, const char *name, const char *kind, unsigned column)
+{
+    for (const char *line = text; line && *line; line = strchr(line, '\n')) {
+        char row[512];
+        line += *line == '\n';
+        snprintf(row, sizeof row, "%.*s", (int)strcspn(line, "\n"), line);
+        char *at = strstr(row, name);
+        if (!at || !strstr(row, kind))
+            continue;
+        at = row;
+        for (unsigned i = 0; i < column && at; i++)
+            at = strchr(at, ',') ? strchr(at, ',') + 1 : NULL;
+        return at ? strtod(at, NULL) : -1;
+    }
+    return -1;
+}
+
+/*
+ * The table prints six digits: transfers and their mean size in KB. What they can be is compared,
+ * and for the control port, whose bursts of one beat are written as they are, the bytes themselves.
+ */
+static void check_port(const char *text, const char *port, const char *kind, uint64_t bursts,
+                       uint64_t bytes)
+{
+    enum { TRANSFERS = 5, MEAN_KB = 8 };
+    const double mean = csv_number(text, port, kind, MEAN_KB),
+                 n = csv_number(text, port, kind, TRANSFERS);
+    char want[32], got[32];
+    snprintf(want, sizeof want, "%.4g", (double)bytes / 1000 / (double)bursts);
+    snprintf(got, sizeof got, "%.4g", mean);
+    CU_ASSERT_EQUAL((uint64_t)n, bursts);
+    CU_ASSERT_STRING_EQUAL(got, want);
+}
+
+static void the_profile_of_xrt_counts_the_bytes_that_the_device_counts(void)
+{
+    static struct fault_scene s;
+    static char text[CLI_MAX_OUTPUT];
+    char dir[256], path[300], device[SL_DEVICE_NAME];
+    CU_ASSERT_EQUAL_FATAL(sl_temp_dir(dir, sizeof dir), 0);
+    snprintf(path, sizeof path, "%s/summary.csv", dir);
+    snprintf(device, sizeof device, "xrt,summary=%.200s", path);
+    if (!is_there() || !fault_full_scene(&s, device))
+        return;
+    const struct sl_device_counters c = s.after;
+    fault_close(&s);
+    cli_read(path, text);
+    CU_ASSERT(c.w[0].read_bytes > 0);
+    check_port(text, "sl_core_1/m_axi_w0", "READ", c.w[0].read_bursts, c.w[0].read_bytes);
+    check_port(text, "sl_core_1/m_axi_ctl", "READ", c.ctl.read_bursts, c.ctl.read_bytes);
+    check_port(text, "sl_core_1/m_axi_ctl", "WRITE", c.ctl.write_bursts, c.ctl.write_bytes);
+    CU_ASSERT_EQUAL((uint64_t)csv_number(text, "sl_core_1,", "sl_core_1,", 1), c.launches);
+}
+
+/* ---- failures ------------------------------------------------------------------------------- */
+
+/* Processes by their name. */
+static pid_t find_process(const char *name)
+{
+    DIR *proc = opendir("/proc");
+    pid_t found = 0;
+    for (struct dirent *e; proc && !found && (e = readdir(proc));) {
+        char path[300], comm[64] = "";
+        if (!isdigit((unsigned char)e->d_name[0]))
+            continue;
+        snprintf(path, sizeof path, "/proc/%s/comm", e->d_name);
+        FILE *file = fopen(path, "r");
+        if (file && fgets(comm, sizeof comm, file) && !strncmp(comm, name, strlen(name)))
+            found = (pid_t)atoi(e->d_name);
+        if (file)
+            fclose(file);
+    }
+    if (proc)
+        closedir(proc);
+    return found;
+}
+
+static void nothing_is_left(void)
+{
+    for (unsigned i = 0; i < 100 && find_process("sl_"); i++)
+        poll(NULL, 0, 20);
+    CU_ASSERT_EQUAL(find_process("sl_board"), 0);
+    CU_ASSERT_EQUAL(find_process("sl_device_host"), 0);
+    DIR *tmp = opendir("/tmp");
+    for (struct dirent *e; tmp && (e = readdir(tmp));)
+        CU_ASSERT_NOT_EQUAL(strncmp(e->d_name, "sluice-", 7), 0);
+    if (tmp)
+        closedir(tmp);
+}
+
+static void a_card_that_fails_is_an_error_within_the_deadline(void)
+{
+    static const struct {
+        const char *device, *why;
+    } cases[] = {{"xrt,die=30", "the emulated card ended"},
+                 {"xrt,hang=30,deadline=300", "no answer before the deadline"},
+                 {"xrt,fault=read-error@20000", "BUS_ERROR"},
+                 {"xrt,fault=dead@20000,timeout=3000", "memory did not answer"}};
+    for (unsigned i = 0; is_there() && i < sizeof cases / sizeof cases[0]; i++) {
+        static struct cli_result r;
+        char line[512];
+        snprintf(line, sizeof line, RUN "--device %s", cases[i].device);
+        cli_run(&r, line);
+        CU_ASSERT(r.code == 4 || r.code == 1);
+        if (!strstr(r.err, cases[i].why) || !strstr(r.err, "; hint: "))
+            printf("\n  %s -> %d %s", line, r.code, r.err);
+        CU_ASSERT_PTR_NOT_NULL(strstr(r.err, cases[i].why));
+        CU_ASSERT_PTR_NOT_NULL(strstr(r.err, "; hint: "));
+        nothing_is_left();
+    }
+}
+
+static void the_cpu_takes_over_with_the_same_text(void)
+{
+    static const char *const device[] = {"xrt,die=30 --on-device-error cpu",
+                                         "xrt,hang=31,deadline=300 --on-device-error cpu",
+                                         "xrt,fault=read-error@20000 --on-device-error cpu",
+                                         "sim,fault=dead@30000,timeout=3000 --on-device-error cpu",
+                                         "xrt:0+xrt:1,die=5 --on-device-error cpu"};
+    for (unsigned i = 0; is_there() && i < sizeof device / sizeof device[0]; i++)
+        check_text(device[i], "the CPU took over from ");
+}
+
+/* At any moment, by kill -9. */
+static void a_killed_card_costs_no_text(void)
+{
+    static struct cli_result want;
+    static char got[CLI_MAX_OUTPUT], err[CLI_MAX_OUTPUT];
+    char dir[256], out_path[300], err_path[300];
+    if (!is_there())
+        return;
+    struct sl_rng rng = sl_rng_open("kill", 1);
+    cli_run(&want, "run -m models/demo-hunyuan --prompt=In_the_beginning -n 60 --device csim");
+    for (unsigned i = 0; i < 3; i++) {
+        CU_ASSERT_EQUAL_FATAL(sl_temp_dir(dir, sizeof dir), 0);
+        snprintf(out_path, sizeof out_path, "%s/out", dir);
+        snprintf(err_path, sizeof err_path, "%s/err", dir);
+        const pid_t pid = cli_start("run -m models/demo-hunyuan --prompt=In_the_beginning -n 60 "
+                                    "--device xrt --on-device-error cpu",
+                                    NULL, out_path, err_path);
+        /* The prompt stands there when the model is loaded. */
+        for (unsigned ms = 0; ms < 20000 && access(out_path, F_OK) == 0; ms += 5) {
+            cli_read(out_path, got);
+            if (got[0])
+                break;
+            poll(NULL, 0, 5);
+        }
+        poll(NULL, 0, (int)sl_rng_range(&rng, 50, 900));
+        const pid_t board = find_process("sl_board");
+        CU_ASSERT(board && kill(board, SIGKILL) == 0);
+        CU_ASSERT_EQUAL(cli_finish(pid), 0);
+        cli_read(out_path, got);
+        cli_read(err_path, err);
+        CU_ASSERT_STRING_EQUAL(got, want.out);
+        CU_ASSERT_PTR_NOT_NULL(strstr(err, "the emulated card ended"));
+        nothing_is_left();
+    }
+}
+
+/* The program itself is killed: what it started goes with it. */
+static void a_killed_program_leaves_no_process(void)
+{
+    char dir[256], out_path[300], err_path[300];
+    CU_ASSERT_EQUAL_FATAL(sl_temp_dir(dir, sizeof dir), 0);
+    snprintf(out_path, sizeof out_path, "%s/out", dir);
+    snprintf(err_path, sizeof err_path, "%s/err", dir);
+    if (!is_there())
+        return;
+    const pid_t pid = cli_start(RUN "--device xrt,hang=2", NULL, out_path, err_path);
+    for (unsigned ms = 0; ms < 20000 && !find_process("sl_board"); ms += 5)
+        poll(NULL, 0, 5);
+    poll(NULL, 0, 300);
+    CU_ASSERT_EQUAL(kill(pid, SIGKILL), 0);
+    cli_finish(pid);
+    for (unsigned i = 0; i < 250 && find_process("sl_"); i++)
+        poll(NULL, 0, 20);
+    CU_ASSERT_EQUAL(find_process("sl_board"), 0);
+    CU_ASSERT_EQUAL(find_process("sl_device_host"), 0);
+}
+
+static void wrong_names_are_refused(void)
+{
+    static const char *const names[] = {"xrt:",
+                                        "xrt:x",
+                                        "xrt,xclbin=",
+                                        "xrt,xclbin=/nonexistent",
+                                        "xrt,xclbin=README.md",
+                                        "xrt,die=0",
+                                        "xrt,die=x",
+                                        "xrt,deadline=0",
+                                        "xrt,bogus",
+                                        "xrt,mem=no",
+                                        "xrt,dpi",
+                                        "xrt,wave=x",
+                                        "xrt:0,4",
+                                        "xrt:4294967296999",
+                                        "xrt,fault=read-error@1:9"};
+    for (unsigned i = 0; i < sizeof names / sizeof names[0]; i++) {
+        struct sl_device *dev = NULL;
+        CU_ASSERT(sl_device_open(&dev, names[i]) < 0);
+        CU_ASSERT_PTR_NULL(dev);
+        CU_ASSERT(sl_error_message()[0] && sl_error_hint()[0]);
+    }
+}
+
+static const struct sl_case cases[] = {
+    {"records_have_the_cycles_and_stalls_of_the_same_core_in_process",
+     records_have_the_cycles_and_stalls_of_the_same_core_in_process},
+    {"the_text_is_that_of_the_core_in_c", the_text_is_that_of_the_core_in_c},
+    {"two_cards_share_the_work", two_cards_share_the_work},
+    {"the_profile_of_xrt_counts_the_bytes_that_the_device_counts",
+     the_profile_of_xrt_counts_the_bytes_that_the_device_counts},
+    {"a_card_that_fails_is_an_error_within_the_deadline",
+     a_card_that_fails_is_an_error_within_the_deadline},
+    {"the_cpu_takes_over_with_the_same_text", the_cpu_takes_over_with_the_same_text},
+    {"a_killed_card_costs_no_text", a_killed_card_costs_no_text},
+    {"a_killed_program_leaves_no_process", a_killed_program_leaves_no_process},
+    {"wrong_names_are_refused", wrong_names_are_refused},
+    {NULL, NULL},
+};
+const struct sl_suite suite_xrt = {"xrt", cases};
