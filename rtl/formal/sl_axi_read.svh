@@ -2,7 +2,7 @@
 // What sl_axi_read promises (tools/rtl/prove.sh): every burst appears once on the address channel and rests there; every
 // beat that the memory owes comes through with the tag of its burst, none is dropped.
 // Totals of beats are counted modulo 2^F_W; f_start of a burst is the total before it.
-// Inside of another module what it has proved here about its counts is assumed: it follows from the requests of earlier cycles.
+// Where burst is cut (sl_weight_port), what it has proved here about its counts is assumed: it follows from the requests of earlier cycles.
 // The core has LOG2_BURSTS = 5; z3 does not get through that in ten minutes.
 // prove: induction 2, LOG2_BURSTS=2
 // prove: induction 2, LOG2_BURSTS=3
@@ -18,7 +18,7 @@
   reg [F_W-1:0] f_total, f_sent, f_rsp;  // beats taken, asked for on the address channel, come
   reg [F_W-1:0] f_total0, f_rsp0;        // taken and come of tag 0
   reg [F_W-1:0] f_total1, f_rsp1;        // of tag 1
-`ifdef SL_TOP_sl_axi_read
+`ifndef SL_CUT
   reg [F_W-1:0] f_start[0:F_N-1], f_start0[0:F_N-1], f_start1[0:F_N-1];
 `endif
   (* anyconst *) reg [LOG2_BURSTS:0] f_n;  // the watched burst
@@ -43,7 +43,7 @@
         f_total <= f_total + {{F_W - 7{1'b0}}, req_len};
         if (!req_tag) f_total0 <= f_total0 + {{F_W - 7{1'b0}}, req_len};
         else f_total1 <= f_total1 + {{F_W - 7{1'b0}}, req_len};
-`ifdef SL_TOP_sl_axi_read
+`ifndef SL_CUT
         f_start[wr_ptr[LOG2_BURSTS-1:0]] <= f_total;
         f_start0[wr_ptr[LOG2_BURSTS-1:0]] <= f_total0;
         f_start1[wr_ptr[LOG2_BURSTS-1:0]] <= f_total1;
@@ -69,7 +69,7 @@
       if (req_valid) `SL_ENV_sl_axi_read (req_len >= 1 && req_len <= 64);
       // The memory answers what it was asked for, and nothing else.
       if (rvalid) assume (rst_n && f_sent != f_rsp);
-`ifndef SL_TOP_sl_axi_read
+`ifdef SL_CUT
       assume (f_left0 <= 64 * F_N && f_left1 <= 64 * F_N);
       if (idle) assume (f_left0 == 0 && f_left1 == 0);
       if (rvalid) assume (rsp_valid);
@@ -108,7 +108,7 @@
     end
   end
 
-`ifdef SL_TOP_sl_axi_read
+`ifndef SL_CUT
   generate
     for (genvar i = 0; i < F_N; i = i + 1) begin : g_f
       wire [LOG2_BURSTS-1:0] ahead = i[LOG2_BURSTS-1:0] - rd_ptr[LOG2_BURSTS-1:0];

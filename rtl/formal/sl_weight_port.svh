@@ -5,7 +5,6 @@
 // cut: u_fifo.mem u_parse.scale_mem u_read.burst u_gen.beat u_gen.len u_gen.at u_gen.left u_gen.row_at u_gen.lines u_parse.scale_left u_parse.cols_left u_parse.rows_left
 // prove: induction 2, PORT=0 LOG2_DEPTH=7
 // prove: induction 2, PORT=0 LOG2_DEPTH=9
-// prove: induction 2, PORT=3 LOG2_DEPTH=9
 // bug: s/.DEPTH(1 << LOG2_DEPTH)/.DEPTH(2 << LOG2_DEPTH)/
 // bug: s/.pop(in_pop)/.pop(take)/
 // bug: s/.req_ready(req_ready \&\& !side_ask)/.req_ready(req_ready)/

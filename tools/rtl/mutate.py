@@ -9,7 +9,7 @@ SL_MUTANT chooses one. Until one of them notices, each mutant is given to
   quick   two cases of everything that checkfab has, the operations that use its module first;
   bench   the bench of its module (tests/rtl), built from the changed copies in the same way;
   full    all cases of checkfab;
-  formal  the proofs of its module (rtl/formal): a counterexample from reset, or a proof that no longer succeeds;
+  formal  the proof of its module (rtl/formal), which then no longer succeeds;
   units   other benches that have the module among their sources;
   stall   checkfab behind a memory that stalls at random, and with four ports and four columns;
   faults  launches behind memories that fail (unit_tests sim_faults).
