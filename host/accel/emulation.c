@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <ftw.h>
+#include <glob.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdint.h>
@@ -88,12 +89,32 @@ static int link_tree(const struct sl_emulation *e)
     return symlink(lib, path) ? refuse(e, "xrt/lib") : 0;
 }
 
+/* The platforms that the machine has anyway, each by its own name. */
+static void link_vendors(const struct sl_emulation *e)
+{
+    char path[SL_EMULATION_PATH];
+    glob_t found;
+    if (glob("/etc/OpenCL/vendors/*.icd", 0, NULL, &found))
+        return;
+    for (size_t i = 0; i < found.gl_pathc; i++) {
+        const int n = snprintf(path, sizeof path, "%s/vendors/%s", e->dir,
+                               strrchr(found.gl_pathv[i], '/') + 1);
+        /* One that cannot be offered is missing in the list, and nothing else. */
+        if (n > 0 && (size_t)n < sizeof path && symlink(found.gl_pathv[i], path))
+            continue;
+    }
+    globfree(&found);
+}
+
 static int write_vendors(const struct sl_emulation *e)
 {
     char path[SL_EMULATION_PATH];
     snprintf(path, sizeof path, "%s/vendors", e->dir);
     if (mkdir(path, 0700))
         return refuse(e, "vendors");
+    link_vendors(e);
+    snprintf(path, sizeof path, "%s/vendors/xilinx.icd", e->dir);
+    unlink(path);
     FILE *file = create(e, "vendors/xilinx.icd");
     if (file)
         fprintf(file, "%s/xrt/lib/libxilinxopencl.so.2\n", e->dir);
@@ -168,7 +189,8 @@ static int set_all(struct sl_emulation *e, const struct sl_emulation_params *p)
 
 int sl_emulation_open(struct sl_emulation *out, const struct sl_emulation_params *p)
 {
-    struct sl_emulation e = {.dir = "/tmp/sluice-XXXXXX", .life = -1};
+    struct sl_emulation e = {.life = -1};
+    snprintf(e.dir, sizeof e.dir, "/tmp/sluice-%d-XXXXXX", (int)getpid());
     if (!mkdtemp(e.dir))
         return sl_fail(SL_ERR_IO, "is there room in /tmp?", "cannot make a folder in /tmp");
     int err = write_ini(&e, p);

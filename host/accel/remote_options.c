@@ -7,13 +7,15 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "accel/opencl.h"
 #include "accel/sim_options.h"
 #include "accel/xclbin.h"
 #include "base/err.h"
 #include "base/file.h"
 
 static const char help[] =
-    "xrt[:N][,xclbin=FILE][,summary=FILE][,deadline=MS][,stock], for an emulated card also "
+    "xrt[:N] or opencl[:P.N], then ,xclbin=FILE ,summary=FILE ,deadline=MS ,stock; opencl also "
+    ",ports=1|4|16|28 of a core that it compiles; for an emulated card also "
     "mem= latency= stall= seed= timeout= fault= hang= die=";
 
 static int refuse(const char *item, const char *why)
@@ -48,10 +50,21 @@ static int add_board(struct sl_remote_options *o, char *sim, size_t cap, const c
 static int parse_place(struct sl_remote_options *o, const char *item)
 {
     char end;
-    if (sscanf(item, "%u.%u%c", &o->platform, &o->index, &end) == 2 ||
-        sscanf(item, "%u%c", &o->index, &end) == 1)
+    if (o->opencl && sscanf(item, "%6d.%6u%c", &o->platform, &o->index, &end) == 2)
+        return 0;
+    if (sscanf(item, "%6u%c", &o->index, &end) == 1)
         return 0;
     return refuse(item, "write the number of a card");
+}
+
+/* Those of the kernel in hls/core.cl that csim has too: what can be compared. */
+static int parse_ports(struct sl_remote_options *o, const char *item)
+{
+    static const char *const sizes[] = {"1", "4", "16", "28"};
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
+        if (!strcmp(item + 6, sizes[i]))
+            o->n_port = (unsigned)strtoul(sizes[i], NULL, 10);
+    return o->n_port ? 0 : refuse(item, "1, 4, 16 or 28");
 }
 
 static int parse_item(struct sl_remote_options *o, char *sim, size_t cap, const char *item,
@@ -69,6 +82,8 @@ static int parse_item(struct sl_remote_options *o, char *sim, size_t cap, const 
             return 0;
         return refuse(item, "give milliseconds");
     }
+    if (o->opencl && !strncmp(item, "ports=", 6))
+        return parse_ports(o, item);
     if (!strcmp(item, "stock")) {
         o->stock = true;
         return 0;
@@ -97,10 +112,15 @@ static int find_xclbin(struct sl_remote_options *o)
     char path[PATH_MAX], folder[SL_REMOTE_PATH];
     if (!o->xclbin[0] && env && *env && !copy(o->xclbin, sizeof o->xclbin, env))
         return refuse("SLUICE_XCLBIN", "the name is too long");
-    if (!o->xclbin[0]) {
+    const bool given = o->xclbin[0];
+    if (!given) {
         sl_program_folder(folder, sizeof folder - 64);
         snprintf(o->xclbin, sizeof o->xclbin, "%.440s/xclbin/sl_core_u50_p1t1_rtl_hw_emu.xclbin",
                  folder);
+    }
+    if (o->opencl && !given && access(o->xclbin, F_OK)) {
+        o->xclbin[0] = 0;
+        return 0;
     }
     if (access(o->xclbin, F_OK))
         return sl_fail(SL_ERR_USAGE, "make xclbin", "there is no design %s", o->xclbin);
@@ -109,10 +129,26 @@ static int find_xclbin(struct sl_remote_options *o)
     return 0;
 }
 
+/* The core's source, in case that it is compiled. */
+static int find_source(struct sl_remote_options *o)
+{
+    const char *env = getenv("SLUICE_CL_DIR");
+    char path[PATH_MAX], folder[SL_REMOTE_PATH];
+    sl_program_folder(folder, sizeof folder);
+    snprintf(path, sizeof path, "%s/sl_core.cl", env && *env ? env : folder);
+    char *full = realpath(path, NULL);
+    const bool fits = copy(o->source, sizeof o->source, full ? full : path);
+    free(full);
+    return fits ? 0 : refuse("SLUICE_CL_DIR", "the name is too long");
+}
+
 static int check_design(const struct sl_remote_options *o, bool *emulated)
 {
     struct sl_xclbin file;
     struct sl_xclbin_core core;
+    *emulated = false;
+    if (!o->xclbin[0])
+        return o->board[0] ? refuse(o->board, "only an emulated card has such options") : 0;
     int err = sl_xclbin_open(&file, o->xclbin);
     if (err)
         return err;
@@ -124,11 +160,13 @@ static int check_design(const struct sl_remote_options *o, bool *emulated)
     return err;
 }
 
-int sl_remote_options_parse(struct sl_remote_options *out, const char *arg, bool *emulated)
+int sl_remote_options_parse(struct sl_remote_options *out, const char *backend, const char *arg,
+                            bool *emulated)
 {
     char item[SL_REMOTE_PATH], sim[SL_REMOTE_BOARD] = "";
     int err = 0;
-    *out = (struct sl_remote_options){0};
+    *out = (struct sl_remote_options){.platform = SL_OPENCL_ANY,
+                                      .opencl = !strncmp(backend, "opencl", 6)};
     for (const char *at = arg; at && !err;) {
         const size_t len = strcspn(at, ",");
         if (len >= sizeof item)
@@ -139,6 +177,10 @@ int sl_remote_options_parse(struct sl_remote_options *out, const char *arg, bool
         at = at[len] ? at + len + 1 : NULL;
     }
     err = err ? err : check_board(out, sim);
-    err = err ? err : find_xclbin(out);
+    /* Ports are chosen only where a core is compiled, which takes no design. */
+    if (!err && !out->n_port)
+        err = find_xclbin(out);
+    if (!err && out->opencl)
+        err = find_source(out);
     return err ? err : check_design(out, emulated);
 }
