@@ -61,7 +61,8 @@ void cli_run_with_input(struct cli_result *r, const char *line, const char *in)
     CU_ASSERT_EQUAL_FATAL(sl_temp_dir(dir, sizeof dir), 0);
     snprintf(out, sizeof out, "%s/out", dir);
     snprintf(err, sizeof err, "%s/err", dir);
-    r->code = cli_finish(cli_start(line, in, out, err));
+    r->pid = cli_start(line, in, out, err);
+    r->code = cli_finish(r->pid);
     cli_read(out, r->out);
     cli_read(err, r->err);
     if (r->code >= 126 && r->code != 130)

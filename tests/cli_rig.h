@@ -11,7 +11,8 @@
 enum { CLI_MAX_OUTPUT = 1 << 16 };
 
 struct cli_result {
-    int code; /* exit code, or 1000 + signal */
+    pid_t pid; /* that it had */
+    int code;  /* exit code, or 1000 + signal */
     char out[CLI_MAX_OUTPUT], err[CLI_MAX_OUTPUT];
 };
 
