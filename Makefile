@@ -96,7 +96,7 @@ soak: setup-test ## Random jobs on the simulated core until SOAK_GROUPS group su
 	@$(BUILD)/checkfab --soak --impl $(SOAK_IMPL) --groups $(SOAK_GROUPS) --rows $(SOAK_ROWS)
 
 .PHONY: check
-check: check-gen check-headers check-opencl ## Quick gate: generated files, dependencies, style, headers, OpenCL front end
+check: check-gen check-headers check-opencl check-vendor ## Quick gate: generated files, dependencies, style, headers, OpenCL front end
 	@tools/check_deps.sh
 	@tools/check_style.sh
 
@@ -105,6 +105,13 @@ check: check-gen check-headers check-opencl ## Quick gate: generated files, depe
 check-headers:
 	@for h in host/include/*.h host/*/*.h abi/*.h; do for cc in gcc clang; do \
 	    $$cc $(filter-out -MMD -MP,$(STD)) -Wno-unused-function $(HOSTINC) -fsyntax-only -x c $$h || exit 1; done; done
+
+# What is declared of a vendor's interface, beside its headers where they are installed.
+.PHONY: check-vendor
+check-vendor:
+	@if [ -e /usr/include/xrt/xclbin.h ]; then \
+	    $(CC) $(filter-out -MMD -MP,$(STD)) -fsyntax-only -isystem /usr/include/xrt $(HOSTINC) tests/vendor/xrt_api.c; \
+	else echo "SKIPPED check-vendor: libxrt-dev is not installed"; fi
 
 .PHONY: gen check-gen
 gen: $(BUILD)/abigen ## Renew the files generated from abi/*.def

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The part of XRT's C API that is used, so that building needs no XRT and the library is opened at
- * run time. The functions are the same from 2.13 to 2026.1; tests/check_xrt_api.c compares these
+ * run time. The functions are the same from 2.13 to 2026.1; tests/vendor/xrt_api.c compares these
  * declarations with the vendor's headers where they are installed.
  * XRT_FUNCTION(result, name, arguments)
  */

@@ -48,3 +48,6 @@ $(BUILD)/xclbin/sl_core_c_p$(P).so: sim/sl_sim_c.c sim/sl_sim.h $(wildcard hls/*
 	@mkdir -p $(@D)
 	$(CC) $(filter-out -MMD -MP,$(STD)) -O2 $(PLAIN) -Wno-unknown-pragmas $(HOSTINC) -DSL_P=$(P) -DSL_SIM_P=$(P) -fPIC \
 	    -fvisibility=hidden -shared -o $@ sim/sl_sim_c.c $(HLS_SRC)
+
+# Parts that tests look at.
+$(BUILD)/unit_tests $(BUILD)/fuzz_rpc: $(BUILD)/sim/board/rpc.o
