@@ -18,6 +18,7 @@ static const struct backend {
     {"csim", sl_csim_open, sl_csim_list},
     {"sim", sl_sim_open, sl_sim_list},
     {"xrt", sl_xrt_device_open, sl_xrt_device_list},
+    {"opencl", sl_opencl_device_open, sl_opencl_device_list},
 };
 enum { N_BACKEND = sizeof backends / sizeof backends[0] };
 

@@ -99,9 +99,9 @@ static void link_vendors(const struct sl_emulation *e)
     for (size_t i = 0; i < found.gl_pathc; i++) {
         const int n = snprintf(path, sizeof path, "%s/vendors/%s", e->dir,
                                strrchr(found.gl_pathv[i], '/') + 1);
-        /* One that cannot be offered is missing in the list, and nothing else. */
-        if (n > 0 && (size_t)n < sizeof path && symlink(found.gl_pathv[i], path))
-            continue;
+        /* One that cannot be linked is missing in the list, and nothing else. */
+        const bool linked = n > 0 && (size_t)n < sizeof path && !symlink(found.gl_pathv[i], path);
+        (void)linked;
     }
     globfree(&found);
 }

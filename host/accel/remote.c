@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "accel/emulation.h"
+#include "accel/opencl.h"
 #include "accel/remote_options.h"
 #include "accel/remote_wire.h"
 #include "accel/sim.h"
@@ -29,6 +30,7 @@ enum {
     LAUNCH_SLACK_MS = 1000, /* the runtime's own deadline comes first */
     GONE_MS = 2000,
     MOVED_FD = 10,
+    MAX_WORD = 8, /* of the process's command */
     WINDOW = SL_REMOTE_PLACES * SL_REMOTE_PLACE_BEATS * SL_BEAT_BYTES
 };
 
@@ -231,15 +233,21 @@ static int remote_read(struct sl_device *dev, int arena, uint32_t off, void *dst
 static int remote_launch(struct sl_device *dev, uint32_t job_off, uint32_t n_job,
                          unsigned deadline_ms)
 {
-    struct sl_remote_call c = {
-        .op = SL_REMOTE_LAUNCH, .off = job_off, .n = n_job, .deadline_ms = deadline_ms};
+    struct sl_remote_call c = {.op = SL_REMOTE_LAUNCH,
+                               .off = job_off,
+                               .n = n_job,
+                               .deadline_ms = deadline_ms,
+                               .ctl_limit = dev->ctl_beats,
+                               .w_limit = dev->w_beats};
     return call((struct remote *)dev, &c, deadline_ms + LAUNCH_SLACK_MS);
 }
 
-/* Of an emulated card: the board's own. */
+/* Of an emulated card: the board's own. OpenCL may have taken another platform, and no board. */
 static int remote_counters(struct sl_device *dev, struct sl_device_counters *out)
 {
     const struct remote *r = (struct remote *)dev;
+    if (!r->emulation.counters->launches)
+        return sl_fail(SL_ERR_UNSUPPORTED, NULL, "device %s counts no cycles", dev->name);
     sl_sim_device_counters(out, r->emulation.counters, dev->n_port, r->options.memory);
     return 0;
 }
@@ -386,7 +394,7 @@ static int connect_process(struct remote *r, char *const *argv)
 static int start(struct remote *r, const char *const *words)
 {
     char program[4096], folder[4000];
-    char *argv[8] = {program};
+    char *argv[MAX_WORD + 2] = {program};
     struct sl_remote_answer a;
     int err = 0;
     sl_program_folder(folder, sizeof folder);
@@ -404,27 +412,60 @@ static int start(struct remote *r, const char *const *words)
     }
     err = err ? err : connect_process(r, argv);
     err = err ? err : wait_answer(r, &a, OPEN_MS);
-    if (!err && a.err)
+    if (!err && a.err) {
+        r->lost = true; /* it ends by itself: closing must not ask it, and lose this reason */
         err = sl_fail((enum sl_err)a.err, a.hint[0] ? a.hint : NULL, "%s", a.text);
+    }
     if (!err)
         r->base.n_port = a.n_port;
     return err;
 }
 
-int sl_xrt_device_open(struct sl_device **out, const char *arg)
+/* A command of the process as its words, NULL behind the last. */
+struct words {
+    const char *word[MAX_WORD + 1];
+    char number[4][16];
+};
+
+static const char *number(struct words *w, unsigned i, long value)
 {
-    char index[16], timeout[16];
+    snprintf(w->number[i], sizeof w->number[i], "%ld", value);
+    return w->number[i];
+}
+
+static void xrt_words(struct words *w, const struct sl_remote_options *o)
+{
+    const char *const words[] = {"xrt", number(w, 0, o->index), o->xclbin, number(w, 1, o->timeout),
+                                 NULL};
+    memcpy(w->word, words, sizeof words);
+}
+
+static void opencl_words(struct words *w, const struct sl_remote_options *o)
+{
+    const char *const words[] = {"opencl",
+                                 number(w, 0, o->platform),
+                                 number(w, 1, o->index),
+                                 o->xclbin,
+                                 number(w, 2, o->timeout),
+                                 o->source,
+                                 number(w, 3, o->n_port ? o->n_port : 1),
+                                 NULL};
+    memcpy(w->word, words, sizeof words);
+}
+
+static int open_remote(struct sl_device **out, const char *backend, const char *arg,
+                       void (*command)(struct words *w, const struct sl_remote_options *o))
+{
+    struct words words;
     struct remote *r = sl_alloc(1, sizeof *r);
     if (!r)
         return SL_ERR_NOMEM;
     r->socket = r->emulation.life = -1;
     r->base.ops = &remote_ops;
-    snprintf(r->base.name, sizeof r->base.name, "xrt");
-    int err = sl_remote_options_parse(&r->options, arg, &r->emulated);
-    snprintf(index, sizeof index, "%u", r->options.index);
-    snprintf(timeout, sizeof timeout, "%u", r->options.timeout);
-    const char *words[] = {"xrt", index, r->options.xclbin, timeout, NULL};
-    err = err ? err : start(r, words);
+    snprintf(r->base.name, sizeof r->base.name, "%s", backend);
+    int err = sl_remote_options_parse(&r->options, backend, arg, &r->emulated);
+    command(&words, &r->options);
+    err = err ? err : start(r, words.word);
     r->base.deadline_ms = r->options.deadline_ms;
     r->base.ops = r->emulated ? &emulated_ops : &remote_ops;
     if (err) {
@@ -435,7 +476,17 @@ int sl_xrt_device_open(struct sl_device **out, const char *arg)
     return 0;
 }
 
-size_t sl_xrt_device_list(struct sl_device_desc *out, size_t cap)
+int sl_xrt_device_open(struct sl_device **out, const char *arg)
+{
+    return open_remote(out, "xrt", arg, xrt_words);
+}
+
+int sl_opencl_device_open(struct sl_device **out, const char *arg)
+{
+    return open_remote(out, "opencl", arg, opencl_words);
+}
+
+size_t sl_opencl_device_list(struct sl_device_desc *out, size_t cap)
 {
     (void)out;
     (void)cap;

@@ -14,7 +14,7 @@ enum sl_remote_op {
     SL_REMOTE_ALLOC,  /* off: beats of the control arena, n: of each weight arena */
     SL_REMOTE_WRITE,  /* from the window */
     SL_REMOTE_READ,   /* into the window */
-    SL_REMOTE_LAUNCH, /* off: of the jobs, n: of them */
+    SL_REMOTE_LAUNCH, /* off: of the jobs, n: of them; limits: sizes that the core is told */
     SL_REMOTE_CLOSE   /* answered when the card is closed; then the process ends */
 };
 
@@ -32,6 +32,7 @@ struct sl_remote_call {
     uint32_t op, off, n, deadline_ms;
     int32_t arena;
     uint32_t place;
+    uint32_t ctl_limit, w_limit;
 };
 
 struct sl_remote_answer {

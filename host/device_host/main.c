@@ -5,7 +5,7 @@
  * their own; here that hurts nobody. Not for use by hand.
  *
  * sl_device_host xrt INDEX XCLBIN TIMEOUT
- * sl_device_host opencl PLATFORM DEVICE XCLBIN TIMEOUT
+ * sl_device_host opencl PLATFORM DEVICE XCLBIN TIMEOUT SOURCE PORTS
  */
 #include <poll.h>
 #include <pthread.h>
@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "accel/device.h"
+#include "accel/opencl.h"
 #include "accel/remote_wire.h"
 #include "accel/xrt.h"
 #include "base/err.h"
@@ -42,7 +43,10 @@ static int obey(struct sl_device *dev, const struct sl_remote_call *c, uint8_t *
         return dev->ops->alloc(dev, c->off, c->n);
     case SL_REMOTE_WRITE: return dev->ops->write(dev, c->arena, c->off, data, c->n);
     case SL_REMOTE_READ: return dev->ops->read(dev, c->arena, c->off, data, c->n);
-    case SL_REMOTE_LAUNCH: return dev->ops->launch(dev, c->off, c->n, c->deadline_ms);
+    case SL_REMOTE_LAUNCH:
+        dev->ctl_beats = c->ctl_limit;
+        dev->w_beats = c->w_limit;
+        return dev->ops->launch(dev, c->off, c->n, c->deadline_ms);
     default: return sl_fail(SL_ERR_USAGE, NULL, "device host: call %u", c->op);
     }
 }
@@ -68,11 +72,24 @@ static void *watch(void *unused)
     return NULL;
 }
 
+static uint32_t number(const char *text)
+{
+    return (uint32_t)strtoul(text, NULL, 10);
+}
+
 static int open_card(struct sl_device **dev, int argc, char **argv)
 {
     if (argc == 5 && !strcmp(argv[1], "xrt"))
-        return sl_xrt_open(dev, (unsigned)strtoul(argv[2], NULL, 10), argv[3],
-                           (uint32_t)strtoul(argv[4], NULL, 10));
+        return sl_xrt_open(dev, number(argv[2]), argv[3], number(argv[4]));
+    if (argc == 8 && !strcmp(argv[1], "opencl")) {
+        const struct sl_opencl_params p = {.platform = (int)strtol(argv[2], NULL, 10),
+                                           .device = number(argv[3]),
+                                           .xclbin = argv[4],
+                                           .timeout = number(argv[5]),
+                                           .source = argv[6],
+                                           .n_port = number(argv[7])};
+        return sl_opencl_open(dev, &p);
+    }
     return sl_fail(SL_ERR_USAGE, NULL, "device host: started by hand");
 }
 

@@ -16,6 +16,11 @@ $(BUILD)/libsl_nosleep.so: sim/board/nosleep.c
 	$(CC) -std=c11 -D_GNU_SOURCE $(WARN) -O2 -fPIC -shared -o $@ $< -ldl
 
 # The process that holds a card for a program. Nothing instrumented: the helper is preloaded into it.
-DEVICE_HOST_OBJ := $(patsubst %,$(BUILD)/host/%.o,device_host/main accel/xrt accel/xclbin base/err base/file)
-$(BUILD)/sl_device_host: $(DEVICE_HOST_OBJ)
+DEVICE_HOST_OBJ := $(patsubst %,$(BUILD)/host/%.o,device_host/main accel/xrt accel/opencl accel/opencl_api accel/xclbin base/err base/file)
+$(BUILD)/sl_device_host: $(DEVICE_HOST_OBJ) | $(BUILD)/sl_core.cl
 	$(CC) $(SANFLAGS) -o $@ $^ -ldl -lpthread
+
+# The core's C as one file of OpenCL C, which platforms without an xclbin compile at run time.
+$(BUILD)/sl_core.cl: tools/hls/flatten.awk hls/core.cl $(wildcard hls/*.[ch] hls/*.def abi/*.h abi/*.def abi/gen/*.h)
+	@mkdir -p $(@D)
+	awk -v path="hls abi" -f $< hls/core.cl > $@.part && mv $@.part $@
