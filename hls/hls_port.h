@@ -21,6 +21,7 @@ typedef long int64_t;
 #define UINT32_MAX UINT_MAX
 #define INT64_MAX LONG_MAX
 #define INT64_MIN LONG_MIN
+#undef exp2 /* a field of the contract; PoCL renames built-in functions by macros */
 #else
 #include <stdbool.h>
 #include <stdint.h>
