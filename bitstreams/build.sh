@@ -8,9 +8,8 @@ work=$1/bitstreams
 shift
 mkdir -p "$work"
 passed=0 failed=0
-common="abi/gen/sl_abi_pkg.sv rtl/gen/sl_table_pkg.sv rtl/sl_num_pkg.sv rtl/sl_scale.sv rtl/boards/sl_uart.sv"
-ice40="$common rtl/boards/sl_row_engine.sv rtl/boards/sl_ice40_row.sv"
-ecp5="$common rtl/sl_dot.sv rtl/boards/sl_row_wide.sv rtl/boards/sl_ecp5_row.sv"
+ice40=$(cat rtl/boards/sl_ice40_row.f)
+ecp5=$(cat rtl/boards/sl_ecp5_row.f)
 cells=$(yosys-config --datdir 2>/dev/null || echo /usr/share/yosys)
 
 need() { # program, where it comes from

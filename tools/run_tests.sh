@@ -55,6 +55,7 @@ for s in $stages; do
     rtl) # by itself
         stage "rtl: three parsers and style" quiet_make BUILD="$build" rtl-lint
         stage "rtl: benches of its modules" quiet_make BUILD="$build" rtl-bench
+        stage "rtl: designs for boards of open tools" bitstreams/build.sh "$build" bench
         # All of them take minutes: MITERS is set for the long run.
         proofs="sl_fifo sl_page_split sl_control sl_weight_parse"
         [ -z "${MITERS:-}" ] || proofs=""

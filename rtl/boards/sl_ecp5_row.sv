@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// sl_row_wide behind a serial port of 1 Mbit/s, for boards with an ECP5-85F and a clock of 25 MHz. Resets itself for 255
-// clocks after configuration. led_n is low while a command is at work or an answer under way.
+// sl_row_wide behind a serial port of 1 Mbit/s, for boards with an ECP5-85F and 25 MHz. Resets itself for
+// 255 clocks after configuration. led_n is low while a command is at work or an answer under way.
 module sl_ecp5_row #(
     parameter int CLOCKS = 25  // a bit
 ) (

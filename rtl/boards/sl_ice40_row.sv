@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// sl_row_engine behind a serial port of 1 Mbit/s, for boards with an iCE40 UP5K and a clock of 12 MHz. Resets itself for 255
-// clocks after configuration. led_n is lit (low) while a command is at work or an answer under way.
+// sl_row_engine behind a serial port of 1 Mbit/s, for boards with an iCE40 UP5K and 12 MHz. Resets itself for
+// 255 clocks after configuration. led_n is lit (low) while a command is at work or an answer under way.
 module sl_ice40_row #(
     parameter int CLOCKS = 12  // a bit
 ) (

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// The smallest matrix engine: one lane, rows as a slab holds them, every format, K up to 32,768; exact sums and the fp32
-// that the core would write (docs/numerics.md 2.4, 3.1, 4). A stream of bytes commands it, another one answers:
+// The smallest matrix engine: one lane, rows as a slab holds them, every format, K up to 32,768; exact sums
+// and the fp32 that the core would write (docs/numerics.md 2.4, 3.1, 4). Bytes command it, bytes answer:
 //   'i'                              answers the ABI version, 4 bytes
-//   'x' c[2] x[..]                   keeps a vector of 64 c codes as it lies in memory: the base's beat, beats of exponents,
-//                                    beats of codes
-//   'r' format mant[2] exp[2] w[..]  multiplies a row (4-bit formats: a pair of rows), its scale beats and weight beats as
-//                                    they lie in a slab, with x. Answers for each row, the low one first: the sum, 8 bytes,
-//                                    and RNE_fp32(sum * mant * 2^(exp + base)), 4 bytes
+//   'x' c[2] x[..]                   keeps a vector of 64 c codes as it lies in memory: the base's beat,
+//                                    beats of exponents, beats of codes
+//   'r' format mant[2] exp[2] w[..]  multiplies a row (4-bit formats: two), its scale and weight beats as
+//                                    they lie in a slab, with x. Answers for each row, the low one first: the
+//                                    sum, 8 bytes, and RNE_fp32(sum * mant * 2^(exp + base)), 4 bytes
 // All numbers are little endian; 1 <= c <= 512; other commands are ignored. What is sent is not checked.
-// Throughput: a weight byte in 5 cycles, 8-bit, or 6, 4-bit; a group's end takes at most 45 cycles more for each row.
-// Backpressure: in_ready, out_ready. Widths: weight s19, x s8, group sum s32, row sum s64; rounded once, in sl_scale.
+// Throughput: a byte per 5 (8-bit) or 6 (4-bit) cycles, 45 more at a group's end. Backpressure: in_ready,
+// out_ready. Widths: weight s19, x s8, group sum s32, row sum s64; rounded once, in sl_scale.
 module sl_row_engine (
     input  logic       clk,
     input  logic       rst_n,

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// sl_row_engine's conversation (see there) with the core's own array behind it: sl_dot with all 64 lanes, one column. Bytes are
-// gathered into beats; a beat takes one step of the array. Latency: 14 cycles from a row's last byte to its sums, 8 more to
-// the answer. Throughput: a byte a cycle, so 1/64 of the array's. Backpressure: in_ready, out_ready.
-// Widths and rounding: sl_dot, sl_scale.
+// sl_row_engine's conversation (see there) with the core's own array behind it: sl_dot, 64 lanes, one column.
+// Bytes are gathered into beats, a beat takes a step of the array. Latency: 14 cycles from a row's last byte
+// to its sums, 8 more to the answer. Throughput: a byte a cycle, 1/64 of the array's. Backpressure: in_ready,
+// out_ready. Widths and rounding: sl_dot, sl_scale.
 module sl_row_wide (
     input  logic       clk,
     input  logic       rst_n,
@@ -142,9 +142,9 @@ module sl_row_wide (
   assign out_data = answer[7:0];
   assign in_ready = state <= WEIGHTS;
   wire [15:0] next_at = at + 1'b1;
-  wire [9:0] n_field = state == BASE ? 10'd1 : state == EXPONENTS ? n_exponents : state == SCALES ? n_scales : c;
+  wire [9:0] n_field = state == BASE ? 10'd1 : state == EXPONENTS ? n_exponents : state == SCALES ? n_scales
+      : c;
   wire field_end = next_at == {n_field, 6'd0};
-
   always_ff @(posedge clk) begin
     case (state)
       COMMAND: if (in_valid) begin

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Serial port, 8N1, CLOCKS clocks a bit (at least 4). Received bytes wait in one register: the next one must not end before
-// in_ready, or it replaces the first. A byte is sampled in the middle of each bit; a start bit that is gone by its
-// middle, or a stop bit that is low, is ignored. Sending: out_ready when the line is free. Latency: a byte's time.
+// Serial port, 8N1, CLOCKS (at least 4) clocks a bit. A received byte waits in one register; the next one
+// replaces it unless in_ready comes first. Bits are sampled in their middle; a start bit gone by then and a
+// low stop bit are ignored. Sending: out_ready when the line is free. Latency: a byte's time.
 module sl_uart #(
     parameter int CLOCKS = 12
 ) (
