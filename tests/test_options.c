@@ -35,6 +35,7 @@ static const char *const minimal[SL_N_VERB] = {
     [SL_VERB_LOGITS] = "logits --model=M --tokens=T --output=O",
     [SL_VERB_PERPLEXITY] = "perplexity --model=M --file=F",
     [SL_VERB_DEVICES] = "devices",
+    [SL_VERB_VALIDATE] = "validate",
     [SL_VERB_HELP] = "help",
     [SL_VERB_VERSION] = "version",
 };

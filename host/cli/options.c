@@ -27,6 +27,8 @@ static const struct verb verbs[SL_N_VERB] = {
     [SL_VERB_PERPLEXITY] = {"perplexity", "-m MODEL -f FILE",
                             "perplexity of a text, and the distance to the exact model", 0, 0},
     [SL_VERB_DEVICES] = {"devices", "", "what --device can name here", 0, 0},
+    [SL_VERB_VALIDATE] = {"validate", "--device NAME",
+                          "test a device: memory, bandwidth, arithmetic", 0, 0},
     [SL_VERB_HELP] = {"help", "[VERB]", "this list, or the options of a verb", 0, 1},
     [SL_VERB_VERSION] = {"version", "", "version of the program", 0, 0},
 };
@@ -39,6 +41,7 @@ enum {
     LOGITS = 1 << SL_VERB_LOGITS,
     PERPLEXITY = 1 << SL_VERB_PERPLEXITY,
     DEVICES = 1 << SL_VERB_DEVICES,
+    VALIDATE = 1 << SL_VERB_VALIDATE,
     EVAL = RUN | LOGITS | PERPLEXITY, /* verbs that open a model and evaluate tokens */
     ANY = (1 << SL_N_VERB) - 1
 };
@@ -90,7 +93,7 @@ const struct sl_option sl_option_table[] = {
          "divide the logits of tokens seen before; 1: off (default: the model's own)"),
     INT("seed", "s", seed, -1, 9007199254740992.0, RUN,
         "random seed, default 0; -1: a random one, printed"),
-    TEXT("device", "dev", device, EVAL, "NAME", "what computes the experts; see below"),
+    TEXT("device", "dev", device, EVAL | VALIDATE, "NAME", "what computes the experts; see below"),
     CHOICE(
         "on-device-error", NULL, on_device_error, EVAL, "fail|cpu",
         "cpu: when the device fails, the CPU goes on from there with the same bits; default fail"),
@@ -113,7 +116,7 @@ const struct sl_option sl_option_table[] = {
     TEXT("output", "o", output, LOGITS, "FILE", "where the .npy goes"),
     TEXT("profile", NULL, profile, RUN, "FILE",
          "record the run: a trace for ui.perfetto.dev, and a table of every operation"),
-    FLAG("json", NULL, json, RUN | CONVERT | INFO | TOKENIZE | PERPLEXITY | DEVICES,
+    FLAG("json", NULL, json, RUN | CONVERT | INFO | TOKENIZE | PERPLEXITY | DEVICES | VALIDATE,
          "print one JSON object instead"),
     FLAG("no-bos", NULL, no_bos, EVAL, "do not put the model's first token in front of a text"),
     FLAG("no-special", NULL, no_special, EVAL | TOKENIZE, "names such as <|eos|> are plain text"),
@@ -522,7 +525,16 @@ static void help_devices(FILE *f)
           "                                 at write N: write-error, write-dead, write-late\n"
           "    wave=FILE[@FROM-TO]          waveform (FST) of these cycles, and FILE.gtkw\n"
           "    reset-seed=N                 registers start with random contents\n"
-          "    coverage=FILE                line coverage of the RTL\n",
+          "    coverage=FILE                line coverage of the RTL\n"
+          "  xrt[:N][,OPTION...]            card N through XRT, or a card emulated with the RTL\n"
+          "    xclbin=FILE                  its design, default $SLUICE_XCLBIN, else the one that\n"
+          "                                 make xclbin built (emulated)\n"
+          "    summary=FILE                 XRT's own profile of the run\n"
+          "    deadline=MS                  of a launch\n"
+          "    stock                        without the helper that shortens XRT's pauses\n"
+          "    mem= latency= stall= seed= timeout= fault=\n"
+          "                                 of an emulated card's board, as of sim\n"
+          "    hang=N die=N                 the N-th launch never ends, or ends the board\n",
           f);
 }
 
@@ -537,7 +549,7 @@ void sl_options_help(FILE *f, enum sl_verb verb)
     for (size_t i = 0; i < sl_n_option; i++)
         if (sl_option_table[i].verbs >> verb & 1)
             help_option(f, &sl_option_table[i]);
-    if (EVAL >> verb & 1 || verb == SL_VERB_DEVICES)
+    if ((EVAL | DEVICES | VALIDATE) >> verb & 1)
         help_devices(f);
     fputs("\nexit codes: 0 done, 1 failure, 2 wrong command line, 3 model or file, 4 device,\n"
           "            5 verification failed, 130 interrupted by Ctrl-C\n",

@@ -133,17 +133,27 @@ int sl_verb_info(const struct sl_options *o)
 
 enum { MAX_DEVICE = 64 };
 
+/* Long names have a line of their own, so that the others' columns stay together. */
+static int print_devices(const struct sl_device_desc *device, size_t n)
+{
+    enum { WIDTH = 16 };
+    for (size_t i = 0; i < n; i++) {
+        const bool wide = strlen(device[i].name) > WIDTH;
+        if (wide)
+            puts(device[i].name);
+        printf("%-*s %-9s %s\n", WIDTH, wide ? "" : device[i].name,
+               device[i].usable ? "usable" : "unusable", device[i].detail);
+    }
+    return sl_stdout_finish();
+}
+
 int sl_verb_devices(const struct sl_options *o)
 {
     struct sl_device_desc device[MAX_DEVICE];
     size_t n = sl_devices(device, MAX_DEVICE);
     n = n < MAX_DEVICE ? n : MAX_DEVICE;
-    if (!o->json) {
-        for (size_t i = 0; i < n; i++)
-            printf("%-16s %-9s %s\n", device[i].name, device[i].usable ? "usable" : "unusable",
-                   device[i].detail);
-        return sl_stdout_finish();
-    }
+    if (!o->json)
+        return print_devices(device, n);
     json_t *list = json_array();
     for (size_t i = 0; i < n; i++)
         json_array_append_new(list, json_pack("{s:s, s:b, s:s}", "name", device[i].name, "usable",

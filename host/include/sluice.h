@@ -191,12 +191,42 @@ int sl_convert(const struct sl_convert_params *params, struct sl_convert_report 
 /* ---- devices -------------------------------------------------------------------------------- */
 
 struct sl_device_desc {
-    char name[32]; /* what --device takes */
-    char detail[128];
+    char name[256]; /* what --device takes */
+    char detail[192];
     bool usable;
 };
 /* Fills at most cap entries, returns how many exist. */
 size_t sl_devices(struct sl_device_desc *out, size_t cap);
+
+/* Tests of one device, in this order; each is reported as it ends. */
+enum sl_validate_result { SL_VALIDATE_PASSED, SL_VALIDATE_FAILED, SL_VALIDATE_SKIPPED };
+enum { SL_VALIDATE_MAX_ROW = 8, SL_VALIDATE_MAX_COLUMN = 5, SL_VALIDATE_N_TEST = 9 };
+
+struct sl_validate_row {
+    char name[24];
+    double value[SL_VALIDATE_MAX_COLUMN]; /* NaN: the device does not tell */
+};
+struct sl_validate_test {
+    unsigned number;  /* 1 .. SL_VALIDATE_N_TEST */
+    const char *name; /* static */
+    enum sl_validate_result result;
+    double seconds;   /* wall time of the test */
+    char detail[400]; /* what was seen; or why it failed or was skipped */
+    /* Measurements, a table; none: n_row is 0. Names hold the unit and say what clock it is. */
+    const char *row_title, *column[SL_VALIDATE_MAX_COLUMN]; /* static */
+    unsigned n_row, n_column;
+    struct sl_validate_row row[SL_VALIDATE_MAX_ROW];
+};
+struct sl_validate_params {
+    const char *device; /* one, as in sl_model_params */
+    void (*report)(void *user, const struct sl_validate_test *test);
+    void *user;
+    sl_progress_fn progress; /* may be NULL */
+    void *progress_user;
+};
+/* 0 when every test was reported, however it ended. A device that cannot be opened: its error, and
+ * test 1 has failed, the others were skipped. SL_ERR_INTERRUPTED: the rest was not reported. */
+int sl_validate(const struct sl_validate_params *params);
 
 /* ---- profile -------------------------------------------------------------------------------- */
 
