@@ -13,10 +13,13 @@ enum {
 /*
  * The C of hls/ does about a beat of weights for one token in 100 ns, Verilator a cycle in 1 us.
  * What an HLS tool made of it takes some hundred times the cycles, and a unit alone counts nothing.
+ * Behind XRT and OpenCL is the same simulation, or the C of hls/ where a platform compiles it.
  */
 static const struct fab_family families[] = {
     {"csim", "make", ALL_OPS, 0, 4000000, false, sl_device_open},
     {"sim", "make sim", ALL_OPS, 0, 200000, true, sl_device_open},
+    {"xrt", "make xclbin", ALL_OPS, 0, 200000, true, sl_device_open},
+    {"opencl", "make xclbin", ALL_OPS, 0, 200000, false, sl_device_open},
     {"hlsrtl", "make hlsrtl", UNIT_OPS, SL_FLAG_PORT_COUNTERS, 800, true, fab_hlsrtl_open},
 };
 

@@ -237,25 +237,34 @@ static void run_cases(struct fab *f, const struct fab_set *set, int format,
     take(l, f);
 }
 
-/* One set in all formats, on a device of its own. False: it cannot be opened. */
+/* One set in all formats, on a device of its own: a card takes long to open. False: it cannot be
+ * opened. */
 static bool run_set(const struct fab_options *o, const char *name, const struct fab_set *set,
                     struct line line[MAX_FORMAT])
 {
     struct fab f;
+    bool open = false;
     const char *const *formats = fab_formats(set->op);
     for (int format = 0; formats[format]; format++) {
         if (!fab_chosen(o->format, formats[format]) || line[format].wrong)
             continue;
-        const int err = fab_open(&f, name, set);
-        if (!err) {
+        const int err = open ? 0 : fab_open(&f, name, set);
+        open = !err;
+        if (open) {
             f.unlimited = o->shape != NULL;
             f.rig->flaw = o->flaw;
             run_cases(&f, set, format, o, &line[format]);
         }
-        fab_close(&f);
+        /* What was wrong may be the device's state. */
+        if (err || line[format].wrong) {
+            fab_close(&f);
+            open = false;
+        }
         if (err)
             return false;
     }
+    if (open)
+        fab_close(&f);
     return true;
 }
 
