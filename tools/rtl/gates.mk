@@ -18,17 +18,17 @@ bitstreams: ## Bitstreams by open tools (BOARDS="ice40 ecp5", SEEDS="1 2 3"; min
 
 PROOFS ?=
 .PHONY: rtl-prove
-rtl-prove: ## Prove handshakes, FIFOs and bursts of rtl/ (rtl/formal; PROOFS="sl_fifo sl_axi_read")
+rtl-prove: ## Prove handshakes, FIFOs and bursts of rtl/ by induction (rtl/formal; PROOFS="sl_fifo sl_axi_read")
 	@tools/rtl/prove.sh $(BUILD) $(PROOFS)
 
 .PHONY: rtl-coverage
-rtl-coverage: ## Lines of rtl/ that checkfab reaches; fails on one that is neither reached nor explained
+rtl-coverage: ## Lines of rtl/ that checkfab reaches, faults of the memory included; fails on one neither reached nor explained
 	@tools/rtl/coverage.py $(BUILD)
 
-MUTANTS     ?= 12
+MUTANTS     ?= 6
 MUTANT_SEED ?= 1
 .PHONY: rtl-mutate
-rtl-mutate: ## Change rtl/ in one place at a time: do the tests notice? (MUTANTS= of each module, 0: all; MUTANT_SEED=)
+rtl-mutate: ## Change rtl/ in one place at a time: do the tests notice? (MUTANTS=6 of each module, 0: all; MUTANT_SEED=1)
 	@tools/rtl/mutate.py $(BUILD) --sample $(MUTANTS) --seed $(MUTANT_SEED)
 
 RANDOM_SEEDS ?= 1 2 3 4

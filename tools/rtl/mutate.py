@@ -272,9 +272,13 @@ class Run:
         yield "full", [f"checkfab sim {w}" for w in whole]
         yield "formal", [f"formal {name}"] if os.path.exists(f"rtl/formal/{name}.svh") else []
         yield "units", [f"bench {b}" for b in benches_of(name)] if name != "sl_num_pkg" else []
-        if not re.match(r"sl_(router|kv|reduce|num|hadamard|exp|div_half|top8|dot|swiglu|quant|scale)", name):
+        stalled = [f"checkfab sim:mem=ideal,stall=30,latency=300 {w}" for w in whole if w.split()[1] in ("router", "reduce")
+                   or w.split()[1][:3] == "kv_"]
+        if re.match(r"sl_(router|kv|reduce|hadamard|exp|div_half|top8)", name):
+            yield "stall", stalled
+        elif not re.match(r"sl_(num|dot|swiglu|quant|scale)", name):
             yield "stall", [f"checkfab {impl} {w}" for impl in ("sim:4x4,mem=ideal,stall=30", "sim:mem=ideal,stall=30,latency=300")
-                            for w in ("--op plain", "--op list", "--op expert")]
+                            for w in ("--op plain", "--op list", "--op expert")] + stalled
             yield "faults", ["faults"]
 
     def notice(self, number, explained):
@@ -338,11 +342,12 @@ def main():
     parser.add_argument("build")
     parser.add_argument("--modules")
     parser.add_argument("--only", help="mutants whose ID matches this expression")
-    parser.add_argument("--sample", type=int, default=12)
+    parser.add_argument("--sample", type=int, default=6)
     parser.add_argument("--seed", default="1")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--minutes", type=float, default=0, help="then no further mutant is tried (they come in random order)")
     parser.add_argument("--stages", default=" ".join(STAGES), help="only these")
+    parser.add_argument("--open", action="store_true", help="only what no run has noticed yet")
     parser.add_argument("--list", action="store_true", help="only count")
     args = parser.parse_args()
     run = Run(args)
@@ -355,7 +360,7 @@ def main():
     print(f"built in {time.time() - start:.0f} s", flush=True)
     explained = read_explained()
     fate, log = {}, open(os.path.join(run.work, "fates.txt"), "w")
-    order = list(run.chosen)
+    order = [n for n in run.chosen if not (args.open and str(run.chosen[n]) in run.known)]
     random.Random(args.seed).shuffle(order)
     end = time.time() + 60 * args.minutes if args.minutes else None
 
