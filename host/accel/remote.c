@@ -485,10 +485,3 @@ int sl_opencl_device_open(struct sl_device **out, const char *arg)
 {
     return open_remote(out, "opencl", arg, opencl_words);
 }
-
-size_t sl_opencl_device_list(struct sl_device_desc *out, size_t cap)
-{
-    (void)out;
-    (void)cap;
-    return 0;
-}
