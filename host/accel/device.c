@@ -118,6 +118,21 @@ int sl_device_write(struct sl_device *dev, int arena, uint32_t off, const void *
     return err ? err : dev->ops->write(dev, arena, off, src, n_beats);
 }
 
+int sl_device_write_begin(struct sl_device *dev, int arena, uint32_t off, const void *src,
+                          uint32_t n_beats)
+{
+    int err = check_range(dev, arena, off, n_beats);
+    if (err)
+        return err;
+    return dev->ops->write_begin ? dev->ops->write_begin(dev, arena, off, src, n_beats)
+                                 : dev->ops->write(dev, arena, off, src, n_beats);
+}
+
+int sl_device_write_end(struct sl_device *dev)
+{
+    return dev->ops->write_end ? dev->ops->write_end(dev) : 0;
+}
+
 int sl_device_read(struct sl_device *dev, int arena, uint32_t off, void *dst, uint32_t n_beats)
 {
     int err = check_range(dev, arena, off, n_beats);

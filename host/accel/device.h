@@ -42,6 +42,11 @@ struct sl_device_ops {
     int (*alloc)(struct sl_device *dev, uint32_t ctl_beats, uint32_t w_beats);
     /* Copies whole beats. Ranges were checked against the arena's size. Blocking. */
     int (*write)(struct sl_device *dev, int arena, uint32_t off, const void *src, uint32_t n_beats);
+    /* A write that may go on while the core runs; src is free again when begin returns. end waits
+     * for all of them and tells the first failure. NULL: write does it. */
+    int (*write_begin)(struct sl_device *dev, int arena, uint32_t off, const void *src,
+                       uint32_t n_beats);
+    int (*write_end)(struct sl_device *dev);
     int (*read)(struct sl_device *dev, int arena, uint32_t off, void *dst, uint32_t n_beats);
     /* Runs the job list at job_off; returns when all records are written or after deadline_ms with
      * SL_ERR_TIMEOUT. */
@@ -74,6 +79,11 @@ int sl_device_alloc(struct sl_device *dev, uint32_t ctl_beats, uint32_t w_beats)
 /* Range-checked transfers. */
 int sl_device_write(struct sl_device *dev, int arena, uint32_t off, const void *src,
                     uint32_t n_beats);
+/* Uploads beside the core: a launch may run between them, if it needs nothing of what is written.
+ */
+int sl_device_write_begin(struct sl_device *dev, int arena, uint32_t off, const void *src,
+                          uint32_t n_beats);
+int sl_device_write_end(struct sl_device *dev);
 int sl_device_read(struct sl_device *dev, int arena, uint32_t off, void *dst, uint32_t n_beats);
 int sl_device_launch(struct sl_device *dev, uint32_t job_off, uint32_t n_job, unsigned deadline_ms);
 int sl_device_query(struct sl_device *dev, struct sl_caps *out);

@@ -70,7 +70,7 @@ static int upload_slab(struct sl_fabric *f, struct sl_resident *slot, struct sl_
     uint32_t n = (uint32_t)sl_slab_port_beats(ref.header, f->dev->n_port);
     for (unsigned p = 0; slot->w_off != SL_NOT_RESIDENT && p < f->dev->n_port; p++) {
         sl_slab_port_image(ref.header, p, f->dev->n_port, image);
-        int err = sl_device_write(f->dev, (int)p, slot->w_off, image, n);
+        int err = sl_device_write_begin(f->dev, (int)p, slot->w_off, image, n);
         if (err)
             return err;
     }
@@ -97,6 +97,8 @@ static int upload_all(struct sl_fabric *f)
         return err ? err : SL_ERR_NOMEM;
     sl_span_begin(f->profile, &span, SL_SPAN_UPLOAD, 0);
     err = for_each_slab(f, upload_slab, image);
+    const int late = sl_device_write_end(f->dev);
+    err = err ? err : late;
     sl_span_end(f->profile, &span);
     free(image);
     return err;

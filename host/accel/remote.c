@@ -2,22 +2,18 @@
 #include "accel/remote.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "accel/emulation.h"
 #include "accel/opencl.h"
 #include "accel/remote_options.h"
+#include "accel/remote_process.h"
 #include "accel/remote_wire.h"
 #include "accel/sim.h"
 #include "base/err.h"
@@ -28,10 +24,7 @@ enum {
     TRANSFER_MS = 60000,
     CLOSE_MS = 30000,
     LAUNCH_SLACK_MS = 1000, /* the runtime's own deadline comes first */
-    GONE_MS = 2000,
-    MOVED_FD = 10,
-    MAX_WORD = 8, /* of the process's command */
-    WINDOW = SL_REMOTE_PLACES * SL_REMOTE_PLACE_BEATS * SL_BEAT_BYTES
+    MAX_WORD = 8 /* of the process's command */
 };
 
 struct remote {
@@ -39,9 +32,10 @@ struct remote {
     struct sl_remote_options options;
     struct sl_emulation emulation;
     bool emulated;
-    pid_t pid;       /* 0: no process */
-    int socket;      /* -1: none */
-    uint8_t *window; /* shared with the process */
+    struct sl_remote_process process;
+    unsigned n_open; /* uploads that were not answered yet */
+    uint32_t place;  /* of the next one */
+    int up_err;      /* the first failure among them */
     bool lost;       /* an earlier call failed for good: close() is all that is left */
 };
 
@@ -54,25 +48,10 @@ static uint64_t now_ms(void)
     return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
-/* With everything that the runtime started: they are one session. */
-static void end_process(struct remote *r)
-{
-    const struct timespec pause = {0, 1000000};
-    if (!r->pid)
-        return;
-    kill(-r->pid, SIGKILL);
-    for (unsigned ms = 0; ms < GONE_MS; ms++) {
-        if (waitpid(r->pid, NULL, WNOHANG) != 0)
-            break;
-        nanosleep(&pause, NULL);
-    }
-    r->pid = 0;
-}
-
 /* Its own end, in which the runtime writes what it has counted. */
 static void wait_end(const struct remote *r)
 {
-    struct pollfd end = {.fd = r->socket};
+    struct pollfd end = {.fd = r->process.socket[SL_REMOTE_MAIN]};
     poll(&end, 1, CLOSE_MS);
 }
 
@@ -104,7 +83,7 @@ static int lose(struct remote *r, int err, const char *what)
         snprintf(why, sizeof why, ": %s", complaint);
     else
         last_words(r, why, sizeof why);
-    end_process(r);
+    sl_remote_process_end(&r->process);
     return sl_fail((enum sl_err)err,
                    "open the device again; --on-device-error cpu goes on without it",
                    "device %s: %s%s", r->base.name, what, why);
@@ -113,18 +92,20 @@ static int lose(struct remote *r, int err, const char *what)
 /* ---- calls ---------------------------------------------------------------------------------- */
 
 /* The process's or the board's end, an answer, or the deadline: whichever comes first. */
-static int wait_answer(struct remote *r, struct sl_remote_answer *a, unsigned deadline_ms)
+static int wait_answer(struct remote *r, enum sl_remote_lane lane, struct sl_remote_answer *a,
+                       unsigned deadline_ms)
 {
+    const int socket = r->process.socket[lane];
     const uint64_t end = now_ms() + deadline_ms;
     for (;;) {
-        struct pollfd fd[2] = {{.fd = r->socket, .events = POLLIN},
+        struct pollfd fd[2] = {{.fd = socket, .events = POLLIN},
                                {.fd = r->emulated ? r->emulation.life : -1}};
         const uint64_t now = now_ms();
         const int n = poll(fd, 2, now < end ? (int)(end - now) : 0);
         if (n < 0 && errno == EINTR)
             continue;
         if (n > 0 && fd[0].revents & POLLIN) {
-            if (recv(r->socket, a, sizeof *a, 0) == (ssize_t)sizeof *a)
+            if (recv(socket, a, sizeof *a, 0) == (ssize_t)sizeof *a)
                 return 0;
             return lose(r, SL_ERR_DEVICE, "its process ended");
         }
@@ -137,20 +118,20 @@ static int wait_answer(struct remote *r, struct sl_remote_answer *a, unsigned de
     }
 }
 
-static int send_call(struct remote *r, const struct sl_remote_call *c)
+static int send_call(struct remote *r, enum sl_remote_lane lane, const struct sl_remote_call *c)
 {
     if (r->lost)
         return sl_fail(SL_ERR_DEVICE, "open the device again", "device %s: an earlier call failed",
                        r->base.name);
-    if (send(r->socket, c, sizeof *c, MSG_NOSIGNAL) != (ssize_t)sizeof *c)
+    if (send(r->process.socket[lane], c, sizeof *c, MSG_NOSIGNAL) != (ssize_t)sizeof *c)
         return lose(r, SL_ERR_DEVICE, "its process ended");
     return 0;
 }
 
-static int take_answer(struct remote *r, unsigned deadline_ms)
+static int take_answer(struct remote *r, enum sl_remote_lane lane, unsigned deadline_ms)
 {
     struct sl_remote_answer a;
-    int err = wait_answer(r, &a, deadline_ms);
+    int err = wait_answer(r, lane, &a, deadline_ms);
     if (err)
         return err;
     if (a.err)
@@ -158,10 +139,11 @@ static int take_answer(struct remote *r, unsigned deadline_ms)
     return 0;
 }
 
-static int call(struct remote *r, const struct sl_remote_call *c, unsigned deadline_ms)
+static int call(struct remote *r, enum sl_remote_lane lane, const struct sl_remote_call *c,
+                unsigned deadline_ms)
 {
-    int err = send_call(r, c);
-    return err ? err : take_answer(r, deadline_ms);
+    int err = send_call(r, lane, c);
+    return err ? err : take_answer(r, lane, deadline_ms);
 }
 
 /* ---- operations ----------------------------------------------------------------------------- */
@@ -169,12 +151,12 @@ static int call(struct remote *r, const struct sl_remote_call *c, unsigned deadl
 static int remote_alloc(struct sl_device *dev, uint32_t ctl_beats, uint32_t w_beats)
 {
     struct sl_remote_call c = {.op = SL_REMOTE_ALLOC, .off = ctl_beats, .n = w_beats};
-    return call((struct remote *)dev, &c, TRANSFER_MS);
+    return call((struct remote *)dev, SL_REMOTE_MAIN, &c, TRANSFER_MS);
 }
 
-static uint8_t *place(struct remote *r, uint32_t i)
+static uint8_t *place_at(struct remote *r, uint32_t i)
 {
-    return r->window + (size_t)i * SL_REMOTE_PLACE_BEATS * SL_BEAT_BYTES;
+    return r->process.window + (size_t)i * SL_REMOTE_PLACE_BYTES;
 }
 
 static struct sl_remote_call part(enum sl_remote_op op, int arena, uint32_t off, uint32_t n_beats,
@@ -184,46 +166,68 @@ static struct sl_remote_call part(enum sl_remote_op op, int arena, uint32_t off,
     return (struct sl_remote_call){.op = op,
                                    .off = off + done,
                                    .n = left < SL_REMOTE_PLACE_BEATS ? left : SL_REMOTE_PLACE_BEATS,
-                                   .arena = arena,
-                                   .place = done / SL_REMOTE_PLACE_BEATS % SL_REMOTE_PLACES};
+                                   .arena = arena};
 }
 
-/* Up to SL_REMOTE_PLACES parts are on their way; after an error their answers are still taken. */
+/* Until at most `left` uploads are on their way. */
+static void settle(struct remote *r, unsigned left)
+{
+    while (r->n_open > left && !r->lost) {
+        const int err = take_answer(r, SL_REMOTE_UP, TRANSFER_MS);
+        r->up_err = r->up_err ? r->up_err : err;
+        r->n_open--;
+    }
+}
+
+static int remote_write_end(struct sl_device *dev)
+{
+    struct remote *r = (struct remote *)dev;
+    settle(r, 0);
+    const int err = r->up_err;
+    r->up_err = 0;
+    r->n_open = r->lost ? 0 : r->n_open;
+    return err;
+}
+
+/* Into the window; when its places are full, the oldest part has to arrive first. */
+static int remote_write_begin(struct sl_device *dev, int arena, uint32_t off, const void *src,
+                              uint32_t n_beats)
+{
+    struct remote *r = (struct remote *)dev;
+    for (uint32_t done = 0; done < n_beats;) {
+        struct sl_remote_call c = part(SL_REMOTE_WRITE, arena, off, n_beats, done);
+        settle(r, SL_REMOTE_PLACES - 1);
+        if (r->up_err)
+            return remote_write_end(dev);
+        c.place = r->place++ % SL_REMOTE_PLACES;
+        memcpy(place_at(r, c.place), (const uint8_t *)src + (size_t)done * SL_BEAT_BYTES,
+               (size_t)c.n * SL_BEAT_BYTES);
+        const int err = send_call(r, SL_REMOTE_UP, &c);
+        if (err)
+            return err;
+        r->n_open++;
+        done += c.n;
+    }
+    return 0;
+}
+
 static int remote_write(struct sl_device *dev, int arena, uint32_t off, const void *src,
                         uint32_t n_beats)
 {
-    struct remote *r = (struct remote *)dev;
-    unsigned open = 0;
-    int err = 0;
-    for (uint32_t done = 0; done < n_beats && !err;) {
-        const struct sl_remote_call c = part(SL_REMOTE_WRITE, arena, off, n_beats, done);
-        if (open == SL_REMOTE_PLACES) {
-            open--;
-            if ((err = take_answer(r, TRANSFER_MS)))
-                break;
-        }
-        memcpy(place(r, c.place), (const uint8_t *)src + (size_t)done * SL_BEAT_BYTES,
-               (size_t)c.n * SL_BEAT_BYTES);
-        if (!(err = send_call(r, &c)))
-            open++;
-        done += c.n;
-    }
-    for (; open && !r->lost; open--) {
-        const int late = take_answer(r, TRANSFER_MS);
-        err = err ? err : late;
-    }
-    return err;
+    int err = remote_write_begin(dev, arena, off, src, n_beats);
+    return err ? err : remote_write_end(dev);
 }
 
 static int remote_read(struct sl_device *dev, int arena, uint32_t off, void *dst, uint32_t n_beats)
 {
     struct remote *r = (struct remote *)dev;
     for (uint32_t done = 0; done < n_beats;) {
-        const struct sl_remote_call c = part(SL_REMOTE_READ, arena, off, n_beats, done);
-        int err = call(r, &c, TRANSFER_MS);
+        struct sl_remote_call c = part(SL_REMOTE_READ, arena, off, n_beats, done);
+        c.place = SL_REMOTE_PLACES;
+        int err = call(r, SL_REMOTE_DOWN, &c, TRANSFER_MS);
         if (err)
             return err;
-        memcpy((uint8_t *)dst + (size_t)done * SL_BEAT_BYTES, place(r, c.place),
+        memcpy((uint8_t *)dst + (size_t)done * SL_BEAT_BYTES, place_at(r, c.place),
                (size_t)c.n * SL_BEAT_BYTES);
         done += c.n;
     }
@@ -239,7 +243,7 @@ static int remote_launch(struct sl_device *dev, uint32_t job_off, uint32_t n_job
                                .deadline_ms = deadline_ms,
                                .ctl_limit = dev->ctl_beats,
                                .w_limit = dev->w_beats};
-    return call((struct remote *)dev, &c, deadline_ms + LAUNCH_SLACK_MS);
+    return call((struct remote *)dev, SL_REMOTE_MAIN, &c, deadline_ms + LAUNCH_SLACK_MS);
 }
 
 /* Of an emulated card: the board's own. OpenCL may have taken another platform, and no board. */
@@ -278,17 +282,16 @@ static void remote_close(struct sl_device *dev)
     /* The board leaves before the process does. */
     const int life = r->emulation.life;
     r->emulation.life = -1;
-    if (r->pid && !r->lost && send(r->socket, &c, sizeof c, MSG_NOSIGNAL) == (ssize_t)sizeof c &&
-        wait_answer(r, &a, CLOSE_MS) == 0 && r->options.summary[0])
+    settle(r, 0);
+    const int main_lane = r->process.socket[SL_REMOTE_MAIN];
+    if (r->process.pid && !r->lost &&
+        send(main_lane, &c, sizeof c, MSG_NOSIGNAL) == (ssize_t)sizeof c &&
+        wait_answer(r, SL_REMOTE_MAIN, &a, CLOSE_MS) == 0 && r->options.summary[0])
         wait_end(r);
     r->emulation.life = life;
-    end_process(r);
+    sl_remote_process_close(&r->process);
     if (r->emulated && r->options.summary[0])
         keep_summary(r);
-    if (r->socket >= 0)
-        close(r->socket);
-    if (r->window)
-        munmap(r->window, WINDOW);
     if (r->emulated)
         sl_emulation_close(&r->emulation);
     free(r);
@@ -296,100 +299,19 @@ static void remote_close(struct sl_device *dev)
 
 static const struct sl_device_ops remote_ops = {.alloc = remote_alloc,
                                                 .write = remote_write,
+                                                .write_begin = remote_write_begin,
+                                                .write_end = remote_write_end,
                                                 .read = remote_read,
                                                 .launch = remote_launch,
                                                 .close = remote_close};
 static const struct sl_device_ops emulated_ops = {.alloc = remote_alloc,
                                                   .write = remote_write,
+                                                  .write_begin = remote_write_begin,
+                                                  .write_end = remote_write_end,
                                                   .read = remote_read,
                                                   .launch = remote_launch,
                                                   .close = remote_close,
                                                   .counters = remote_counters};
-
-/* The program's environment with the emulation's on top; NULL: no memory. Free the array only. */
-static char **environment(const struct remote *r)
-{
-    size_t n = 0, total = 0;
-    while (environ[total])
-        total++;
-    char **env = sl_alloc(total + SL_EMULATION_ENV + 1, sizeof *env);
-    if (!env)
-        return NULL;
-    for (unsigned i = 0; r->emulated && r->emulation.env[i]; i++)
-        env[n++] = r->emulation.env[i];
-    const size_t mine = n;
-    for (size_t i = 0; i < total; i++) {
-        const size_t len = strcspn(environ[i], "=") + 1;
-        bool hidden = false;
-        for (size_t k = 0; k < mine; k++)
-            hidden = hidden || !strncmp(env[k], environ[i], len);
-        if (!hidden)
-            env[n++] = environ[i];
-    }
-    return env;
-}
-
-static int spawn(struct remote *r, char *const *argv, int socket, int window)
-{
-    char log[SL_EMULATION_PATH] = "/dev/null";
-    posix_spawn_file_actions_t actions;
-    posix_spawnattr_t attr;
-    sigset_t none;
-    char **env = environment(r);
-    if (!env)
-        return SL_ERR_NOMEM;
-    if (r->emulated)
-        snprintf(log, sizeof log, "%s/host.log", r->emulation.dir);
-    sigemptyset(&none);
-    posix_spawn_file_actions_init(&actions);
-    posix_spawnattr_init(&attr);
-    posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
-    posix_spawn_file_actions_addopen(&actions, 1, log, O_WRONLY | O_CREAT | O_APPEND, 0600);
-    posix_spawn_file_actions_adddup2(&actions, 1, 2);
-    posix_spawn_file_actions_adddup2(&actions, socket, SL_REMOTE_SOCKET);
-    posix_spawn_file_actions_adddup2(&actions, window, SL_REMOTE_WINDOW);
-    if (r->emulated)
-        posix_spawn_file_actions_addchdir_np(&actions, r->emulation.dir);
-    posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK);
-    posix_spawnattr_setsigmask(&attr, &none);
-    const int failed = posix_spawn(&r->pid, argv[0], &actions, &attr, argv, env);
-    posix_spawn_file_actions_destroy(&actions);
-    posix_spawnattr_destroy(&attr);
-    free(env);
-    if (!failed)
-        return 0;
-    r->pid = 0;
-    return sl_fail(SL_ERR_IO, "make", "cannot start %s: %s", argv[0], strerror(failed));
-}
-
-/* Both ends above the numbers that the process gets. */
-static int connect_process(struct remote *r, char *const *argv)
-{
-    int pair[2], err = SL_ERR_IO;
-    const int memory = memfd_create("sluice-window", MFD_CLOEXEC);
-    const int window = memory < 0 ? -1 : fcntl(memory, F_DUPFD_CLOEXEC, MOVED_FD);
-    if (memory >= 0)
-        close(memory);
-    if (window < 0 || ftruncate(window, WINDOW) ||
-        socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair)) {
-        if (window >= 0)
-            close(window);
-        return sl_fail(SL_ERR_IO, NULL, "device %s: no descriptors left", r->base.name);
-    }
-    const int theirs = fcntl(pair[1], F_DUPFD_CLOEXEC, MOVED_FD);
-    void *shared = mmap(NULL, WINDOW, PROT_READ | PROT_WRITE, MAP_SHARED, window, 0);
-    r->socket = pair[0];
-    r->window = shared == MAP_FAILED ? NULL : shared;
-    if (theirs >= 0 && r->window)
-        err = spawn(r, argv, theirs, window);
-    else
-        err = sl_fail(SL_ERR_NOMEM, NULL, "device %s: no memory for its window", r->base.name);
-    close(pair[1]);
-    close(window);
-    if (theirs >= 0)
-        close(theirs);
-    return err;
-}
 
 static int start(struct remote *r, const char *const *words)
 {
@@ -410,8 +332,11 @@ static int start(struct remote *r, const char *const *words)
                                               .profile = r->options.summary[0]};
         err = sl_emulation_open(&r->emulation, &p);
     }
-    err = err ? err : connect_process(r, argv);
-    err = err ? err : wait_answer(r, &a, OPEN_MS);
+    const struct sl_remote_start s = {.argv = argv,
+                                      .dir = r->emulated ? r->emulation.dir : NULL,
+                                      .env = r->emulated ? r->emulation.env : NULL};
+    err = err ? err : sl_remote_process_open(&r->process, &s);
+    err = err ? err : wait_answer(r, SL_REMOTE_MAIN, &a, OPEN_MS);
     if (!err && a.err) {
         r->lost = true; /* it ends by itself: closing must not ask it, and lose this reason */
         err = sl_fail((enum sl_err)a.err, a.hint[0] ? a.hint : NULL, "%s", a.text);
@@ -460,7 +385,7 @@ static int open_remote(struct sl_device **out, const char *backend, const char *
     struct remote *r = sl_alloc(1, sizeof *r);
     if (!r)
         return SL_ERR_NOMEM;
-    r->socket = r->emulation.life = -1;
+    r->emulation.life = -1;
     r->base.ops = &remote_ops;
     snprintf(r->base.name, sizeof r->base.name, "%s", backend);
     int err = sl_remote_options_parse(&r->options, backend, arg, &r->emulated);

@@ -70,6 +70,8 @@ static int parse_ports(struct sl_remote_options *o, const char *item)
 static int parse_item(struct sl_remote_options *o, char *sim, size_t cap, const char *item,
                       bool first)
 {
+    if (!item[0])
+        return refuse("an empty option", "leave out the comma or colon");
     if (first && item[0] >= '0' && item[0] <= '9')
         return parse_place(o, item);
     if (!strncmp(item, "xclbin=", 7))

@@ -23,19 +23,19 @@
 #include "accel/xrt.h"
 #include "base/err.h"
 
-static void answer(int err, const struct sl_device *dev)
+static void answer(enum sl_remote_lane lane, int err, const struct sl_device *dev)
 {
     struct sl_remote_answer a = {.err = err, .n_port = dev ? dev->n_port : 0};
     if (err) {
         snprintf(a.text, sizeof a.text, "%s", sl_error_message());
         snprintf(a.hint, sizeof a.hint, "%s", sl_error_hint());
     }
-    send(SL_REMOTE_SOCKET, &a, sizeof a, MSG_NOSIGNAL);
+    send(SL_REMOTE_SOCKET + (int)lane, &a, sizeof a, MSG_NOSIGNAL);
 }
 
 static int obey(struct sl_device *dev, const struct sl_remote_call *c, uint8_t *window)
 {
-    uint8_t *data = window + (size_t)c->place * SL_REMOTE_PLACE_BEATS * SL_BEAT_BYTES;
+    uint8_t *data = window + (size_t)c->place * SL_REMOTE_PLACE_BYTES;
     switch (c->op) {
     case SL_REMOTE_ALLOC:
         dev->ctl_beats = c->off;
@@ -51,14 +51,37 @@ static int obey(struct sl_device *dev, const struct sl_remote_call *c, uint8_t *
     }
 }
 
-static void serve(struct sl_device *dev, uint8_t *window)
+/* One direction: calls of a lane in their order. */
+struct lane {
+    enum sl_remote_lane number;
+    struct sl_device *dev;
+    uint8_t *window;
+};
+
+/* Until the program closes the device, or is gone. */
+static void *serve(void *user)
 {
+    const struct lane *l = user;
     struct sl_remote_call call = {0};
-    while (recv(SL_REMOTE_SOCKET, &call, sizeof call, 0) == (ssize_t)sizeof call &&
+    while (recv(SL_REMOTE_SOCKET + (int)l->number, &call, sizeof call, 0) == (ssize_t)sizeof call &&
            call.op != SL_REMOTE_CLOSE)
-        answer(obey(dev, &call, window), dev);
+        answer(l->number, obey(l->dev, &call, l->window), l->dev);
+    return NULL;
+}
+
+/* The program settles its transfers before it closes. */
+static void serve_all(struct sl_device *dev, uint8_t *window)
+{
+    struct lane lane[SL_REMOTE_LANES];
+    pthread_t thread;
+    for (int i = 0; i < SL_REMOTE_LANES; i++) {
+        lane[i] = (struct lane){(enum sl_remote_lane)i, dev, window};
+        if (i != SL_REMOTE_MAIN && pthread_create(&thread, NULL, serve, &lane[i]))
+            return;
+    }
+    serve(&lane[SL_REMOTE_MAIN]);
     dev->ops->close(dev);
-    answer(0, NULL);
+    answer(SL_REMOTE_MAIN, 0, NULL);
 }
 
 /* When the program is gone, so are this process and all that a runtime started. */
@@ -95,9 +118,9 @@ static int open_card(struct sl_device **dev, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    const size_t size = (size_t)SL_REMOTE_PLACES * SL_REMOTE_PLACE_BEATS * SL_BEAT_BYTES;
     struct sl_device *dev = NULL;
-    uint8_t *window = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, SL_REMOTE_WINDOW, 0);
+    uint8_t *window =
+        mmap(NULL, SL_REMOTE_WINDOW_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, SL_REMOTE_WINDOW, 0);
     if (window == MAP_FAILED) {
         fprintf(stderr, "error: started by hand; hint: sluice run --device xrt\n");
         return 2;
@@ -106,9 +129,9 @@ int main(int argc, char **argv)
     if (pthread_create(&watcher, NULL, watch, NULL))
         return 1;
     const int err = open_card(&dev, argc, argv);
-    answer(err, dev);
+    answer(SL_REMOTE_MAIN, err, dev);
     if (!err)
-        serve(dev, window);
+        serve_all(dev, window);
     /* The runtime's destructors write its profile, and may wait for ever: the program's patience
      * ends that. */
     return err ? 1 : 0;
