@@ -47,14 +47,27 @@ static int add_board(struct sl_remote_options *o, char *sim, size_t cap, const c
     return 0;
 }
 
+/* At most six digits. */
+static bool parse_number(const char *text, size_t len, unsigned *out)
+{
+    const bool good = len > 0 && len <= 6 && strspn(text, "0123456789") >= len;
+    if (good)
+        *out = (unsigned)strtoul(text, NULL, 10);
+    return good;
+}
+
 static int parse_place(struct sl_remote_options *o, const char *item)
 {
-    char end;
-    if (o->opencl && sscanf(item, "%6d.%6u%c", &o->platform, &o->index, &end) == 2)
-        return 0;
-    if (sscanf(item, "%6u%c", &o->index, &end) == 1)
-        return 0;
-    return refuse(item, "write the number of a card");
+    const size_t len = strcspn(item, ".");
+    const char *index = o->opencl && item[len] ? item + len + 1 : item;
+    unsigned platform;
+    if (index != item && parse_number(item, len, &platform))
+        o->platform = (int)platform;
+    else if (index != item)
+        return refuse(item, "write the numbers of a platform and a device");
+    return parse_number(index, strlen(index), &o->index)
+               ? 0
+               : refuse(item, "write the number of a card");
 }
 
 /* Those of the kernel in hls/core.cl that csim has too: what can be compared. */
@@ -79,10 +92,9 @@ static int parse_item(struct sl_remote_options *o, char *sim, size_t cap, const 
     if (!strncmp(item, "summary=", 8))
         return copy(o->summary, sizeof o->summary, item + 8) ? 0 : refuse(item, "give a file");
     if (!strncmp(item, "deadline=", 9)) {
-        char end;
-        if (sscanf(item + 9, "%7u%c", &o->deadline_ms, &end) == 1 && o->deadline_ms)
+        if (parse_number(item + 9, strlen(item + 9), &o->deadline_ms) && o->deadline_ms)
             return 0;
-        return refuse(item, "give milliseconds");
+        return refuse(item, "give milliseconds, at most six digits");
     }
     if (o->opencl && !strncmp(item, "ports=", 6))
         return parse_ports(o, item);
