@@ -5,10 +5,11 @@
   synth.py BUILD [--configs "1x1 4x1"] [--units "sl_post sl_array"] [--write-budget]
 
 Each module is synthesised alone, once for each set of parameters, its children as black boxes; the result is kept in
-BUILD/synth/cache under a hash of its source, the packages, its parameters and the recipe, so that only what changed
-runs again. A unit is a module with everything below it; figures of units and configurations are sums over instances.
-Nothing is optimised across the borders of modules, so a sum is an upper bound of what Yosys makes of the whole. Fails
-when a unit takes more than tools/rtl/synth_budget.csv allows.
+BUILD/synth/cache under a hash of the elaborated module and the recipe, so that only what changed runs again. Numbers in
+the names that Yosys makes up count from one in each module: what it makes of a module depends on nothing but the module.
+A unit is a module with everything below it; figures of units and configurations are sums over instances. Nothing is
+optimised across the borders of modules, so a sum is an upper bound of what Yosys makes of the whole. Fails when a unit
+takes more than tools/rtl/synth_budget.csv allows.
 
 What is counted: LUT = LUT1..6, memories and shift registers made of LUTs by the LUTs they occupy; FF; BRAM = RAMB36,
 a RAMB18 as a half; URAM; DSP. CARRY and MUXF cells come with the LUTs and are not counted.
@@ -19,16 +20,16 @@ import hashlib
 import json
 import os
 import re
+import resource
 import subprocess
 import sys
 import time
 
-CONFIGS = "1x1 4x1 28x1"
+CONFIGS = "1x1 1x4 1x16 4x1 4x4 16x1 28x1"
 KINDS = ["LUT", "FF", "BRAM", "URAM", "DSP"]
 RECIPE = "synth_xilinx -family xcup -uram -noiopad -noclkbuf"
 BUDGET = "tools/rtl/synth_budget.csv"
 SLACK = 1.05
-PACKAGES = ["abi/gen/sl_abi_pkg.sv", "rtl/gen/sl_table_pkg.sv", "rtl/sl_num_pkg.sv", "rtl/sl_ctx.sv"]
 # Units below sl_core that are not its children.
 UNITS = ["sl_kv_pack", "sl_reduce"]
 # Of LUTs and FFs a unit may take 5 % and this many more than its budget.
@@ -61,6 +62,12 @@ def yosys(script, log):
         sys.exit(f"error: yosys failed, see {log}\n" + run.stdout[-2000:])
 
 
+def spent():
+    """Seconds of processor that Yosys and what it starts took so far: other work on the machine does not count."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def read_json(path):
     """The modules of stat -json; version 0.23 prints a tree behind them that is no JSON."""
     with open(path) as f:
@@ -72,53 +79,79 @@ def source_name(module):
     return module.split("\\")[1] if module.startswith("$paramod\\") else module.split("\\")[-1]
 
 
+def modules_of(path):
+    """{name: text} of an RTLIL file, without where things come from."""
+    with open(path) as f:
+        text = re.sub(r"^ *attribute \\src .*\n", "", f.read(), flags=re.MULTILINE)
+    return {m.group(2).lstrip("\\"): m.group(0)
+            for m in re.finditer(r"^((?:attribute .*\n)*)module (\S+)\n(?:.*\n)*?end$\n", text, flags=re.MULTILINE)}
+
+
+def black_box(text):
+    """A module's ports."""
+    lines = text[text.index("module "):].splitlines()
+    ports = [line for line in lines if re.match(r"  (parameter |wire .*\b(input|output|inout) \d)", line)]
+    return "\n".join(["attribute \\blackbox 1", lines[0], *ports, "end"]) + "\n"
+
+
+def renumber(text):
+    """Counts the numbers in private names from one."""
+    numbers = {}
+    text = re.sub(r"\$(\d+)(?=[\s_.:\[])", lambda m: f"${numbers.setdefault(m.group(1), len(numbers) + 1)}", text)
+    return f"autoidx {len(numbers) + 1}\n{text}"
+
+
 class Config:
     """The elaborated core of one configuration: which module contains how many of which."""
 
     def __init__(self, p, t, work):
         self.p, self.t = p, t
-        self.rtlil = f"{work}/p{p}t{t}.il"
-        top = f"{work}/p{p}t{t}.sv"
+        base = f"{work}/p{p}t{t}"
+        # Numbers of one length: Yosys sorts by names.
+        with open(f"{base}.il", "w") as f:
+            f.write("autoidx 1000000\n")
         # A module around it: parameters of a top cannot be set without confusing this version.
-        with open(top, "w") as f:
+        with open(f"{base}.sv", "w") as f:
             f.write(f"module sl_synth; (* keep *) sl_core #(.P({p}), .T({t})) core (); endmodule\n")
-        yosys(f"read_verilog -sv {' '.join(sources())} {top}; hierarchy -check -top sl_synth; "
-              f"tee -q -o {work}/p{p}t{t}.json stat -json; write_rtlil {self.rtlil}", f"{work}/p{p}t{t}.log")
-        cells = {n.lstrip("\\"): m["num_cells_by_type"] for n, m in read_json(f"{work}/p{p}t{t}.json").items()}
+        yosys(f"read_rtlil {base}.il; read_verilog -sv {' '.join(sources())} {base}.sv; hierarchy -check -top sl_synth; "
+              f"tee -q -o {base}.json stat -json; write_rtlil {base}.il", f"{base}.log")
+        cells = {n.lstrip("\\"): m["num_cells_by_type"] for n, m in read_json(f"{base}.json").items()}
         cells = {n: {c.lstrip("\\"): k for c, k in m.items()} for n, m in cells.items()}
         self.children = {n: {c: k for c, k in m.items() if c in cells} for n, m in cells.items()}
+        self.texts = modules_of(f"{base}.il")
 
     def core(self):
         return next(m for m in self.children if source_name(m) == "sl_core")
+
+    def alone(self, name):
+        """A module with its children as black boxes."""
+        boxes = "".join(black_box(self.texts[c]) for c in sorted(self.children[name]))
+        return renumber(boxes + self.texts[name])
 
 
 class Cache:
     def __init__(self, work):
         self.dir = f"{work}/cache"
-        self.work = work
         os.makedirs(self.dir, exist_ok=True)
         version = subprocess.run(["yosys", "-V"], stdout=subprocess.PIPE, text=True, check=True).stdout
         self.common = hashlib.sha256((version + RECIPE).encode())
-        for name in PACKAGES:
-            with open(name, "rb") as f:
-                self.common.update(f.read())
-        self.files = {os.path.basename(s)[:-3]: s for s in sources()}
 
     def module(self, config, name):
         """Resources of one module without its children."""
+        text = config.alone(name)
         key = self.common.copy()
-        with open(self.files[source_name(name)], "rb") as f:
-            key.update(name.encode() + f.read())
+        key.update(text.encode())
         path = f"{self.dir}/{source_name(name)}-{key.hexdigest()[:16]}"
         if not os.path.exists(path + ".json"):
-            start = time.time()
-            children = " ".join("\\" + c if not c.startswith("$") else c for c in config.children[name])
+            start, cpu = time.time(), spent()
+            with open(path + ".il", "w") as f:
+                f.write(text)
             quoted = name if name.startswith("$") else "\\" + name
-            box = f"blackbox {children};" if children else ""
-            yosys(f"read_rtlil {config.rtlil}; hierarchy -top {quoted}; {box} {RECIPE}; "
+            yosys(f"read_rtlil {path}.il; hierarchy -top {quoted}; {RECIPE}; "
                   f"tee -q -o {path}.part stat -json {quoted}", f"{path}.log")
             os.rename(path + ".part", path + ".json")
-            print(f"  {name} of P={config.p} T={config.t}: {time.time() - start:.0f} s", file=sys.stderr, flush=True)
+            print(f"  {source_name(name)} of P={config.p} T={config.t}: {time.time() - start:.0f} s, "
+                  f"{spent() - cpu:.0f} s of processor", file=sys.stderr, flush=True)
         stat = read_json(path + ".json")
         cells = next(m for n, m in stat.items() if n.lstrip("\\") == name)["num_cells_by_type"]
         return count(cells, name, config.children[name])
@@ -264,6 +297,7 @@ def main():
     for name in options.configs.split():
         config = Config(*(int(x) for x in name.split("x")), work)
         tables[name] = measure(config, cache, only)
+    print(f"  all: {spent():.0f} s of processor", file=sys.stderr)
     text = markdown(tables)
     print(text)
     with open(f"{work}/table.md", "w") as f:
