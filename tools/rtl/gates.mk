@@ -5,7 +5,7 @@
 rtl-lint: ## Three parsers and the style of rtl/
 	@tools/rtl/lint.sh $(BUILD)
 
-SYNTH_CONFIGS ?= 1x1 4x1 28x1
+SYNTH_CONFIGS ?= 1x1 1x4 1x16 4x1 4x4 16x1 28x1
 SYNTH_UNITS   ?=
 .PHONY: synth
 synth: ## Resources of the core by Yosys, against their budget (SYNTH_CONFIGS="1x1 4x4", SYNTH_UNITS="sl_post sl_dot")
