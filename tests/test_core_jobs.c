@@ -6,6 +6,22 @@
 #include <string.h>
 
 #include "core_scene.h"
+#include "fault_rig.h"
+
+/* The devices of all core tests and, where it is built, the RTL; ends with NULL. */
+static const char *const *all_devices(void)
+{
+    enum { MAX_DEVICE = 16 };
+    static const char *list[MAX_DEVICE + 2];
+    size_t n = 0;
+    if (list[0])
+        return list;
+    for (; rig_devices[n]; n++)
+        list[n] = rig_devices[n];
+    if (!getenv("SL_DEVICES") && fault_built("sim:1"))
+        list[n] = "sim:1,mem=ideal";
+    return list;
+}
 
 /* Runs one job of the scene, changed by patches, and compares with the reference. Its status. */
 static int run_one(struct core_scene *scene, const struct sl_job *job)
@@ -176,7 +192,7 @@ static const struct rule {
 
 static void every_rule_has_its_status(void)
 {
-    for (const char *const *device = rig_devices; *device; device++) {
+    for (const char *const *device = all_devices(); *device; device++) {
         struct core_scene scene;
         CU_ASSERT_EQUAL_FATAL(scene_open(&scene, *device), 0);
         for (int base = 0; base < SCENE_N_JOB; base++)
@@ -209,6 +225,8 @@ static const struct {
     {SCENE_EXPERT, 0, 0, 4, (uint32_t)-1024, SL_STATUS_BAD_ACTIVATION},
     {SCENE_EXPERT, 0, 0, 4, 0x80000000, SL_STATUS_BAD_ACTIVATION},
     {SCENE_EXPERT, 0, 0, 4, (uint32_t)-1023, SL_STATUS_OK},
+    {SCENE_EXPERT, 3, 0, 4, 1023, SL_STATUS_OK},
+    {SCENE_PLAIN, 0, 0, 4, 1023, SL_STATUS_OK},
     {SCENE_EXPERT, 0, 4, 4, 0x12345678, SL_STATUS_OK},     /* the rest of the base's beat */
     {SCENE_EXPERT, 6, 0, 4, 5000, SL_STATUS_OK},           /* a token that is not asked for */
     {SCENE_LIST, 9, 0, 4, 5000, SL_STATUS_BAD_ACTIVATION}, /* the list names row 3 */
@@ -217,6 +235,8 @@ static const struct {
     {SCENE_ROUTER, 9, 1, 1, 16, SL_STATUS_BAD_ACTIVATION},
     {SCENE_ROUTER, 9, 2, 1, 16, SL_STATUS_OK},
     {SCENE_ROUTER, 8, 0, 4, 1024, SL_STATUS_BAD_ACTIVATION},
+    {SCENE_ROUTER, 8, 0, 4, 1023, SL_STATUS_OK},
+    {SCENE_ROUTER, 0, 0, 4, (uint32_t)-1023, SL_STATUS_OK},
     {SCENE_PACK, 17, 62, 2, 0x8000, SL_STATUS_BAD_ACTIVATION},
     {SCENE_PACK, 15, 0, 4, 1024, SL_STATUS_BAD_ACTIVATION},
     {SCENE_PACK, 15, 0, 4, (uint32_t)-1024, SL_STATUS_BAD_ACTIVATION},
@@ -225,7 +245,7 @@ static const struct {
 
 static void forbidden_activations(void)
 {
-    for (const char *const *device = rig_devices; *device; device++) {
+    for (const char *const *device = all_devices(); *device; device++) {
         struct core_scene scene;
         CU_ASSERT_EQUAL_FATAL(scene_open(&scene, *device), 0);
         for (size_t i = 0; i < sizeof bad_bytes / sizeof bad_bytes[0]; i++) {
@@ -280,10 +300,10 @@ static const struct {
 #undef HEAD
 };
 
-static void headers_that_disagree(void)
+static void headers_that_disagree_on(const char *device)
 {
     struct core_scene scene;
-    CU_ASSERT_EQUAL_FATAL(scene_open(&scene, "csim"), 0);
+    CU_ASSERT_EQUAL_FATAL(scene_open(&scene, device), 0);
     for (size_t i = 0; i < sizeof bad_heads / sizeof bad_heads[0]; i++) {
         const struct sl_job *job = &scene.job[bad_heads[i].base];
         uint8_t *head = scene.rig.ref.weights.w[0] + (size_t)job->w_off * SL_BEAT_BYTES;
@@ -297,6 +317,12 @@ static void headers_that_disagree(void)
         memcpy(head, saved, sizeof saved);
     }
     scene_close(&scene);
+}
+
+static void headers_that_disagree(void)
+{
+    for (const char *const *device = all_devices(); *device; device++)
+        headers_that_disagree_on(*device);
 }
 
 /* Faults of one INDIRECT job with a list, in the order of their statuses. Two faults: the first
@@ -335,11 +361,11 @@ static void apply(struct core_scene *scene, struct sl_job *job, const struct fau
     put_value(to[f->at] + f->patch.at, f->patch.width, f->patch.value);
 }
 
-static void checks_come_in_the_order_of_the_codes(void)
+static void checks_come_in_the_order_of_the_codes_on(const char *device)
 {
     enum { N = sizeof ordered / sizeof ordered[0] };
     struct core_scene scene;
-    CU_ASSERT_EQUAL_FATAL(scene_open(&scene, "csim:4"), 0);
+    CU_ASSERT_EQUAL_FATAL(scene_open(&scene, device), 0);
     for (int first = 0; first < N; first++)
         for (int second = first; second < N; second++) {
             scene_restore(&scene);
@@ -357,6 +383,12 @@ static void checks_come_in_the_order_of_the_codes(void)
             CU_ASSERT_EQUAL(rec.macs + rec.beats + rec.saturations + rec.clamps + rec.sat_gu, 0);
         }
     scene_close(&scene);
+}
+
+static void checks_come_in_the_order_of_the_codes(void)
+{
+    for (const char *const *device = all_devices(); *device; device++)
+        checks_come_in_the_order_of_the_codes_on(*device);
 }
 
 /* ---- bounds ---------------------------------------------------------------------------------- */
@@ -389,10 +421,10 @@ static const struct {
     {SCENE_UNPACK, SL_AT_job_y_off, 24, SL_STATUS_BAD_ADDRESS, {0}},
 };
 
-static void ranges_end_at_the_arena(void)
+static void ranges_end_at_the_arena_on(const char *device)
 {
     struct core_scene scene;
-    CU_ASSERT_EQUAL_FATAL(scene_open(&scene, "csim:4"), 0);
+    CU_ASSERT_EQUAL_FATAL(scene_open(&scene, device), 0);
     for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++)
         for (uint32_t further = 0; further < 2; further++) {
             scene_restore(&scene);
@@ -410,11 +442,17 @@ static void ranges_end_at_the_arena(void)
     scene_close(&scene);
 }
 
+static void ranges_end_at_the_arena(void)
+{
+    for (const char *const *device = all_devices(); *device; device++)
+        ranges_end_at_the_arena_on(*device);
+}
+
 /* A slab whose slack ends with the arena, and one beat less of arena. */
 static void slabs_end_with_their_slack(void)
 {
     static const int bases[] = {SCENE_EXPERT, SCENE_PLAIN, SCENE_ROUTER};
-    for (const char *const *device = rig_devices; *device; device++)
+    for (const char *const *device = all_devices(); *device; device++)
         for (int i = 0; i < 3; i++) {
             struct core_scene scene;
             CU_ASSERT_EQUAL_FATAL(scene_open(&scene, *device), 0);
@@ -433,12 +471,13 @@ static void slabs_end_with_their_slack(void)
 
 /* ---- lists ----------------------------------------------------------------------------------- */
 
-static void launches_that_do_not_fit_write_nothing(void)
+static void launches_that_do_not_fit_write_nothing_on(const char *device)
 {
     struct core_scene scene;
-    CU_ASSERT_EQUAL_FATAL(scene_open(&scene, "csim"), 0);
+    CU_ASSERT_EQUAL_FATAL(scene_open(&scene, device), 0);
     struct core_rig *rig = &scene.rig;
-    static const struct {
+    const uint32_t counters = 2 * (uint32_t)ref_ceil_div(16 * rig->dev->n_port, SL_BEAT_BYTES);
+    const struct {
         uint32_t off, n;
         int flags;
         bool starts;
@@ -451,8 +490,8 @@ static void launches_that_do_not_fit_write_nothing(void)
         {0xFFFFFFF0, 0x20, 0, false},
         {SCENE_CTL - 100, 0xFFFFFFFF, 0, false},
         {SCENE_CTL - 100, 0, 0, false},
-        {SCENE_CTL - 6, 2, SL_FLAG_PORT_COUNTERS, true},
-        {SCENE_CTL - 5, 2, SL_FLAG_PORT_COUNTERS, false},
+        {SCENE_CTL - 4 - counters, 2, SL_FLAG_PORT_COUNTERS, true},
+        {SCENE_CTL - 3 - counters, 2, SL_FLAG_PORT_COUNTERS, false},
         {SCENE_CTL - 4, 2, SL_FLAG_PORT_COUNTERS, false},
     };
     for (size_t i = 0; i < sizeof launches / sizeof launches[0]; i++) {
@@ -468,6 +507,12 @@ static void launches_that_do_not_fit_write_nothing(void)
         CU_ASSERT_EQUAL(rig->outcome.started, launches[i].starts);
     }
     scene_close(&scene);
+}
+
+static void launches_that_do_not_fit_write_nothing(void)
+{
+    for (const char *const *device = all_devices(); *device; device++)
+        launches_that_do_not_fit_write_nothing_on(*device);
 }
 
 static void long_lists(uint32_t n, bool starts)
@@ -494,7 +539,7 @@ static void lists_have_up_to_max_jobs(void)
 /* All of the scene's jobs with failing ones between them, counters for some. */
 static void a_failed_job_does_not_stop_the_next(void)
 {
-    for (const char *const *device = rig_devices; *device; device++) {
+    for (const char *const *device = all_devices(); *device; device++) {
         struct core_scene scene;
         CU_ASSERT_EQUAL_FATAL(scene_open(&scene, *device), 0);
         scene_restore(&scene);
@@ -523,14 +568,14 @@ static void a_failed_job_does_not_stop_the_next(void)
 
 static void query_reports_the_contract(void)
 {
-    for (int i = 0; rig_devices[i]; i++) {
+    for (int i = 0; all_devices()[i]; i++) {
         struct core_scene scene;
         struct sl_caps caps;
-        CU_ASSERT_EQUAL_FATAL(scene_open(&scene, rig_devices[i]), 0);
+        CU_ASSERT_EQUAL_FATAL(scene_open(&scene, all_devices()[i]), 0);
         CU_ASSERT_EQUAL(run_one(&scene, &scene.job[SCENE_QUERY]), SL_STATUS_OK);
         memcpy(&caps, scene.rig.got + (size_t)scene.job[SCENE_QUERY].y_off * 64, sizeof caps);
         CU_ASSERT_EQUAL(caps.abi_version, SL_ABI_VERSION);
-        CU_ASSERT_EQUAL(caps.n_port, rig_device_ports(rig_devices[i]));
+        CU_ASSERT_EQUAL(caps.n_port, rig_device_ports(all_devices()[i]));
         CU_ASSERT(caps.n_column >= 1);
         CU_ASSERT_EQUAL(caps.formats, 0x1F);
         CU_ASSERT_EQUAL(caps.ops, 0xFE);

@@ -170,7 +170,7 @@ static struct times run_timed(struct core_rig *rig, uint64_t beats)
  * not the array's. */
 static void check_latencies(const char *what,
                             void (*fill)(struct core_rig *, struct core_scene *, int), int arg,
-                            unsigned n_trip, uint64_t beats)
+                            int max, unsigned n_trip, uint64_t beats)
 {
     static const int latency[] = {1, 2, 3, 17, 100, 401};
     int64_t rest = 0;

@@ -105,6 +105,8 @@ struct fab_expert {
     uint32_t first, count; /* of the slice; count 0: whole */
     int flags;
 };
+/* x of every token of the job. */
+void fab_fill_x(struct fab *f, const struct sl_job *job, struct fab_input in);
 /* Slab, x and y of a new job; LIST and INDIRECT are left to the caller. */
 struct sl_job *fab_add_expert(struct fab *f, const struct fab_expert *s, int format,
                               struct fab_input in);

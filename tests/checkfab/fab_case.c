@@ -20,6 +20,19 @@ struct fab_input fab_input_of(const struct fab_case *c)
     }
 }
 
+/* Where bases are anything, the largest and the smallest are among them. */
+void fab_fill_x(struct fab *f, const struct sl_job *job, struct fab_input in)
+{
+    rig_fill_x(f->rig, job, in.x, job->n_tokens, in.base_max);
+    if (in.base_max != SL_BASE_MAX)
+        return;
+    const uint32_t last = job->x_off + (job->n_tokens - 1u) * job->x_stride;
+    const int sign = job->n_tokens > 1 || sl_rng_range(&f->rig->rng, 0, 1) ? 1 : -1;
+    ref_put32(rig_at(f->rig, job->x_off), (uint32_t)(sign * SL_BASE_MAX));
+    if (last != job->x_off)
+        ref_put32(rig_at(f->rig, last), (uint32_t)-SL_BASE_MAX);
+}
+
 unsigned fab_tokens(const struct fab *f, unsigned n)
 {
     if (n == FAB_T || n == FAB_T_1)

@@ -40,7 +40,7 @@ struct sl_job *fab_add_expert(struct fab *f, const struct fab_expert *s, int for
     struct gen_expert ex;
     struct sl_job *job = new_job(f, s, format);
     rig_place(f->rig, job, (uint32_t)sl_rng_range(&f->rig->rng, 0, 2));
-    rig_fill_x(f->rig, job, in.x, job->n_tokens, in.base_max);
+    fab_fill_x(f, job, in);
     make_weights(f, job, in.w, &ex);
     put_slab(f, job, &ex);
     gen_expert_free(&ex);

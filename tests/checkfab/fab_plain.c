@@ -24,7 +24,7 @@ struct sl_job *fab_add_plain(struct fab *f, const struct fab_plain *s, int forma
     job->rows = s->rows;
     job->n_tokens = (uint16_t)fab_tokens(f, s->n_tokens);
     rig_place(rig, job, (uint32_t)sl_rng_range(&rig->rng, 0, 2));
-    rig_fill_x(rig, job, in.x, job->n_tokens, in.base_max);
+    fab_fill_x(f, job, in);
     job->w_off = rig_put_plain(rig, &head, &m);
     ref_matrix_free(&m);
     return job;
