@@ -101,10 +101,9 @@ static void check_control(const struct sl_sim_api *api, struct sl_sim *sim)
 }
 
 /* Opens a core without the host around it; close it by its table. */
-static const struct sl_sim_api *open_core(unsigned n_port, int32_t latency, struct sl_sim **sim)
+static const struct sl_sim_api *open_core(unsigned n_port, const struct sl_sim_options *options,
+                                          struct sl_sim **sim)
 {
-    const struct sl_sim_options options = {
-        .memory = SL_SIM_IDEAL, .latency = latency, .reset_seed = -1};
     const char *env = getenv("SLUICE_SIM_DIR");
     const struct sl_sim_api *(*entry)(void) = NULL;
     char folder[400], path[500];
@@ -115,15 +114,17 @@ static const struct sl_sim_api *open_core(unsigned n_port, int32_t latency, stru
     CU_ASSERT_PTR_NOT_NULL_FATAL(library);
     *(void **)&entry = dlsym(library, SL_SIM_ENTRY);
     CU_ASSERT_PTR_NOT_NULL_FATAL(entry);
-    CU_ASSERT_EQUAL_FATAL(entry()->open(sim, &options), SL_SIM_OK);
+    CU_ASSERT_EQUAL_FATAL(entry()->open(sim, options), SL_SIM_OK);
     dlclose(library); /* it stays */
     return entry();
 }
 
 static void check_registers(unsigned n_port)
 {
+    static const struct sl_sim_options options = {
+        .memory = SL_SIM_IDEAL, .latency = -1, .reset_seed = -1};
     struct sl_sim *sim = NULL;
-    const struct sl_sim_api *api = open_core(n_port, -1, &sim);
+    const struct sl_sim_api *api = open_core(n_port, &options, &sim);
     check_arguments(api, sim);
     check_control(api, sim);
     CU_ASSERT_STRING_EQUAL(api->message(sim), "");
@@ -245,12 +246,17 @@ static void jobs_in_a_row(struct core_rig *rig, struct core_scene *scene, int n)
     }
 }
 
-/* Reads die behind two cycles, and so does the write of what became of that: nobody waits for the
- * memory's answer. */
+/* A read is late in its first cycle and dead in the next; so is the write that tells it. */
 static void a_deadline_of_one_cycle_is_one(void)
 {
     enum { LATENCY = 1000, BEATS = 8, BASE = 1 << 20 };
     static _Alignas(64) uint8_t memory[BEATS * SL_BEAT_BYTES];
+    static const struct sl_sim_options options = {
+        .memory = SL_SIM_IDEAL,
+        .latency = LATENCY,
+        .reset_seed = -1,
+        .n_fault = 1,
+        .fault = {{.kind = SL_SIM_WRITE_DEAD, .port = SL_SIM_CTL, .at = 1}}};
     static const struct sl_job job = {.op = SL_OP_QUERY, .cookie = 7, .y_off = 6};
     static const uint32_t scalar[N_SCALAR] = {0, 1, BEATS, 16, 1};
     const struct sl_sim_arena arena = {BASE, sizeof memory, memory, 1};
@@ -258,7 +264,7 @@ static void a_deadline_of_one_cycle_is_one(void)
     struct sl_sim *sim = NULL;
     if (!fault_built("sim:1"))
         return;
-    const struct sl_sim_api *api = open_core(1, LATENCY, &sim);
+    const struct sl_sim_api *api = open_core(1, &options, &sim);
     memcpy(memory, &job, sizeof job);
     CU_ASSERT_EQUAL(api->map(sim, &arena, 1), SL_SIM_OK);
     CU_ASSERT_EQUAL(api->write_reg(sim, ARGUMENTS, BASE), SL_SIM_OK);
