@@ -180,11 +180,14 @@ void fault_try(struct fault_scene *s, const char *device, struct fault_trial *fi
                struct fault_trial *second)
 {
     struct sl_device *dev = NULL;
+    char name[SL_DEVICE_NAME];
+    const char *more = getenv("SL_FAULT_MORE");
+    snprintf(name, sizeof name, "%s%s", device, more ? more : "");
     *first = *second = (struct fault_trial){.device = device};
     CU_ASSERT_FALSE(s->hung);
     if (s->hung)
         return;
-    CU_ASSERT_EQUAL_FATAL(sl_device_open(&dev, device), 0);
+    CU_ASSERT_EQUAL_FATAL(sl_device_open(&dev, name), 0);
     CU_ASSERT_EQUAL_FATAL(sl_device_alloc(dev, s->limit, W_BEATS), 0);
     for (unsigned p = 0; p < s->n_port; p++)
         sl_device_write(dev, (int)p, 0, s->rig.ref.weights.w[p], s->rig.w_top);
@@ -252,19 +255,12 @@ bool fault_plain_scene(struct fault_scene *s, const char *device, unsigned rows,
     return true;
 }
 
-/* The jobs of the scene of all kinds with places of their own; the router's choice is the expert of
- * the job behind it, and one job asks for counters. */
-static void add_all_kinds(struct fault_scene *s, const struct core_scene *all)
+/* Jobs of the scene of all kinds, with places of their own. */
+static void add_kinds(struct fault_scene *s, const struct core_scene *all,
+                      const enum scene_job *order, unsigned n)
 {
-    static const enum scene_job order[] = {SCENE_ROUTER, SCENE_LIST,   SCENE_INDIRECT,
-                                           SCENE_PACK,   SCENE_PLAIN,  SCENE_REDUCE,
-                                           SCENE_EXPERT, SCENE_UNPACK, SCENE_QUERY};
-    enum { N = sizeof order / sizeof order[0] };
     struct core_rig *rig = &s->rig;
-    uint32_t slots = rig_ctl(rig, 1);
-    for (unsigned i = 0; i < 16; i++)
-        ref_put32(rig_at(rig, slots) + 4 * i, all->job[SCENE_EXPERT].w_off);
-    for (unsigned i = 0; i < N; i++) {
+    for (unsigned i = 0; i < n; i++) {
         struct sl_job *job = rig_job(rig, all->job[order[i]].op);
         uint32_t cookie = job->cookie;
         *job = all->job[order[i]];
@@ -272,6 +268,20 @@ static void add_all_kinds(struct fault_scene *s, const struct core_scene *all)
         const struct items y = y_of(job);
         job->y_off = rig_ctl(rig, (y.n - 1) * y.stride + y.len);
     }
+}
+
+/* One of each; the router's choice is the expert of the job behind it, and one job asks for
+ * counters. */
+static void add_all_kinds(struct fault_scene *s, const struct core_scene *all)
+{
+    static const enum scene_job order[] = {SCENE_ROUTER, SCENE_LIST,   SCENE_INDIRECT,
+                                           SCENE_PACK,   SCENE_PLAIN,  SCENE_REDUCE,
+                                           SCENE_EXPERT, SCENE_UNPACK, SCENE_QUERY};
+    struct core_rig *rig = &s->rig;
+    uint32_t slots = rig_ctl(rig, 1);
+    for (unsigned i = 0; i < 16; i++)
+        ref_put32(rig_at(rig, slots) + 4 * i, all->job[SCENE_EXPERT].w_off);
+    add_kinds(s, all, order, sizeof order / sizeof order[0]);
     s->router = 0;
     s->indirect = 2;
     rig->job[2].route_off = rig->job[0].y_off;
@@ -280,7 +290,16 @@ static void add_all_kinds(struct fault_scene *s, const struct core_scene *all)
     rig->job[4].flags |= SL_FLAG_PORT_COUNTERS;
 }
 
-bool fault_full_scene(struct fault_scene *s, const char *device)
+/* Jobs of matrices and, behind them, a router that nobody asks. */
+static void add_matrices(struct fault_scene *s, const struct core_scene *all)
+{
+    static const enum scene_job order[] = {SCENE_EXPERT, SCENE_PLAIN, SCENE_ROUTER};
+    add_kinds(s, all, order, sizeof order / sizeof order[0]);
+    s->router = s->indirect = -1;
+}
+
+static bool kinds_scene(struct fault_scene *s, const char *device,
+                        void (*add)(struct fault_scene *s, const struct core_scene *all))
 {
     struct core_scene all;
     struct sl_device *dev = NULL;
@@ -291,8 +310,18 @@ bool fault_full_scene(struct fault_scene *s, const char *device)
     CU_ASSERT_EQUAL_FATAL(scene_open_on(&all, dev), 0);
     s->rig = all.rig;
     s->rig.ctl_top = all.job[0].y_off;
-    add_all_kinds(s, &all);
+    add(s, &all);
     free(all.saved);
     scene_sound(s, device);
     return true;
+}
+
+bool fault_full_scene(struct fault_scene *s, const char *device)
+{
+    return kinds_scene(s, device, add_all_kinds);
+}
+
+bool fault_matrix_scene(struct fault_scene *s, const char *device)
+{
+    return kinds_scene(s, device, add_matrices);
 }

@@ -39,10 +39,12 @@ struct fault_trial {
 bool fault_built(const char *device);
 
 /* Scenes; false: the device is not built. Jobs of `rows` x 256 on one slab; or one job of every
- * kind, where the router's choice is the expert of another, and one asks for counters. */
+ * kind, where the router's choice is the expert of another, and one asks for counters; or an
+ * EXPERT, a PLAIN and a ROUTER job. */
 bool fault_plain_scene(struct fault_scene *s, const char *device, unsigned rows,
                        const unsigned *n_tokens, unsigned n_job);
 bool fault_full_scene(struct fault_scene *s, const char *device);
+bool fault_matrix_scene(struct fault_scene *s, const char *device);
 void fault_close(struct fault_scene *s);
 
 /* What a job moves: beats of control memory, itself included where it is read alone; y, record and
@@ -52,7 +54,8 @@ uint64_t fault_writes(const struct fault_scene *s, unsigned j);
 uint64_t fault_counters(const struct fault_scene *s, unsigned j);
 uint64_t fault_weights(const struct fault_scene *s, unsigned j);
 
-/* The launch, and once more, on a new device. Asserts that both end without an error of the device,
+/* The launch, and once more, on a new device, to whose name SL_FAULT_MORE is added (its coverage:
+ * tools/rtl/coverage.py). Asserts that both end without an error of the device,
  * that jobs that are OK are right and that nothing else was written. */
 void fault_try(struct fault_scene *s, const char *device, struct fault_trial *first,
                struct fault_trial *second);

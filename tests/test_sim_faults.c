@@ -287,7 +287,7 @@ static void dead_weights(struct fault_scene *s, const char *device, int owner)
     expect(s, &first, late == 1 || late == 2, "one or two jobs should starve");
 }
 
-/* Faults of every step-th beat of each weight port. */
+/* An error in every beat of each weight port, and the other faults in every step-th. */
 static void weight_faults_of(const char *base, unsigned step)
 {
     static const struct fault error = {"read-error", 0, BUS}, soon = {"late", TIMEOUT - 500, OK},
@@ -298,11 +298,13 @@ static void weight_faults_of(const char *base, unsigned step)
     if (!fault_full_scene(&s, base))
         return;
     for (int p = 0; p < (int)s.n_port; p++)
-        for (uint64_t i = s.before.w[p].read_beats + 1; i <= s.after.w[p].read_beats; i += step) {
+        for (uint64_t i = s.before.w[p].read_beats + 1; i <= s.after.w[p].read_beats; i++) {
             name_device(device, base, &error, i, p);
             const int owner = transient(&s, device, BUS);
             CU_ASSERT_FATAL(owner >= 0 && owner < (int)s.rig.n_job);
             hits[owner]++;
+            if ((i - s.before.w[p].read_beats - 1) % step)
+                continue;
             name_device(device, base, &soon, i, p);
             CU_ASSERT_EQUAL(transient(&s, device, OK), NONE);
             name_device(device, base, &late, i, p);
@@ -312,8 +314,7 @@ static void weight_faults_of(const char *base, unsigned step)
         }
     for (unsigned j = 0; j < s.rig.n_job; j++)
         want[j] = fault_weights(&s, j);
-    if (step == 1)
-        expect_hits(&s, error.kind, hits, want);
+    expect_hits(&s, error.kind, hits, want);
     fault_close(&s);
 }
 
@@ -337,6 +338,30 @@ static void a_late_header_leaves_the_job_at_work_alone(void)
     sweep(&s, base, &late, 0, from, n, n_late);
     CU_ASSERT_EQUAL(n_late[NONE], 0);
     CU_ASSERT(n_late[0] < hits[0]);
+    fault_close(&s);
+}
+
+/* The last port dies under the first job when the others are prepared, by the beats of the first
+ * port: the array refuses the second, and the router reads no tables. */
+static void jobs_that_are_ready_find_the_port_dead(void)
+{
+    static const struct fault dead = {"dead", 0, LATE};
+    struct fault_scene s;
+    char device[SL_DEVICE_NAME];
+    if (!fault_matrix_scene(&s, FOUR_PORTS))
+        return;
+    CU_ASSERT_EQUAL(s.rig.n_job, 3);
+    const int last = (int)s.n_port - 1;
+    for (uint64_t i = 1; i <= 12; i++) {
+        struct fault_trial first, second;
+        name_device(device, FOUR_PORTS, &dead, s.before.w[last].read_beats + i, last);
+        fault_try(&s, device, &first, &second);
+        expect(&s, &first, first.status[0] == LATE, "the first job starves");
+        for (unsigned j = 0; j < 3; j++) {
+            expect(&s, &first, j == 0 || first.status[j] == DEAD, "it finds the port dead");
+            expect(&s, &second, second.status[j] == DEAD, "the port stays dead");
+        }
+    }
     fault_close(&s);
 }
 
@@ -531,6 +556,7 @@ static const struct sl_case cases[] = {
     {"a_weight_fault_hits_the_job_that_reads", a_weight_fault_hits_the_job_that_reads},
     {"weight_faults_of_four_ports", weight_faults_of_four_ports},
     {"a_late_header_leaves_the_job_at_work_alone", a_late_header_leaves_the_job_at_work_alone},
+    {"jobs_that_are_ready_find_the_port_dead", jobs_that_are_ready_find_the_port_dead},
     {"several_faults_together", several_faults_together},
     {"the_host_says_what_failed", the_host_says_what_failed},
     {"a_beat_with_an_error_asks_for_no_counters", a_beat_with_an_error_asks_for_no_counters},
