@@ -4,10 +4,9 @@
 
   coverage.py BUILD [--shapes "1x1 4x4"] [--formats "q8 int4"]
 
-Builds the core with line counts (make sim COVERAGE=1), runs every operation, format and class of shapes (whole experts
-excepted), then short launches behind memories that answer with errors, late or never: their results are the business of
-tests/test_sim_faults.c, here only lines count. Counts of all runs are added. A line that was never reached has to be
-explained in tools/rtl/coverage_explained.txt (`module: line of source  -- why`); others make it fail.
+Builds the core with line counts (make sim COVERAGE=1) and runs every operation, format and class of shapes of checkfab (whole
+experts excepted), then the unit tests of job lists (core_jobs) and of memories that answer with errors, late or never
+(sim_faults) on it. All of them have to pass. Counts of all runs are added. A line that was never reached has to be explained in tools/rtl/coverage_explained.txt (`module: line of source  -- why`); others make it fail.
 """
 import argparse
 import collections
@@ -17,15 +16,12 @@ import os
 import re
 import subprocess
 import sys
+import threading
 
 EXPLAINED = "tools/rtl/coverage_explained.txt"
-# Faults of every beat from the first on (how many), and what is run behind each.
-FAULTS = [(["read-error@{n}:ctl", "dead@{n}:ctl"], range(1, 60)),
-          (["read-error@{n}", "dead@{n}", "write-error@{n}"], range(1, 40)),
-          (["late@{n}+1200:ctl", "late@{n}+1200", "late@{n}+9000", "late@{n}+9000:ctl", "write-late@{n}+1200", "write-dead@{n}"],
-           (1, 2, 3, 4, 6, 9, 14, 22, 34, 55, 90))]
-FAULTY = [("list", "mix", "q8"), ("list", "overwritten", "q8"), ("expert", "indirect", "q8"), ("router", "batch", "attention"),
-          ("reduce", "batch", "-"), ("kv_pack", "batch", "int8"), ("plain", "batch", "q8")]
+# Suites of unit tests, what they need, and the variable that brings the coverage to their devices. They write to a pipe.
+SUITES = [("core_jobs", ["1x1"], {"SL_DEVICES": "sim:1x1,mem=ideal,coverage=pipe"}),
+          ("sim_faults", ["1x1", "4x1"], {"SL_FAULT_MORE": ",coverage=pipe", "SL_NEED_SIM": "1"})]
 
 
 def sets_of(checkfab):
@@ -46,42 +42,76 @@ class Runs:
             os.unlink(old)
         self.n_run, self.wrong, self.counts = 0, 0, collections.Counter()
 
-    def run(self, device, words, sound=True):
+    def run(self, device, words):
         # checkfab keeps 63 characters of a device's name.
         self.n_run += 1
         data = os.path.join(self.dir, f"{self.n_run}.dat")
         args = [self.checkfab, "--impl", f"{device},coverage={self.n_run}.dat", *words]
         assert len(args[2]) < 64, args[2]
-        try:
-            result = subprocess.run(args, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=900,
-                                    cwd=self.dir)
-        except subprocess.TimeoutExpired:
-            result = None
-        if sound and (result is None or result.returncode):
-            self.wrong += 1
-            print(f"FAIL {' '.join(args)}\n{result.stdout.decode()[-1500:] if result else 'no end'}")
-        if os.path.exists(data):
-            read_counts(data, self.counts)
-            os.unlink(data)
-        elif sound:
+        self.ends_well(args, {})
+        if not os.path.exists(data):
             raise SystemExit(f"coverage.py: no counts of {' '.join(args)}")
+        with open(data, errors="replace") as records:
+            add_counts(records, self.counts)
+        os.unlink(data)
+
+    def ends_well(self, args, more):
+        result = subprocess.run(args, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=self.dir, env=dict(os.environ, **more))
+        if result.returncode:
+            self.wrong += 1
+            print(f"FAIL {' '.join(args)}\n{result.stdout.decode()[-1500:]}")
+
+    def suite(self, program, name, more):
+        """Each device of the suite writes its counts when it is closed, thousands in all."""
+        self.n_run += 1
+        pipe = os.path.join(self.dir, "pipe")
+        if os.path.exists(pipe):
+            os.unlink(pipe)
+        os.mkfifo(pipe)
+        both_ends = os.open(pipe, os.O_RDWR)  # so that the reader meets no end before ours
+        before = sum(self.counts.values())
+
+        def read():
+            with os.fdopen(os.dup(both_ends), errors="replace") as records:
+                add_counts(iter(records.readline, "end\n"), self.counts)
+
+        reader = threading.Thread(target=read)
+        reader.start()
+        self.ends_well([program, name], more)
+        os.write(both_ends, b"end\n")
+        reader.join()
+        os.close(both_ends)
+        os.unlink(pipe)
+        if sum(self.counts.values()) == before:
+            raise SystemExit(f"coverage.py: no counts of {name}")
 
 
-def read_counts(path, counts):
-    """Adds {(module, line): count} of one file. A line counts what its block counts."""
-    for record in open(path, errors="replace"):
-        m = re.match(r"C '(.*)' (\d+)$", record)
-        if not m:
+PLACES = {}  # {a point of a file of counts: its (module, line)s}
+
+
+def places_of(point):
+    fields = dict(f.split("\x02", 1) for f in point.split("\x01") if "\x02" in f)
+    name = fields.get("f", "")
+    if not re.search(r"rtl/sl_\w+\.sv$", name):
+        return []
+    places = []
+    for part in fields.get("S", fields["l"]).split(","):
+        first, _, last = part.partition("-")
+        places += [(os.path.basename(name)[:-3], line) for line in range(int(first), int(last or first) + 1)]
+    return places
+
+
+def add_counts(records, counts):
+    """Adds {(module, line): count}. A line counts what its block counts."""
+    for record in records:
+        if not record.startswith("C '"):
             continue
-        fields = dict(f.split("\x02", 1) for f in m.group(1).split("\x01") if "\x02" in f)
-        name = fields.get("f", "")
-        if not re.search(r"rtl/sl_\w+\.sv$", name):
-            continue
-        lines = fields.get("S", fields["l"])
-        for part in lines.split(","):
-            first, _, last = part.partition("-")
-            for line in range(int(first), int(last or first) + 1):
-                counts[(os.path.basename(name)[:-3], line)] += int(m.group(2))
+        point, _, count = record.rpartition("' ")
+        if point not in PLACES:
+            PLACES[point] = places_of(point[3:])
+        count = int(count)
+        for place in PLACES[point]:
+            counts[place] += count
 
 
 def main():
@@ -94,8 +124,8 @@ def main():
     if not args.only_report:
         shapes = args.shapes.split()
         make = ["make", "--no-print-directory", "-s", f"BUILD={args.build}"]
-        subprocess.run(make + [f"{args.build}/checkfab"], check=True, stdout=subprocess.DEVNULL)
-        for shape in shapes:
+        subprocess.run(make + [f"{args.build}/checkfab", f"{args.build}/unit_tests"], check=True, stdout=subprocess.DEVNULL)
+        for shape in dict.fromkeys(shapes + [shape for _, needs, _ in SUITES for shape in needs]):
             p, t = shape.split("x")
             subprocess.run(make + ["sim", f"P={p}", f"T={t}", "COVERAGE=1"], check=True, stdout=subprocess.DEVNULL)
         runs = Runs(args.build)
@@ -103,12 +133,8 @@ def main():
             for op, classes, form in sets_of(runs.checkfab):
                 device = f"sim:{shape}" + (",mem=ideal,stall=30" if classes in ("odd", "mix") else "")
                 runs.run(device, ["--op", op, "--shape", classes, "--format", form])
-        for faults, places in FAULTS:
-            for fault in faults:
-                for n in places:
-                    for op, classes, form in FAULTY:
-                        runs.run(f"sim:{shapes[0]},timeout=999,fault={fault.format(n=n)}",
-                                 ["--op", op, "--shape", classes, "--format", form, "--n", "2"], sound=False)
+        for name, _, more in SUITES:
+            runs.suite(os.path.abspath(os.path.join(args.build, "unit_tests")), name, more)
         if runs.wrong:
             raise SystemExit(f"coverage.py: {runs.wrong} runs failed")
         print(f"{runs.n_run} runs", flush=True)
