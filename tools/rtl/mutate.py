@@ -8,11 +8,11 @@ Of every module N mutants are drawn (0: all). One model of the core holds them a
 SL_MUTANT chooses one. Until one of them notices, each mutant is given to
   quick   two cases of everything that checkfab has, the operations that use its module first;
   bench   the bench of its module (tests/rtl), built from the changed copies in the same way;
+  suites  unit tests of registers and times (sim_core), of job lists (core_jobs) and of memories that fail (sim_faults);
   full    all cases of checkfab;
   formal  the proof of its module (rtl/formal), which then no longer succeeds;
   units   other benches that have the module among their sources;
-  stall   checkfab behind a memory that stalls at random, and with four ports and four columns;
-  faults  launches behind memories that fail (unit_tests sim_faults).
+  stall   checkfab behind a memory that stalls at random, and with four ports and four columns.
 A mutant that hangs the core is noticed too. What noticed a mutant is tried first in the next run (BUILD/mutate/killers.json).
 Survivors are printed and have to be explained in tools/rtl/mutants_explained.txt, a line each: its ID (module, how, changed
 text, line of source), then the reason. Explained ones get `quick` and `bench` only.
@@ -34,7 +34,8 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import mutants  # noqa: E402
 
 SLOWER = 6  # times what the unchanged core takes, and 3 s: then it hangs
-STAGES = ["quick", "bench", "full", "formal", "units", "stall", "faults"]
+STAGES = ["quick", "bench", "suites", "full", "formal", "units", "stall"]
+SUITES = {"sim_core": {}, "core_jobs": {"SL_DEVICES": "sim:1x1,mem=ideal"}, "sim_faults": {}}  # and their environment
 EXPLAINED = "tools/rtl/mutants_explained.txt"
 NOT_CHANGED = {"sl_ctx", "sl_clock_gate"}  # positions of fields; the clock itself
 # What reaches a module soonest.
@@ -219,7 +220,7 @@ class Run:
         return self.command(number, args, SLOWER * self.seconds[step] + 3, **more)
 
     def step(self, number, step):
-        """One step: `checkfab IMPL WORDS`, `bench NAME`, `formal MODULE`, `faults`."""
+        """One step: `checkfab IMPL WORDS`, `bench NAME`, `formal MODULE`, `suite NAME`."""
         how, _, rest = step.partition(" ")
         if how == "checkfab":
             impl, _, words = rest.partition(" ")
@@ -233,7 +234,7 @@ class Run:
         if how == "formal":
             return self.formal(number, rest)
         self.once("unit tests", self.unit_tests)
-        return self.timed(number, step, [os.path.join(self.work, "unit_tests"), "sim_faults"], SL_NEED_SIM="1")
+        return self.timed(number, step, [os.path.join(self.work, "unit_tests"), rest], SL_NEED_SIM="1", **SUITES[rest])
 
     def unit_tests(self):
         self.make(f"BUILD={self.args.build}", f"{self.args.build}/unit_tests")
@@ -269,6 +270,8 @@ class Run:
         whole += [f"--op {op}" for op in OPERATIONS if f"--op {op}" not in whole]
         yield "quick", [f"checkfab sim {w} --n 2" for w in quick]
         yield "bench", [f"bench {b}" for b in benches_of(name) if f"sl_{b}".startswith(name[:-4] if "_pkg" in name else name)]
+        numeric = re.match(r"sl_(num|dot|swiglu|quant|scale)", name)
+        yield "suites", [] if numeric else [f"suite {suite}" for suite in SUITES]
         yield "full", [f"checkfab sim {w}" for w in whole]
         yield "formal", [f"formal {name}"] if os.path.exists(f"rtl/formal/{name}.svh") else []
         yield "units", [f"bench {b}" for b in benches_of(name)] if name != "sl_num_pkg" else []
@@ -276,10 +279,9 @@ class Run:
                    or w.split()[1][:3] == "kv_"]
         if re.match(r"sl_(router|kv|reduce|hadamard|exp|div_half|top8)", name):
             yield "stall", stalled
-        elif not re.match(r"sl_(num|dot|swiglu|quant|scale)", name):
+        elif not numeric:
             yield "stall", [f"checkfab {impl} {w}" for impl in ("sim:4x4,mem=ideal,stall=30", "sim:mem=ideal,stall=30,latency=300")
                             for w in ("--op plain", "--op list", "--op expert")] + stalled
-            yield "faults", ["faults"]
 
     def notice(self, number, explained):
         """(stage, step, wrong or hang) for what noticed it first, or None."""
