@@ -154,7 +154,7 @@ clean: ## Remove build products
 
 .PHONY: help
 help: ## This list
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' Makefile
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-18s %s\n", $$1, $$2}' $(filter Makefile %.mk,$(MAKEFILE_LIST))
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 -include rtl/rtl.mk sim/sim.mk sim/board/board.mk tools/xclbin/xclbin.mk tests/rtl/bench.mk tests/checkfab/checkfab.mk tools/rtl/gates.mk

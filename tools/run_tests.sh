@@ -57,7 +57,7 @@ for s in $stages; do
         stage "rtl: benches of its modules" quiet_make BUILD="$build" rtl-bench
         stage "rtl: designs for boards of open tools" bitstreams/build.sh "$build" bench
         # All of them take minutes: MITERS is set for the long run.
-        proofs="sl_fifo sl_page_split sl_control sl_weight_parse"
+        proofs="sl_array sl_page_split sl_control sl_weight_parse"
         [ -z "${MITERS:-}" ] || proofs=""
         stage "rtl: handshakes, FIFOs and bursts proved" quiet_make BUILD="$build" rtl-prove "PROOFS=$proofs"
         stage "rtl: arithmetic proved equal to its law" quiet_make BUILD="$build" rtl-miter "${MITERS:-MITER=fp8 s8 4bit sign log2 sat32 rne_u64 rne scale_s32 scale_f32}"

@@ -5,8 +5,8 @@
 // cut: u_fifo.mem u_parse.scale_mem u_read.burst u_gen.beat u_gen.len u_gen.at u_gen.left u_gen.row_at u_gen.lines u_parse.scale_left u_parse.cols_left u_parse.rows_left
 // prove: induction 2, PORT=0 LOG2_DEPTH=7
 // prove: induction 2, PORT=0 LOG2_DEPTH=9
-// bug: s/.DEPTH(1 << LOG2_DEPTH)/.DEPTH(2 << LOG2_DEPTH)/
-// bug: s/.pop(in_pop)/.pop(take)/
+// bug: s/.clear(flush)/.clear(1'b0)/
+// bug: s/ \.pop(in_pop)/ .pop(take)/
 // bug: s/.req_ready(req_ready \&\& !side_ask)/.req_ready(req_ready)/
 // bug: s/rsp_valid \&\& !rsp_tag \&\& !flush),/rsp_valid \&\& !flush),/
   (* hierconn *) wire [LOG2_DEPTH+1:0] \u_fifo.f_count ;
