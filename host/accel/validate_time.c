@@ -8,7 +8,7 @@
 #include "accel/validate_data.h"
 #include "base/err.h"
 
-enum { MIN_LAUNCH = 30, MAX_LAUNCH = 300, WARM_UP = 3 };
+enum { MIN_LAUNCH = 10, MAX_LAUNCH = 300, WARM_UP = 3 };
 static const double time_for_launches = 4; /* seconds, after MIN_LAUNCH */
 static const double nominal_hz = 225e6;
 
