@@ -24,7 +24,7 @@ enum {
     TRANSFER_MS = 60000,
     CLOSE_MS = 30000,
     LAUNCH_SLACK_MS = 1000, /* the runtime's own deadline comes first */
-    MAX_WORD = 8 /* of the process's command */
+    MAX_WORD = 8            /* of the process's command */
 };
 
 struct remote {
@@ -360,8 +360,9 @@ static const char *number(struct words *w, unsigned i, long value)
 
 static void xrt_words(struct words *w, const struct sl_remote_options *o)
 {
-    const char *const words[] = {"xrt", number(w, 0, o->index), o->xclbin, number(w, 1, o->timeout),
-                                 NULL};
+    const char *const words[] = {
+        "xrt", number(w, 0, o->index), o->xclbin, number(w, 1, o->timeout), number(w, 2, o->stock),
+        NULL};
     memcpy(w->word, words, sizeof words);
 }
 
