@@ -121,8 +121,9 @@ static int check_record(const struct sl_joblist *list, uint32_t i)
         return sl_fail(SL_ERR_TIMEOUT, "reload the device",
                        "device %s: memory did not answer job %u", list->dev->name, i);
     if (record->status != SL_STATUS_OK)
-        return sl_fail(SL_ERR_DEVICE, "`sluice validate` examines a device", "device %s: job %u (operation %u) ended as %s",
-                       list->dev->name, i, job->op, status_name(record->status));
+        return sl_fail(SL_ERR_DEVICE, "`sluice validate` examines a device",
+                       "device %s: job %u (operation %u) ended as %s", list->dev->name, i, job->op,
+                       status_name(record->status));
     return 0;
 }
 
