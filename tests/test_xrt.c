@@ -368,6 +368,11 @@ static void a_killed_program_leaves_no_process(void)
     CU_ASSERT_EQUAL(kill(pid, SIGKILL), 0);
     cli_finish(pid);
     no_process_is_left(pid);
+    /* The next one sweeps its folder away. */
+    struct sl_device *dev = NULL;
+    CU_ASSERT_EQUAL(sl_device_open(&dev, "xrt"), 0);
+    sl_device_close(&dev);
+    nothing_is_left(pid);
 }
 
 static void wrong_names_are_refused(void)

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "accel/emulation.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
 #include <glob.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdint.h>
@@ -187,10 +189,38 @@ static int set_all(struct sl_emulation *e, const struct sl_emulation_params *p)
 
 /* ---- the whole ------------------------------------------------------------------------------ */
 
+enum { DESCRIPTORS = 16 }; /* that removing a tree may hold */
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+    (void)st;
+    (void)type;
+    (void)at;
+    remove(path);
+    return 0;
+}
+
+/* Folders of programs that were killed. */
+static void sweep(void)
+{
+    glob_t found;
+    if (glob("/tmp/sluice-*-*", GLOB_ONLYDIR, NULL, &found))
+        return;
+    for (size_t i = 0; i < found.gl_pathc; i++) {
+        struct stat st;
+        const long pid = strtol(found.gl_pathv[i] + sizeof "/tmp/sluice-" - 1, NULL, 10);
+        if (pid > 0 && kill((pid_t)pid, 0) && errno == ESRCH && !lstat(found.gl_pathv[i], &st) &&
+            S_ISDIR(st.st_mode) && st.st_uid == getuid())
+            nftw(found.gl_pathv[i], remove_one, DESCRIPTORS, FTW_DEPTH | FTW_PHYS);
+    }
+    globfree(&found);
+}
+
 int sl_emulation_open(struct sl_emulation *out, const struct sl_emulation_params *p)
 {
     struct sl_emulation e = {.life = -1};
     snprintf(e.dir, sizeof e.dir, "/tmp/sluice-%d-XXXXXX", (int)getpid());
+    sweep();
     if (!mkdtemp(e.dir))
         return sl_fail(SL_ERR_IO, "is there room in /tmp?", "cannot make a folder in /tmp");
     int err = write_ini(&e, p);
@@ -207,18 +237,8 @@ int sl_emulation_open(struct sl_emulation *out, const struct sl_emulation_params
     return err;
 }
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *at)
-{
-    (void)st;
-    (void)type;
-    (void)at;
-    remove(path);
-    return 0;
-}
-
 void sl_emulation_close(struct sl_emulation *e)
 {
-    enum { DESCRIPTORS = 16 };
     for (unsigned i = 0; i < SL_EMULATION_ENV; i++)
         free(e->env[i]);
     if (e->life >= 0)

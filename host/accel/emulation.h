@@ -23,7 +23,7 @@ struct sl_emulation_params {
 struct sl_emulation {
     char dir[64]; /* "/tmp/sluice-PID-..." */
     int life;     /* the read end of a FIFO that the board keeps open, or -1 */
-    const struct sl_sim_counters *counters; /* mapped: the board\'s, after every launch */
+    const struct sl_sim_counters *counters; /* mapped: the board's, after every launch */
     char *env[SL_EMULATION_ENV]; /* owned; "NAME=value", ends with NULL: what is set on top */
 };
 
