@@ -162,26 +162,11 @@ static void places_and_sources_that_do_not_exist_are_refused(void)
 
 /* ---- the emulated card ---------------------------------------------------------------------- */
 
-/* One job of every kind: the scenes compare all of memory with the reference themselves. */
 static void records_have_the_cycles_of_the_same_core_in_process(void)
 {
-    static const char *const options[] = {"", "stall=35,seed=7"};
-    for (size_t i = 0; emulated_is_there() && i < sizeof options / sizeof options[0]; i++) {
-        static struct fault_scene in_process, behind;
-        char name[2][SL_DEVICE_NAME];
-        snprintf(name[0], sizeof name[0], "sim%s%s", *options[i] ? "," : "", options[i]);
-        snprintf(name[1], sizeof name[1], "opencl%s%s", *options[i] ? "," : "", options[i]);
-        if (!fault_full_scene(&in_process, name[0]))
-            return;
-        CU_ASSERT_FATAL(fault_full_scene(&behind, name[1]));
-        CU_ASSERT_EQUAL(in_process.rig.n_job, behind.rig.n_job);
-        CU_ASSERT_EQUAL(memcmp(in_process.rig.timed, behind.rig.timed,
-                               in_process.rig.n_job * sizeof in_process.rig.timed[0]),
-                        0);
-        CU_ASSERT(in_process.rig.timed[0].cycles > 0);
-        fault_close(&in_process);
-        fault_close(&behind);
-    }
+    static const char *const options[] = {"", ",stall=35,seed=7"};
+    for (size_t i = 0; emulated_is_there() && i < sizeof options / sizeof options[0]; i++)
+        fault_same_records("sim", "opencl", options[i]);
 }
 
 static void check_text(const char *device)

@@ -38,29 +38,12 @@ static bool is_there(void)
 
 /* ---- equality ------------------------------------------------------------------------------- */
 
-/* One job of every kind: the scenes compare all of memory with the reference themselves. */
 static void records_have_the_cycles_and_stalls_of_the_same_core_in_process(void)
 {
-    static const char *const options[] = {"", "mem=ideal,latency=300", "stall=35,seed=7",
-                                          "mem=ddr"};
-    for (unsigned i = 0; is_there() && i < sizeof options / sizeof options[0]; i++) {
-        static struct fault_scene in_process, behind_xrt;
-        char name[2][SL_DEVICE_NAME];
-        snprintf(name[0], sizeof name[0], "sim%s%s", *options[i] ? "," : "", options[i]);
-        snprintf(name[1], sizeof name[1], "xrt%s%s", *options[i] ? "," : "", options[i]);
-        if (!fault_full_scene(&in_process, name[0]))
-            return;
-        CU_ASSERT_FATAL(fault_full_scene(&behind_xrt, name[1]));
-        CU_ASSERT_EQUAL(in_process.rig.n_job, behind_xrt.rig.n_job);
-        CU_ASSERT_EQUAL(memcmp(in_process.rig.timed, behind_xrt.rig.timed,
-                               in_process.rig.n_job * sizeof in_process.rig.timed[0]),
-                        0);
-        CU_ASSERT(in_process.rig.timed[0].cycles > 0);
-        CU_ASSERT_EQUAL(in_process.after.cycles, behind_xrt.after.cycles);
-        CU_ASSERT_EQUAL(in_process.after.w[0].read_bytes, behind_xrt.after.w[0].read_bytes);
-        fault_close(&in_process);
-        fault_close(&behind_xrt);
-    }
+    static const char *const options[] = {"", ",mem=ideal,latency=300", ",stall=35,seed=7",
+                                          ",mem=ddr"};
+    for (unsigned i = 0; is_there() && i < sizeof options / sizeof options[0]; i++)
+        fault_same_records("sim", "xrt", options[i]);
 }
 
 /* One plain job of 64 x 2048 q8: most transfers are the weight port's. */

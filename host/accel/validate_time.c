@@ -72,7 +72,7 @@ static int check_query(struct sl_validate *v, const struct sl_job *job, struct s
     if (rec->cookie != job->cookie || rec->status != SL_STATUS_OK ||
         memcmp(&caps, &v->caps, sizeof caps))
         return sl_validate_wrong(v, "the QUERY ended as %s, or with another answer than at first",
-                                 sl_validate_status(rec->status));
+                                 sl_status_name(rec->status));
     return 0;
 }
 
