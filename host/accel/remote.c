@@ -250,9 +250,9 @@ static int remote_launch(struct sl_device *dev, uint32_t job_off, uint32_t n_job
 static int remote_counters(struct sl_device *dev, struct sl_device_counters *out)
 {
     const struct remote *r = (struct remote *)dev;
-    if (!r->emulation.counters->launches)
+    if (!r->emulation.shown->counters.launches)
         return sl_fail(SL_ERR_UNSUPPORTED, NULL, "device %s counts no cycles", dev->name);
-    sl_sim_device_counters(out, r->emulation.counters, dev->n_port, r->options.memory);
+    sl_sim_device_counters(out, &r->emulation.shown->counters, dev->n_port, r->options.memory);
     return 0;
 }
 
