@@ -66,15 +66,26 @@ sim_device = P=$(or $(word 1,$(call sim_ports,$(1))),1) T=$(or $(word 2,$(call s
              DPI=$(if $(filter dpi,$(call sim_words,$(1))),1)
 comma := ,
 
+# Cards are reached through a process of their own; without one there is the emulated card.
+is_card = $(filter xrt xrt:% opencl opencl:%,$(firstword $(call sim_words,$(1))))
+
 .PHONY: run
-run: setup ## Generate text with the demonstration model on the RTL (DEVICE=csim: on the HLS C; ARGS="...")
+run: $(if $(call is_card,$(DEVICE)),setup-cards,setup) ## Generate text with the demonstration model on the RTL (DEVICE=csim|sim:4x4|xrt|opencl; ARGS="...")
 	@$(MAKE) --no-print-directory -s -j"$$(nproc)" $(BUILD)/sluice
+	@$(if $(call is_card,$(DEVICE)),$(MAKE) --no-print-directory -s cards)
 	@$(if $(filter sim sim:%,$(firstword $(call sim_words,$(DEVICE)))),$(MAKE) --no-print-directory -s sim $(call sim_device,$(DEVICE)))
 	@$(BUILD)/sluice run -m models/demo-hunyuan --device $(DEVICE) $(if $(ARGS),$(ARGS),-p "In the beginning" -n 64)
 
-.PHONY: setup setup-test
+.PHONY: cards
+cards: $(BUILD)/sl_device_host $(BUILD)/libsl_nosleep.so ## What --device xrt and opencl need: their process, and the emulated card
+	@$(MAKE) --no-print-directory -s xclbin
+
+.PHONY: setup setup-cards setup-test
 setup: ## Install what is missing (Debian packages)
 	@tools/setup.sh
+
+setup-cards: ## The same with the runtimes of cards
+	@tools/setup.sh cards
 
 setup-test: ## The same with what only tests and gates need
 	@tools/setup.sh test

@@ -325,3 +325,22 @@ bool fault_matrix_scene(struct fault_scene *s, const char *device)
 {
     return kinds_scene(s, device, add_matrices);
 }
+
+void fault_same_records(const char *first, const char *second, const char *options)
+{
+    static struct fault_scene a, b;
+    char name[2][SL_DEVICE_NAME];
+    snprintf(name[0], sizeof name[0], "%s%s", first, options);
+    snprintf(name[1], sizeof name[1], "%s%s", second, options);
+    if (!fault_full_scene(&a, name[0]))
+        return;
+    CU_ASSERT_FATAL(fault_full_scene(&b, name[1]));
+    CU_ASSERT_EQUAL(a.rig.n_job, b.rig.n_job);
+    CU_ASSERT_EQUAL(memcmp(a.rig.timed, b.rig.timed, a.rig.n_job * sizeof a.rig.timed[0]), 0);
+    CU_ASSERT(a.rig.timed[0].cycles > 0 && a.after.cycles > 0);
+    CU_ASSERT_EQUAL(a.after.cycles, b.after.cycles);
+    CU_ASSERT_EQUAL(a.after.w[0].read_bytes, b.after.w[0].read_bytes);
+    CU_ASSERT_EQUAL(a.after.ctl.write_bytes, b.after.ctl.write_bytes);
+    fault_close(&a);
+    fault_close(&b);
+}

@@ -47,6 +47,10 @@ bool fault_full_scene(struct fault_scene *s, const char *device);
 bool fault_matrix_scene(struct fault_scene *s, const char *device);
 void fault_close(struct fault_scene *s);
 
+/* One job of every kind on both devices: the same memory, to the last cycle and stall of the
+ * records, and the same traffic. */
+void fault_same_records(const char *first, const char *second, const char *options);
+
 /* What a job moves: beats of control memory, itself included where it is read alone; y, record and
  * counters; counters; beats of weight memory on all ports, header and tables included. */
 uint64_t fault_reads(const struct fault_scene *s, unsigned j);

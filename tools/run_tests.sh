@@ -5,7 +5,7 @@
 set -u
 build=$1
 shift
-stages=${*:-check rtl unit readme checkfab clang sanitized}
+stages=${*:-check rtl unit readme checkfab cards clang sanitized}
 passed=0 failed=0 skipped=0
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
@@ -41,7 +41,7 @@ quiet_make() {
 unit() { # build dir, make variables...
     dir=$1
     shift
-    quiet_make BUILD="$dir" "$@" "$dir/unit_tests" "$dir/sluice" && SLUICE="$dir/sluice" "$dir/unit_tests"
+    quiet_make BUILD="$dir" "$@" "$dir/unit_tests" "$dir/sluice" "$dir/slxclbin" && SLUICE="$dir/sluice" "$dir/unit_tests"
 }
 
 # Every operation on the HLS C and on the RTL, plain and with group sums in C, beside the reference.
@@ -62,14 +62,19 @@ for s in $stages; do
         stage "rtl: handshakes, FIFOs and bursts proved" quiet_make BUILD="$build" rtl-prove "PROOFS=$proofs"
         stage "rtl: arithmetic proved equal to its law" quiet_make BUILD="$build" rtl-miter "${MITERS:-MITER=fp8 s8 4bit sign log2 sat32 rne_u64 rne scale_s32 scale_f32}"
         ;;
-    checkfab) stage "checkfab" checkfab csim,csim:4,csim:28,sim,sim,dpi ;;
+    checkfab) stage "checkfab" checkfab csim,csim:4,csim:16,csim:28,sim,sim,dpi ;;
+    cards) # a few cases of everything: each launch goes through a vendor's runtime
+        quiet_make BUILD="$build" cards
+        stage "checkfab through XRT and OpenCL" checkfab xrt,opencl,opencl,ports=1,opencl,ports=28 --n 1
+        ;;
     real) stage "whole experts in every format on the RTL" checkfab sim,sim,dpi --shape real ;;
     check) stage check quiet_make BUILD="$build" check ;;
     unit) # with the cores that tests of memory faults and profiles need
-        quiet_make BUILD="$build" sim && quiet_make BUILD="$build" sim DPI=1 && quiet_make BUILD="$build" sim P=4
-        export SL_NEED_SIM=1
+        quiet_make BUILD="$build" sim && quiet_make BUILD="$build" sim DPI=1 && quiet_make BUILD="$build" sim P=4 &&
+            quiet_make BUILD="$build" cards
+        export SL_NEED_SIM=1 SL_NEED_XRT=1
         stage unit unit "$build"
-        unset SL_NEED_SIM
+        unset SL_NEED_SIM SL_NEED_XRT
         ;;
     readme) stage "commands of the README" tools/check_readme.sh "$build/sluice" ;;
     clang) stage "clang, all warnings" quiet_make BUILD="$build/clang" CC=clang "$build/clang/unit_tests" "$build/clang/sluice" ;;

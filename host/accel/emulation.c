@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "accel/emulation.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
 #include <glob.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdint.h>
@@ -132,19 +134,19 @@ static int make_fifo(struct sl_emulation *e)
 }
 
 /* Written by the board, read here. */
-static int map_counters(struct sl_emulation *e)
+static int map_shown(struct sl_emulation *e)
 {
     char path[SL_EMULATION_PATH];
-    snprintf(path, sizeof path, "%s/counters", e->dir);
+    snprintf(path, sizeof path, "%s/shown", e->dir);
     const int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     void *map = MAP_FAILED;
-    if (fd >= 0 && ftruncate(fd, sizeof *e->counters) == 0)
-        map = mmap(NULL, sizeof *e->counters, PROT_READ, MAP_SHARED, fd, 0);
+    if (fd >= 0 && ftruncate(fd, sizeof *e->shown) == 0)
+        map = mmap(NULL, sizeof *e->shown, PROT_READ, MAP_SHARED, fd, 0);
     if (fd >= 0)
         close(fd);
     if (map == MAP_FAILED)
-        return refuse(e, "counters");
-    e->counters = map;
+        return refuse(e, "shown");
+    e->shown = map;
     return 0;
 }
 
@@ -179,7 +181,7 @@ static int set_all(struct sl_emulation *e, const struct sl_emulation_params *p)
     err = err ? err : set(e, "SLUICE_BOARD=%s", p->board);
     err = err ? err : set(e, "SLUICE_BOARD_LOG=%s/board.log", e->dir);
     err = err ? err : set(e, "SLUICE_BOARD_LIFE=%s/life", e->dir);
-    err = err ? err : set(e, "SLUICE_BOARD_COUNTERS=%s/counters", e->dir);
+    err = err ? err : set(e, "SLUICE_BOARD_SHOWN=%s/shown", e->dir);
     if (!err && p->no_sleep)
         err = set(e, "LD_PRELOAD=%s/libsl_nosleep.so", p->helpers);
     return err;
@@ -187,25 +189,7 @@ static int set_all(struct sl_emulation *e, const struct sl_emulation_params *p)
 
 /* ---- the whole ------------------------------------------------------------------------------ */
 
-int sl_emulation_open(struct sl_emulation *out, const struct sl_emulation_params *p)
-{
-    struct sl_emulation e = {.life = -1};
-    snprintf(e.dir, sizeof e.dir, "/tmp/sluice-%d-XXXXXX", (int)getpid());
-    if (!mkdtemp(e.dir))
-        return sl_fail(SL_ERR_IO, "is there room in /tmp?", "cannot make a folder in /tmp");
-    int err = write_ini(&e, p);
-    err = err ? err : write_cards(&e);
-    err = err ? err : link_tree(&e);
-    err = err ? err : write_vendors(&e);
-    err = err ? err : make_fifo(&e);
-    err = err ? err : map_counters(&e);
-    err = err ? err : set_all(&e, p);
-    if (err)
-        sl_emulation_close(&e);
-    else
-        *out = e;
-    return err;
-}
+enum { DESCRIPTORS = 16 }; /* that removing a tree may hold */
 
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *at)
 {
@@ -216,15 +200,51 @@ static int remove_one(const char *path, const struct stat *st, int type, struct 
     return 0;
 }
 
+/* Folders of programs that were killed. */
+static void sweep(void)
+{
+    glob_t found;
+    if (glob("/tmp/sluice-*-*", GLOB_ONLYDIR, NULL, &found))
+        return;
+    for (size_t i = 0; i < found.gl_pathc; i++) {
+        struct stat st;
+        const long pid = strtol(found.gl_pathv[i] + sizeof "/tmp/sluice-" - 1, NULL, 10);
+        if (pid > 0 && kill((pid_t)pid, 0) && errno == ESRCH && !lstat(found.gl_pathv[i], &st) &&
+            S_ISDIR(st.st_mode) && st.st_uid == getuid())
+            nftw(found.gl_pathv[i], remove_one, DESCRIPTORS, FTW_DEPTH | FTW_PHYS);
+    }
+    globfree(&found);
+}
+
+int sl_emulation_open(struct sl_emulation *out, const struct sl_emulation_params *p)
+{
+    struct sl_emulation e = {.life = -1};
+    snprintf(e.dir, sizeof e.dir, "/tmp/sluice-%d-XXXXXX", (int)getpid());
+    sweep();
+    if (!mkdtemp(e.dir))
+        return sl_fail(SL_ERR_IO, "is there room in /tmp?", "cannot make a folder in /tmp");
+    int err = write_ini(&e, p);
+    err = err ? err : write_cards(&e);
+    err = err ? err : link_tree(&e);
+    err = err ? err : write_vendors(&e);
+    err = err ? err : make_fifo(&e);
+    err = err ? err : map_shown(&e);
+    err = err ? err : set_all(&e, p);
+    if (err)
+        sl_emulation_close(&e);
+    else
+        *out = e;
+    return err;
+}
+
 void sl_emulation_close(struct sl_emulation *e)
 {
-    enum { DESCRIPTORS = 16 };
     for (unsigned i = 0; i < SL_EMULATION_ENV; i++)
         free(e->env[i]);
     if (e->life >= 0)
         close(e->life);
-    if (e->counters)
-        munmap((void *)(uintptr_t)e->counters, sizeof *e->counters);
+    if (e->shown)
+        munmap((void *)(uintptr_t)e->shown, sizeof *e->shown);
     if (e->dir[0])
         nftw(e->dir, remove_one, DESCRIPTORS, FTW_DEPTH | FTW_PHYS);
     *e = (struct sl_emulation){.life = -1};

@@ -9,7 +9,7 @@
 
 #include <stdbool.h>
 
-#include "sl_sim.h"
+#include "board/shown.h"
 
 enum { SL_EMULATION_PATH = 256, SL_EMULATION_ENV = 24, SL_EMULATION_MAX_CARD = 8 };
 
@@ -21,10 +21,10 @@ struct sl_emulation_params {
 };
 
 struct sl_emulation {
-    char dir[64]; /* "/tmp/sluice-PID-..." */
-    int life;     /* the read end of a FIFO that the board keeps open, or -1 */
-    const struct sl_sim_counters *counters; /* mapped: the board\'s, after every launch */
-    char *env[SL_EMULATION_ENV]; /* owned; "NAME=value", ends with NULL: what is set on top */
+    char dir[64];                    /* "/tmp/sluice-PID-..." */
+    int life;                        /* the read end of a FIFO that the board keeps open, or -1 */
+    const struct board_shown *shown; /* mapped: what the board writes */
+    char *env[SL_EMULATION_ENV];     /* owned; "NAME=value", ends with NULL: what is set on top */
 };
 
 /* SL_ERR_IO. On failure nothing is left behind. */

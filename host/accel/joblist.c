@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "accel/code_names.h"
 #include "base/err.h"
 
 int sl_joblist_open(struct sl_joblist *list, struct sl_device *dev, uint32_t fixed_beats,
@@ -83,28 +84,6 @@ const struct sl_record *sl_joblist_record(const struct sl_joblist *list, uint32_
     return sl_joblist_at(list, list->jobs_off + list->n_job + job);
 }
 
-/* clang-format off */
-#define CODE_OP(name, value)
-#define CODE_FORMAT(name, value)
-#define CODE_MODE(name, value)
-#define CODE_KVREC(name, value)
-#define CODE_KIND(name, value)
-#define CODE_FLAG(name, value)
-#define CODE_SLAB(name, value)
-#define CODE_CORE(name, value)
-#define CODE_STATUS(name, value) [value] = #name,
-#define CODE(group, name, value, doc) CODE_##group(name, value)
-static const char *const status_names[] = {
-#include "codes.def"
-};
-/* clang-format on */
-
-static const char *status_name(unsigned status)
-{
-    bool known = status < sizeof status_names / sizeof status_names[0];
-    return known && status_names[status] ? status_names[status] : "an unknown status";
-}
-
 static int check_record(const struct sl_joblist *list, uint32_t i)
 {
     const struct sl_job *job = sl_joblist_at(list, list->jobs_off + i);
@@ -121,8 +100,9 @@ static int check_record(const struct sl_joblist *list, uint32_t i)
         return sl_fail(SL_ERR_TIMEOUT, "reload the device",
                        "device %s: memory did not answer job %u", list->dev->name, i);
     if (record->status != SL_STATUS_OK)
-        return sl_fail(SL_ERR_DEVICE, "`sluice validate` examines a device", "device %s: job %u (operation %u) ended as %s",
-                       list->dev->name, i, job->op, status_name(record->status));
+        return sl_fail(SL_ERR_DEVICE, "`sluice validate` examines a device",
+                       "device %s: job %u (operation %u) ended as %s", list->dev->name, i, job->op,
+                       sl_status_name(record->status));
     return 0;
 }
 

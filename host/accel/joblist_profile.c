@@ -2,25 +2,10 @@
 /* What a profile keeps of a launch: every job's record, and the device's own count of cycles. */
 #include <stdio.h>
 
+#include "accel/code_names.h"
 #include "accel/joblist.h"
 #include "store/format.h"
 #include "store/slab.h"
-
-/* clang-format off */
-#define CODE_OP(name, value) [value] = #name,
-#define CODE_FORMAT(name, value)
-#define CODE_MODE(name, value)
-#define CODE_KVREC(name, value)
-#define CODE_KIND(name, value)
-#define CODE_FLAG(name, value)
-#define CODE_SLAB(name, value)
-#define CODE_CORE(name, value)
-#define CODE_STATUS(name, value)
-#define CODE(group, name, value, doc) CODE_##group(name, value)
-static const char *const op_names[] = {
-#include "codes.def"
-};
-/* clang-format on */
 
 /* Format, mode or kind of record of a job that went well. */
 static const char *format_of(const struct sl_job *job)
@@ -53,7 +38,7 @@ static void add_job(const struct sl_joblist *list, uint32_t i)
     const struct sl_job *job = sl_joblist_at(list, list->jobs_off + i);
     const struct sl_record *r = sl_joblist_record(list, i);
     bool indirect = job->op == SL_OP_EXPERT && job->flags & SL_FLAG_INDIRECT;
-    struct sl_profile_job entry = {.op = op_names[job->op],
+    struct sl_profile_job entry = {.op = sl_op_name(job->op),
                                    .format = format_of(job),
                                    .cycles = r->cycles,
                                    .macs = r->macs,

@@ -15,6 +15,7 @@
 #include "base/file.h"
 
 enum {
+    N_COPIES = 2,            /* control memory, weights */
     N_WORK = 4,              /* x, xe, h, he of hls/activation.h */
     FIRST_LAUNCH_MS = 50000, /* compilers may do their work only then */
     N_COMPILED_SCALAR = SL_ARG_TIMEOUT - SL_ARG_SCALAR
@@ -34,8 +35,9 @@ struct opencl {
     struct sl_opencl_place place;
     uint32_t timeout;
     cl_context context;
-    /* Both in order. Copies have their own, so that they need not wait for a launch. */
-    cl_command_queue launches, copies;
+    /* All in order. Copies have their own, so that none waits for a launch, and those of control
+     * memory for none of weights, which may be long and come from another thread. */
+    cl_command_queue launches, copies[N_COPIES];
     cl_program program;
     cl_kernel kernel;
     cl_mem buffer[SL_MAX_PORTS + 1], work[N_WORK];
@@ -85,9 +87,9 @@ static int opencl_alloc(struct sl_device *dev, uint32_t ctl_beats, uint32_t w_be
         return err;
     /* On the card from now on; later transfers go to parts of them. */
     cl_int code =
-        o->api.clEnqueueMigrateMemObjects(o->copies, dev->n_port + 1, o->buffer,
+        o->api.clEnqueueMigrateMemObjects(o->launches, dev->n_port + 1, o->buffer,
                                           CL_MIGRATE_MEM_OBJECT_CONTENT_UNDEFINED, 0, NULL, NULL);
-    code = code ? code : o->api.clFinish(o->copies);
+    code = code ? code : o->api.clFinish(o->launches);
     if (code)
         return sl_opencl_refuse(code, "placing the buffers");
     return o->place.xilinx ? 0 : launch(o, 0, 0, FIRST_LAUNCH_MS);
@@ -98,8 +100,8 @@ static int opencl_write(struct sl_device *dev, int arena, uint32_t off, const vo
 {
     struct opencl *o = (struct opencl *)dev;
     const size_t at = (size_t)off * SL_BEAT_BYTES, n = (size_t)n_beats * SL_BEAT_BYTES;
-    const cl_int code = n ? o->api.clEnqueueWriteBuffer(o->copies, o->buffer[arena + 1], CL_TRUE,
-                                                        at, n, src, 0, NULL, NULL)
+    const cl_int code = n ? o->api.clEnqueueWriteBuffer(o->copies[arena >= 0], o->buffer[arena + 1],
+                                                        CL_TRUE, at, n, src, 0, NULL, NULL)
                           : CL_SUCCESS;
     return code ? sl_opencl_refuse(code, "sending") : 0;
 }
@@ -108,8 +110,8 @@ static int opencl_read(struct sl_device *dev, int arena, uint32_t off, void *dst
 {
     struct opencl *o = (struct opencl *)dev;
     const size_t at = (size_t)off * SL_BEAT_BYTES, n = (size_t)n_beats * SL_BEAT_BYTES;
-    const cl_int code = n ? o->api.clEnqueueReadBuffer(o->copies, o->buffer[arena + 1], CL_TRUE, at,
-                                                       n, dst, 0, NULL, NULL)
+    const cl_int code = n ? o->api.clEnqueueReadBuffer(o->copies[arena >= 0], o->buffer[arena + 1],
+                                                       CL_TRUE, at, n, dst, 0, NULL, NULL)
                           : CL_SUCCESS;
     return code ? sl_opencl_refuse(code, "receiving") : 0;
 }
@@ -223,8 +225,9 @@ static void opencl_close(struct sl_device *dev)
         o->api.clReleaseKernel(o->kernel);
     if (o->program)
         o->api.clReleaseProgram(o->program);
-    if (o->copies)
-        o->api.clReleaseCommandQueue(o->copies);
+    for (unsigned i = 0; i < N_COPIES; i++)
+        if (o->copies[i])
+            o->api.clReleaseCommandQueue(o->copies[i]);
     if (o->launches)
         o->api.clReleaseCommandQueue(o->launches);
     if (o->context)
@@ -249,9 +252,9 @@ static int open_queues(struct opencl *o)
     if (!o->context)
         return sl_opencl_refuse(code, "opening the device");
     o->launches = o->api.clCreateCommandQueue(o->context, o->place.device, 0, &code);
-    if (o->launches)
-        o->copies = o->api.clCreateCommandQueue(o->context, o->place.device, 0, &code);
-    return o->copies ? 0 : sl_opencl_refuse(code, "making a queue");
+    for (unsigned i = 0; !code && i < N_COPIES; i++)
+        o->copies[i] = o->api.clCreateCommandQueue(o->context, o->place.device, 0, &code);
+    return code ? sl_opencl_refuse(code, "making a queue") : 0;
 }
 
 static int open_kernel(struct opencl *o, const char *name)

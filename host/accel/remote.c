@@ -24,7 +24,7 @@ enum {
     TRANSFER_MS = 60000,
     CLOSE_MS = 30000,
     LAUNCH_SLACK_MS = 1000, /* the runtime's own deadline comes first */
-    MAX_WORD = 8 /* of the process's command */
+    MAX_WORD = 8            /* of the process's command */
 };
 
 struct remote {
@@ -250,9 +250,9 @@ static int remote_launch(struct sl_device *dev, uint32_t job_off, uint32_t n_job
 static int remote_counters(struct sl_device *dev, struct sl_device_counters *out)
 {
     const struct remote *r = (struct remote *)dev;
-    if (!r->emulation.counters->launches)
+    if (!r->emulation.shown->counters.launches)
         return sl_fail(SL_ERR_UNSUPPORTED, NULL, "device %s counts no cycles", dev->name);
-    sl_sim_device_counters(out, r->emulation.counters, dev->n_port, r->options.memory);
+    sl_sim_device_counters(out, &r->emulation.shown->counters, dev->n_port, r->options.memory);
     return 0;
 }
 
@@ -360,8 +360,9 @@ static const char *number(struct words *w, unsigned i, long value)
 
 static void xrt_words(struct words *w, const struct sl_remote_options *o)
 {
-    const char *const words[] = {"xrt", number(w, 0, o->index), o->xclbin, number(w, 1, o->timeout),
-                                 NULL};
+    const char *const words[] = {
+        "xrt", number(w, 0, o->index), o->xclbin, number(w, 1, o->timeout), number(w, 2, o->stock),
+        NULL};
     memcpy(w->word, words, sizeof words);
 }
 

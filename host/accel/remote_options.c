@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "accel/opencl.h"
+#include "accel/emulation.h"
 #include "accel/sim_options.h"
 #include "accel/xclbin.h"
 #include "base/err.h"
@@ -108,9 +109,14 @@ static int parse_item(struct sl_remote_options *o, char *sim, size_t cap, const 
 static int check_board(struct sl_remote_options *o, const char *sim)
 {
     struct sl_sim_config config;
-    int err = sl_sim_config_parse(&config, *sim ? sim : NULL);
-    if (err)
-        return err;
+    if (sl_sim_config_parse(&config, *sim ? sim : NULL)) {
+        static const char prefix[] = "device sim: ";
+        char why[SL_REMOTE_BOARD + 200];
+        const char *text = sl_error_message();
+        const bool has = !strncmp(text, prefix, sizeof prefix - 1);
+        snprintf(why, sizeof why, "%s", text + (has ? sizeof prefix - 1 : 0));
+        return sl_fail(SL_ERR_USAGE, help, "device: %s", why);
+    }
     if (config.n_port != 1 || config.n_column != 1 || config.dpi || config.wave[0] ||
         config.coverage[0] || config.core.reset_seed >= 0)
         return refuse(sim, "the design is what it is: its shape and form cannot be chosen");
@@ -169,6 +175,9 @@ static int check_design(const struct sl_remote_options *o, bool *emulated)
     err = sl_xclbin_core(&file, o->xclbin, &core);
     *emulated = file.mode == SL_XCLBIN_MODE_HW_EMU;
     sl_xclbin_close(&file);
+    if (!err && *emulated && o->index >= SL_EMULATION_MAX_CARD)
+        return sl_fail(SL_ERR_USAGE, "they are counted from 0",
+                       "there is no emulated card %u, only %d", o->index, SL_EMULATION_MAX_CARD);
     if (!err && !*emulated && o->board[0])
         return refuse(o->board, "only an emulated card has such options");
     return err;

@@ -114,27 +114,6 @@ const char *sl_validate_cycles(const struct sl_validate *v)
                                                                          : "cycles";
 }
 
-const char *sl_validate_status(unsigned status)
-{
-    /* clang-format off */
-    static const char *const names[] = {
-#define CODE_OP(name, value)
-#define CODE_FORMAT(name, value)
-#define CODE_MODE(name, value)
-#define CODE_KVREC(name, value)
-#define CODE_KIND(name, value)
-#define CODE_FLAG(name, value)
-#define CODE_SLAB(name, value)
-#define CODE_CORE(name, value)
-#define CODE_STATUS(name, value) [value] = #name,
-#define CODE(group, name, value, doc) CODE_##group(name, value)
-#include "codes.def"
-    };
-    /* clang-format on */
-    const bool known = status < sizeof names / sizeof names[0];
-    return known && names[status] ? names[status] : "no status";
-}
-
 /* ---- the sequence --------------------------------------------------------------------------- */
 
 /* Why a test is not run; false: it is. */

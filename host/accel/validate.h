@@ -7,6 +7,7 @@
 #ifndef SL_ACCEL_VALIDATE_H
 #define SL_ACCEL_VALIDATE_H
 
+#include "accel/code_names.h"
 #include "accel/device.h"
 
 enum {
@@ -73,6 +74,5 @@ double sl_validate_seconds(void);
 double sl_validate_quantile(double *value, unsigned n, double share);
 /* Whether cycles of this device are simulated ones: "simulated cycles" or "cycles". */
 const char *sl_validate_cycles(const struct sl_validate *v);
-const char *sl_validate_status(unsigned status);
 
 #endif

@@ -442,11 +442,10 @@ static int check_status(struct sl_validate *v, const struct sl_validate_set *s, 
     if (rec.status == SL_STATUS_TIMEOUT || rec.status == SL_STATUS_PORT_DEAD)
         return sl_fail(SL_ERR_TIMEOUT, "reload the device",
                        "job %u, %s: memory did not answer (%s)", i + 1, j->name,
-                       sl_validate_status(rec.status));
+                       sl_status_name(rec.status));
     if (rec.status != j->want_status)
         return sl_validate_wrong(v, "job %u, %s: ended as %s, expected %s", i + 1, j->name,
-                                 sl_validate_status(rec.status),
-                                 sl_validate_status(j->want_status));
+                                 sl_status_name(rec.status), sl_status_name(j->want_status));
     return 0;
 }
 

@@ -78,7 +78,7 @@ int sl_validate_arithmetic(struct sl_validate *v)
 static void expect(struct sl_validate_job *j, unsigned status)
 {
     j->want_status = status;
-    snprintf(j->name, sizeof j->name, "to end as %s", sl_validate_status(status));
+    snprintf(j->name, sizeof j->name, "to end as %s", sl_status_name(status));
 }
 
 /* One job for each rule, each an error in a job that is right otherwise. */

@@ -4,6 +4,7 @@
 #include <dlfcn.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "accel/args.h"
 #include "accel/xclbin.h"
@@ -14,6 +15,7 @@ struct xrt {
     struct sl_device base;
     struct sl_xrt_api api;
     uint32_t timeout;
+    bool poll;
     void *device, *kernel, *run; /* XRT's handles, owned */
     void *buffer[SL_MAX_PORTS + 1];
     uint8_t *host[SL_MAX_PORTS + 1]; /* where buffers are mapped */
@@ -110,6 +112,23 @@ static int set_args(struct xrt *x, uint32_t job_off, uint32_t n_job)
     return err ? refuse("setting arguments") : 0;
 }
 
+static unsigned poll_end(struct xrt *x, unsigned deadline_ms)
+{
+    enum { PAUSE_NS = 50000 };
+    const struct timespec pause = {0, PAUSE_NS};
+    struct timespec now, end;
+    unsigned state;
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    end.tv_sec += deadline_ms / 1000 + 1;
+    while ((state = x->api.xrtRunState(x->run)) != SL_XRT_COMPLETED) {
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        if (now.tv_sec > end.tv_sec)
+            return SL_XRT_TIMEOUT;
+        nanosleep(&pause, NULL);
+    }
+    return state;
+}
+
 static int xrt_launch(struct sl_device *dev, uint32_t job_off, uint32_t n_job, unsigned deadline_ms)
 {
     struct xrt *x = (struct xrt *)dev;
@@ -118,7 +137,8 @@ static int xrt_launch(struct sl_device *dev, uint32_t job_off, uint32_t n_job, u
         return err;
     if (x->api.xrtRunStart(x->run))
         return refuse("starting the core");
-    const unsigned state = x->api.xrtRunWaitFor(x->run, deadline_ms);
+    const unsigned state =
+        x->poll ? poll_end(x, deadline_ms) : x->api.xrtRunWaitFor(x->run, deadline_ms);
     if (state == SL_XRT_COMPLETED)
         return 0;
     return sl_fail(state == SL_XRT_TIMEOUT ? SL_ERR_TIMEOUT : SL_ERR_DEVICE,
@@ -167,8 +187,9 @@ static int open_card(struct xrt *x, unsigned index, const char *path, const char
     return x->run ? 0 : refuse("opening a run");
 }
 
-int sl_xrt_open(struct sl_device **out, unsigned index, const char *path, uint32_t timeout)
+int sl_xrt_open(struct sl_device **out, const struct sl_xrt_params *params)
 {
+    const char *path = params->xclbin;
     struct sl_xclbin file;
     struct sl_xclbin_core core;
     int err = sl_xclbin_open(&file, path);
@@ -183,10 +204,11 @@ int sl_xrt_open(struct sl_device **out, unsigned index, const char *path, uint32
         return SL_ERR_NOMEM;
     x->base.ops = &xrt_ops;
     x->base.n_port = core.n_port;
-    x->timeout = timeout;
+    x->timeout = params->timeout;
+    x->poll = params->poll;
     strcpy(x->base.name, "xrt");
     err = load(&x->api);
-    err = err ? err : open_card(x, index, path, core.kernel);
+    err = err ? err : open_card(x, params->index, path, core.kernel);
     if (err) {
         xrt_close(&x->base);
         return err;

@@ -8,7 +8,12 @@
 
 #include "accel/device.h"
 
-/* index: the card's number. xclbin: the design that it gets. timeout: the core's argument. */
-int sl_xrt_open(struct sl_device **out, unsigned index, const char *xclbin, uint32_t timeout);
+struct sl_xrt_params {
+    unsigned index;     /* the card's number */
+    const char *xclbin; /* the design that it gets */
+    uint32_t timeout;   /* the core's argument */
+    bool poll;          /* ask for the end instead of waiting, where waiting takes whole seconds */
+};
+int sl_xrt_open(struct sl_device **out, const struct sl_xrt_params *params);
 
 #endif

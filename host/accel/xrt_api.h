@@ -45,4 +45,5 @@ XRT_FUNCTION(int, xrtRunClose, (void *run))
 XRT_FUNCTION(int, xrtRunSetArg, (void *run, int index, ...))
 XRT_FUNCTION(int, xrtRunStart, (void *run))
 XRT_FUNCTION(unsigned, xrtRunWaitFor, (void *run, unsigned timeout_ms))
+XRT_FUNCTION(unsigned, xrtRunState, (void *run))
 #endif

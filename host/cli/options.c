@@ -512,30 +512,35 @@ static void help_program(FILE *f)
 
 static void help_devices(FILE *f)
 {
-    fputs("\ndevices (sluice devices lists those that are there):\n"
-          "  csim[:P]                       the core in C, P weight ports: 1 4 28\n"
-          "  sim[:P[xT]][,OPTION...]        the RTL under Verilator, P weight ports, T token\n"
-          "                                 columns; make sim P=.. T=.. builds it\n"
-          "    dpi                          group sums in C: faster, the same cycles\n"
-          "    mem=hbm|ddr|ideal            timing of memory, default hbm\n"
-          "    latency=N                    cycles: of mem=ideal, else of the path to memory\n"
-          "    stall=PCT seed=N             memory waits at random, in PCT % of the cycles\n"
-          "    timeout=N                    cycles without a beat that end a job, default 1000000\n"
-          "    fault=KIND@N[+M][:PORT]      at read beat N: read-error, dead, late (by M cycles);\n"
-          "                                 at write N: write-error, write-dead, write-late\n"
-          "    wave=FILE[@FROM-TO]          waveform (FST) of these cycles, and FILE.gtkw\n"
-          "    reset-seed=N                 registers start with random contents\n"
-          "    coverage=FILE                line coverage of the RTL\n"
-          "  xrt[:N][,OPTION...]            card N through XRT, or a card emulated with the RTL\n"
-          "    xclbin=FILE                  its design, default $SLUICE_XCLBIN, else the one that\n"
-          "                                 make xclbin built (emulated)\n"
-          "    summary=FILE                 XRT's own profile of the run\n"
-          "    deadline=MS                  of a launch\n"
-          "    stock                        without the helper that shortens XRT's pauses\n"
-          "    mem= latency= stall= seed= timeout= fault=\n"
-          "                                 of an emulated card's board, as of sim\n"
-          "    hang=N die=N                 the N-th launch never ends, or ends the board\n",
-          f);
+    fputs(
+        "\ndevices (sluice devices lists those that are there):\n"
+        "  csim[:P]                       the core in C, P weight ports: 1 4 16 28\n"
+        "  sim[:P[xT]][,OPTION...]        the RTL under Verilator, P weight ports, T token\n"
+        "                                 columns; make sim P=.. T=.. builds it\n"
+        "    dpi                          group sums in C: faster, the same cycles\n"
+        "    mem=hbm|ddr|ideal            timing of memory, default hbm\n"
+        "    latency=N                    cycles: of mem=ideal, else of the path to memory\n"
+        "    stall=PCT seed=N             memory waits at random, in PCT % of the cycles\n"
+        "    timeout=N                    cycles without a beat that end a job, default 1000000\n"
+        "    fault=KIND@N[+M][:PORT]      at read beat N: read-error, dead, late (by M cycles);\n"
+        "                                 at write N: write-error, write-dead, write-late\n"
+        "    wave=FILE[@FROM-TO]          waveform (FST) of these cycles, and FILE.gtkw\n"
+        "    reset-seed=N                 registers start with random contents\n"
+        "    coverage=FILE                line coverage of the RTL\n"
+        "  xrt[:N][,OPTION...]            card N through XRT, or a card emulated with the RTL\n"
+        "  opencl[:P.N][,OPTION...]       device N of OpenCL platform P: Xilinx, or another that\n"
+        "                                 compiles the core in C\n"
+        "    ports=P                      of a compiled core: 1 4 16 28\n"
+        "  of both:\n"
+        "    xclbin=FILE                  the design, default $SLUICE_XCLBIN, else the one that\n"
+        "                                 make xclbin built (emulated)\n"
+        "    summary=FILE                 XRT's own profile of the run\n"
+        "    deadline=MS                  of a launch\n"
+        "    stock                        without the helper that shortens XRT's pauses\n"
+        "    mem= latency= stall= seed= timeout= fault=\n"
+        "                                 of an emulated card's board, as of sim\n"
+        "    hang=N die=N                 the N-th launch never ends, or ends the board\n",
+        f);
 }
 
 void sl_options_help(FILE *f, enum sl_verb verb)

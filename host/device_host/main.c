@@ -4,7 +4,7 @@
  * end the process on errors, wait without an end for a device that is gone and start processes of
  * their own; here that hurts nobody. Not for use by hand.
  *
- * sl_device_host xrt INDEX XCLBIN TIMEOUT
+ * sl_device_host xrt INDEX XCLBIN TIMEOUT POLL
  * sl_device_host opencl PLATFORM DEVICE XCLBIN TIMEOUT SOURCE PORTS
  */
 #include <poll.h>
@@ -102,8 +102,13 @@ static uint32_t number(const char *text)
 
 static int open_card(struct sl_device **dev, int argc, char **argv)
 {
-    if (argc == 5 && !strcmp(argv[1], "xrt"))
-        return sl_xrt_open(dev, number(argv[2]), argv[3], number(argv[4]));
+    if (argc == 6 && !strcmp(argv[1], "xrt")) {
+        const struct sl_xrt_params p = {.index = number(argv[2]),
+                                        .xclbin = argv[3],
+                                        .timeout = number(argv[4]),
+                                        .poll = number(argv[5])};
+        return sl_xrt_open(dev, &p);
+    }
     if (argc == 8 && !strcmp(argv[1], "opencl")) {
         const struct sl_opencl_params p = {.platform = (int)strtol(argv[2], NULL, 10),
                                            .device = number(argv[3]),

@@ -2,10 +2,13 @@
 #include "board.h"
 
 #include <dlfcn.h>
+#include <limits.h>
+#include <linux/futex.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "accel/sim_options.h"
@@ -38,7 +41,7 @@ struct board {
     uint32_t n_buffer;
     bool moved; /* buffers changed and the simulation does not know it yet */
     struct monitors monitors;
-    struct sl_sim_counters *shown; /* not owned; NULL: nobody looks */
+    struct board_shown *shown; /* not owned; NULL: nobody looks */
 };
 
 /* ---- memory --------------------------------------------------------------------------------- */
@@ -195,7 +198,7 @@ const char *board_message(const struct board *b)
     return b->api->message(b->core);
 }
 
-void board_show_counters(struct board *b, struct sl_sim_counters *out)
+void board_show(struct board *b, struct board_shown *out)
 {
     b->shown = out;
 }
@@ -234,8 +237,11 @@ static bool finish(struct board *b)
     b->busy = false;
     b->api->counters(b->core, &c);
     monitor_launch(&b->monitors, c.cycles - b->cycles_before);
-    if (b->shown)
-        *b->shown = c;
+    if (b->shown) {
+        b->shown->counters = c;
+        __atomic_add_fetch(&b->shown->n_end, 1, __ATOMIC_RELEASE);
+        syscall(SYS_futex, &b->shown->n_end, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+    }
     return b->api->read_reg(b->core, REG_ISR, &status) == SL_SIM_OK &&
            b->api->write_reg(b->core, REG_ISR, status) == SL_SIM_OK;
 }

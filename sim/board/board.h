@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "sl_sim.h"
+#include "shown.h"
 
 enum { BOARD_MAX_BANK = 40, BOARD_TEXT = 256 };
 
@@ -53,8 +53,8 @@ void board_release(struct board *board, uint64_t address);
  * to its end or for some thousand cycles. False: the core broke a rule, board_message() tells. */
 bool board_write_register(struct board *board, uint64_t address, uint32_t value);
 bool board_read_register(struct board *board, uint64_t address, uint32_t *value);
-/* The counters go there after every launch; not owned. */
-void board_show_counters(struct board *board, struct sl_sim_counters *out);
+/* Written after every launch; not owned. */
+void board_show(struct board *board, struct board_shown *out);
 /* Simulated time since reset. */
 uint64_t board_nanoseconds(const struct board *board);
 const char *board_message(const struct board *board);

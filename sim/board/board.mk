@@ -11,9 +11,9 @@ $(BUILD)/sim/board/%.o: sim/board/%.c
 	$(HOSTCC) -Isim/board -c -o $@ $<
 
 # Preloaded into the process that holds an emulated card.
-$(BUILD)/libsl_nosleep.so: sim/board/nosleep.c
+$(BUILD)/libsl_nosleep.so: sim/board/nosleep.c sim/board/shown.h sim/sl_sim.h
 	@mkdir -p $(@D)
-	$(CC) -std=c11 -D_GNU_SOURCE $(WARN) -O2 -fPIC -shared -o $@ $< -ldl
+	$(CC) -std=c11 -D_GNU_SOURCE $(WARN) -O2 -fPIC -shared -Isim -o $@ $< -ldl
 
 # The process that holds a card for a program. Nothing instrumented: the helper is preloaded into it.
 DEVICE_HOST_OBJ := $(patsubst %,$(BUILD)/host/%.o,device_host/main accel/xrt accel/opencl accel/opencl_api accel/xclbin base/err base/file)

@@ -6,8 +6,7 @@
  *
  * Environment: USER and EMULATION_SOCKETID name the sockets (set by XRT); SLUICE_BOARD holds
  * options (board.h); SLUICE_BOARD_LOG a file for what went wrong; SLUICE_BOARD_LIFE a FIFO that
- * stays open as long as this process lives; SLUICE_BOARD_COUNTERS a file that the counters of the
- * simulation are kept in.
+ * stays open as long as this process lives; SLUICE_BOARD_SHOWN the file of shown.h.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -171,12 +170,12 @@ static bool serve(struct board *board, int fd)
 }
 
 /* The file that the host maps too, or NULL. */
-static struct sl_sim_counters *map_counters(const char *path)
+static struct board_shown *map_shown(const char *path)
 {
     const int fd = path ? open(path, O_RDWR | O_CLOEXEC) : -1;
     void *map = MAP_FAILED;
     if (fd >= 0) {
-        map = mmap(NULL, sizeof(struct sl_sim_counters), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        map = mmap(NULL, sizeof(struct board_shown), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
         close(fd);
     }
     return map == MAP_FAILED ? NULL : map;
@@ -196,7 +195,7 @@ int main(void)
         complain("%s", why);
         return 1;
     }
-    board_show_counters(board, map_counters(getenv("SLUICE_BOARD_COUNTERS")));
+    board_show(board, map_shown(getenv("SLUICE_BOARD_SHOWN")));
     const int fd = dial("", PATIENCE_MS);
     const int host = fd < 0 ? -1 : dial("D2X_unix_sock_", PATIENCE_HOST_MS);
     if (fd < 0)

@@ -23,7 +23,8 @@ static inline void call_all(void *p, const uint8_t *uuid_in, uint8_t *uuid_out)
     p = xrtBOMap(bo);
     e += xrtBOSync(bo, (enum xclBOSyncDirection)SL_XRT_TO_DEVICE, (size_t)1, (size_t)0);
     void *run = xrtRunOpen(kernel);
-    e += xrtRunSetArg(run, 0, p) + xrtRunStart(run) + (int)xrtRunWaitFor(run, 1u);
+    e += xrtRunSetArg(run, 0, p) + xrtRunStart(run) + (int)xrtRunWaitFor(run, 1u) +
+         (int)xrtRunState(run);
     e += xrtRunClose(run) + xrtBOFree(bo) + xrtKernelClose(kernel) + xrtDeviceClose(device);
     (void)e;
 }

@@ -2,7 +2,7 @@
 # What rtl/ has to pass beside the tests of its results.
 
 .PHONY: rtl-lint
-rtl-lint: ## Three parsers and the style of rtl/
+rtl-lint: $(BUILD)/slxclbin ## Three parsers and the style of rtl/
 	@tools/rtl/lint.sh $(BUILD)
 
 SYNTH_CONFIGS ?= 1x1 1x4 1x16 4x1 4x4 16x1 28x1

@@ -56,6 +56,13 @@ for s in $shapes; do
     report "iverilog P,T=$s" $? "$work/out"
 done
 
+# What IP packaging sees of the core (tools/xclbin): generated, one AXI interface for each port.
+for s in $shapes; do
+    "$1/slxclbin" print sl_core_kernel.sv u280 "${s%,*}x${s#*,}" rtl >"$work/sl_core_kernel.sv" &&
+        verilator --lint-only -Wall --top-module sl_core_kernel rtl/lint.vlt -f rtl/rtl.f "$work/sl_core_kernel.sv" >"$work/out" 2>&1
+    report "verilator sl_core_kernel P,T=$s" $? "$work/out"
+done
+
 for list in rtl/boards/*.f; do
     top=${list##*/}
     top=${top%.f}

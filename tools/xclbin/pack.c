@@ -160,11 +160,12 @@ static void add_text(struct container *c, uint32_t kind, const char *name, const
 /* XRT profiles designs of a tool from 2019.2 on, and goes by this version. */
 static void print_build(FILE *out, const struct target *t)
 {
-    fprintf(out,
-            "{\"build_metadata\": {\"xclbin\": {\"generated_by\": {\"name\": \"slxclbin\", "
-            "\"version\": \"2022.1\", \"options\": \"%s, %u ports, %u columns, %s\", \"time_stamp\": "
-            "\"\"}}}}",
-            t->card->name, t->n_port, t->n_column, t->hls ? "hls" : "rtl");
+    fprintf(
+        out,
+        "{\"build_metadata\": {\"xclbin\": {\"generated_by\": {\"name\": \"slxclbin\", "
+        "\"version\": \"2022.1\", \"options\": \"%s, %u ports, %u columns, %s\", \"time_stamp\": "
+        "\"\"}}}}",
+        t->card->name, t->n_port, t->n_column, t->hls ? "hls" : "rtl");
 }
 
 /* ---- the folder that XRT unpacks ------------------------------------------------------------ */
