@@ -9,7 +9,6 @@
 // bug: s/state <= left == {25'd0, len} ? NEXT/state <= left <= 32'd64 ? NEXT/
 // bug: s/skip_last = PORT_ID > p/skip_last = PORT_ID >= p/
 // bug: s/codes <= p\[sl_ctx::PASS_N_SCALE+:6\] == 0;/codes <= 1'b0;/
-// bug: s/else if (ask || pop)/else if (ask)/
 // bug: s/credit - (ask ?/credit - (pop ?/
 // bug: s/row_done \&\& lines == 1/row_done \&\& lines == 2/
   localparam int PW = sl_ctx::PASS_W;
