@@ -22,7 +22,7 @@ rtl-prove: ## Prove handshakes, FIFOs and bursts of rtl/ by induction (rtl/forma
 	@tools/rtl/prove.sh $(BUILD) $(PROOFS)
 
 .PHONY: rtl-coverage
-rtl-coverage: ## Lines of rtl/ that checkfab reaches, faults of the memory included; fails on one neither reached nor explained
+rtl-coverage: ## Lines of rtl/ that checkfab and the unit tests reach, faults of the memory included; fails on one neither reached nor explained
 	@tools/rtl/coverage.py $(BUILD)
 
 MUTANTS     ?= 6
