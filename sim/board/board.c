@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "accel/sim_options.h"
@@ -238,7 +239,10 @@ static bool finish(struct board *b)
     b->api->counters(b->core, &c);
     monitor_launch(&b->monitors, c.cycles - b->cycles_before);
     if (b->shown) {
+        struct timespec now;
+        clock_gettime(CLOCK_MONOTONIC, &now);
         b->shown->counters = c;
+        b->shown->end_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
         __atomic_add_fetch(&b->shown->n_end, 1, __ATOMIC_RELEASE);
         syscall(SYS_futex, &b->shown->n_end, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
     }

@@ -11,6 +11,7 @@
 struct board_shown {
     struct sl_sim_counters counters; /* after every launch */
     uint32_t n_end;                  /* of launches; a futex, woken behind each */
+    int64_t end_ns;                  /* when the last one ended, CLOCK_MONOTONIC */
 };
 
 #endif
