@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "accel/activation.h"
+#include "engine/simd.h"
 #include "sl_core_native.h"
 
 /* The core's memory as beats: x of all tokens, then y. */
@@ -46,5 +47,8 @@ const struct sl_cpu_ops *sl_cpu_ops_native(void)
 
 const struct sl_cpu_ops *sl_cpu_ops_best(void)
 {
-    return sl_cpu_ops_native();
+    const enum sl_simd_level limit = sl_simd_limit();
+    const struct sl_cpu_ops *ops = limit >= SL_SIMD_AVX512 ? sl_cpu_ops_avx512() : NULL;
+    ops = !ops && limit >= SL_SIMD_AVX2 ? sl_cpu_ops_avx2() : ops;
+    return ops ? ops : sl_cpu_ops_native();
 }

@@ -26,7 +26,7 @@ struct sl_cpu_plain {
 };
 
 struct sl_cpu_ops {
-    const char *name; /* "native" */
+    const char *name; /* "native", "avx2", "avx512" */
     size_t work_bytes;
     /* work: work_bytes of this thread, 64-byte aligned, contents of no matter. Returns an
      * SL_STATUS_*; OK for every slab that sl_slab_check accepts and every activation that
@@ -36,7 +36,10 @@ struct sl_cpu_ops {
 
 /* The core of hls/, compiled natively. */
 const struct sl_cpu_ops *sl_cpu_ops_native(void);
-/* The fastest that the machine has. */
+/* AVX2; AVX-512 with VNNI and VBMI. NULL where the machine or this build lacks the instructions. */
+const struct sl_cpu_ops *sl_cpu_ops_avx2(void);
+const struct sl_cpu_ops *sl_cpu_ops_avx512(void);
+/* The fastest that the machine has and SLUICE_SIMD (engine/simd.h) allows. Never NULL. */
 const struct sl_cpu_ops *sl_cpu_ops_best(void);
 
 #endif

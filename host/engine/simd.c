@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/simd.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 const struct sl_simd *sl_simd_at(enum sl_simd_level level)
 {
     switch (level) {
@@ -16,9 +19,19 @@ const struct sl_simd *sl_simd_at(enum sl_simd_level level)
     }
 }
 
+enum sl_simd_level sl_simd_limit(void)
+{
+    static const char *const names[SL_N_SIMD_LEVEL] = {"generic", "avx2", "avx512"};
+    const char *env = getenv("SLUICE_SIMD");
+    for (int level = 0; env && level < SL_N_SIMD_LEVEL; level++)
+        if (!strcmp(env, names[level]))
+            return (enum sl_simd_level)level;
+    return SL_N_SIMD_LEVEL - 1;
+}
+
 const struct sl_simd *sl_simd_best(void)
 {
-    for (int level = SL_N_SIMD_LEVEL - 1; level > SL_SIMD_GENERIC; level--) {
+    for (int level = sl_simd_limit(); level > SL_SIMD_GENERIC; level--) {
         const struct sl_simd *simd = sl_simd_at((enum sl_simd_level)level);
         if (simd)
             return simd;

@@ -50,7 +50,10 @@ enum sl_simd_level { SL_SIMD_GENERIC, SL_SIMD_AVX2, SL_SIMD_AVX512, SL_N_SIMD_LE
 
 /* NULL where the machine lacks the instructions. */
 const struct sl_simd *sl_simd_at(enum sl_simd_level level);
-/* The widest that the machine has. Never NULL. */
+/* The widest level that may be chosen: SLUICE_SIMD=generic|avx2|avx512 in the environment, for
+ * measurements and tests; anything else, and no such variable, allows all. No bit depends on it. */
+enum sl_simd_level sl_simd_limit(void);
+/* The widest that the machine has and the limit allows. Never NULL. */
 const struct sl_simd *sl_simd_best(void);
 
 /* bf16 bits at p (any alignment) as fp32. */

@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * AVX2: lanes are columns, for any number of tokens. Eight registers of sums over four columns
+ * each, of eight groups (4-bit: four groups of two rows), are transposed and added into one.
+ *
+ * vpmaddubsw adds two products u8 * s8 and saturates at s16, so weights go in by magnitude, at most
+ * 128, with their sign on x: 2 * 128 * 127 = 32,512. From there: group sum below 2^19 (fp8: 2^29.9)
+ * in s32; times a scale below 2^13 in s64 by vpmuldq; shifted by xe <= 21, 2^53; 1,024 groups, and
+ * any part of them, 2^63 (docs/numerics.md 4): exact.
+ */
+#include "accel/cpu_kernels.h"
+
+#ifdef __x86_64__
+#include <immintrin.h>
+
+#define AVX2 __attribute__((target("avx2,fma")))
+#define V256 AVX2 static inline __attribute__((always_inline))
+
+enum { BLOCK_GROUPS = 8 }; /* 4-bit blocks have four */
+
+struct work_avx2 {
+    int8_t x[SL_MAX_TOKENS][SL_MAX_K];
+    /* xe of the groups; two rows at once: ascending, otherwise the even groups of a block, then
+     * the odd ones. fp8: 2^xe. */
+    int64_t xe[SL_MAX_TOKENS][SL_CPU_MAX_GROUPS];
+};
+
+/* A row or pair of rows, and one token. */
+struct row_call {
+    const uint8_t *scale, *code;
+    const int8_t *x;
+    const int64_t *xe;
+    uint32_t n_block;
+};
+
+struct row_sums {
+    int64_t low, high;
+};
+
+V256 void prefetch_beats(const uint8_t *p, size_t bytes)
+{
+    for (size_t i = 0; i < bytes; i += SL_BEAT_BYTES)
+        _mm_prefetch((const char *)p + SL_CPU_PREFETCH + i, _MM_HINT_T0);
+}
+
+V256 __m256i load256(const void *p)
+{
+    return _mm256_loadu_si256(p);
+}
+
+V256 __m256i add_quads(__m256i a, __m256i b, __m256i c, __m256i d)
+{
+    __m256i ab = _mm256_add_epi32(_mm256_unpacklo_epi32(a, b), _mm256_unpackhi_epi32(a, b));
+    __m256i cd = _mm256_add_epi32(_mm256_unpacklo_epi32(c, d), _mm256_unpackhi_epi32(c, d));
+    return _mm256_add_epi32(_mm256_unpacklo_epi64(ab, cd), _mm256_unpackhi_epi64(ab, cd));
+}
+
+/* Lane i: the sum of the lanes of v[i]. */
+V256 __m256i reduce8(const __m256i v[8])
+{
+    __m256i low = add_quads(v[0], v[1], v[2], v[3]), high = add_quads(v[4], v[5], v[6], v[7]);
+    return _mm256_add_epi32(_mm256_permute2x128_si256(low, high, 0x20),
+                            _mm256_permute2x128_si256(low, high, 0x31));
+}
+
+/* 32 products in sums of four. */
+V256 __m256i dot_s8(__m256i w, __m256i x)
+{
+    __m256i two = _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(x, w));
+    return _mm256_madd_epi16(two, _mm256_set1_epi16(1));
+}
+
+/* (32 + (b & 31)) << (b >> 5) of eight scale bytes. */
+V256 __m256i load_scales(const uint8_t *p)
+{
+    __m256i b = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const void *)p));
+    __m256i sig =
+        _mm256_or_si256(_mm256_and_si256(b, _mm256_set1_epi32(31)), _mm256_set1_epi32(SL_SIG_BASE));
+    return _mm256_sllv_epi32(sig, _mm256_srli_epi32(b, 5));
+}
+
+V256 __m256i odd_lanes(__m256i v)
+{
+    return _mm256_srli_epi64(v, 32);
+}
+
+V256 int64_t sum_lanes(__m256i v)
+{
+    __m128i s = _mm_add_epi64(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
+    return _mm_cvtsi128_si64(s) + _mm_extract_epi64(s, 1);
+}
+
+/* ---- rows ------------------------------------------------------------------------------------ */
+
+/* Even lanes are the low row, odd lanes the high one. */
+V256 struct row_sums pair_4bit(const struct row_call *c, __m256i book)
+{
+    const __m256i nibble = _mm256_set1_epi8(15);
+    __m256i a = _mm256_setzero_si256(), b = a;
+    for (uint32_t i = 0; i < c->n_block; i++) {
+        __m256i v[8];
+        prefetch_beats(c->code + i * 128, 128);
+#pragma GCC unroll 4
+        for (int j = 0; j < 4; j++) {
+            __m256i codes = load256(c->code + i * 128 + 32 * j);
+            __m256i x = load256(c->x + i * 128 + 32 * j);
+            __m256i high = _mm256_and_si256(_mm256_srli_epi16(codes, 4), nibble);
+            codes = _mm256_and_si256(codes, nibble);
+            v[2 * j] = dot_s8(_mm256_shuffle_epi8(book, codes), x);
+            v[2 * j + 1] = dot_s8(_mm256_shuffle_epi8(book, high), x);
+        }
+        __m256i s = reduce8(v), scales = load_scales(c->scale + i * 8);
+        __m256i xe = load256(c->xe + i * 4);
+        __m256i low = _mm256_mul_epi32(s, scales);
+        __m256i high = _mm256_mul_epi32(odd_lanes(s), odd_lanes(scales));
+        a = _mm256_add_epi64(a, _mm256_sllv_epi64(low, xe));
+        b = _mm256_add_epi64(b, _mm256_sllv_epi64(high, xe));
+    }
+    return (struct row_sums){sum_lanes(a), sum_lanes(b)};
+}
+
+V256 int64_t row_q8(const struct row_call *c)
+{
+    __m256i a = _mm256_setzero_si256();
+    for (uint32_t i = 0; i < c->n_block; i++) {
+        __m256i v[8];
+        prefetch_beats(c->code + i * 256, 256);
+#pragma GCC unroll 8
+        for (int j = 0; j < 8; j++)
+            v[j] = dot_s8(load256(c->code + i * 256 + 32 * j), load256(c->x + i * 256 + 32 * j));
+        __m256i s = reduce8(v), scales = load_scales(c->scale + i * 8);
+        __m256i even = _mm256_mul_epi32(s, scales);
+        __m256i odd = _mm256_mul_epi32(odd_lanes(s), odd_lanes(scales));
+        a = _mm256_add_epi64(a, _mm256_sllv_epi64(even, load256(c->xe + i * 8)));
+        a = _mm256_add_epi64(a, _mm256_sllv_epi64(odd, load256(c->xe + i * 8 + 4)));
+    }
+    return sum_lanes(a);
+}
+
+/* What vpshufb knows of an E4M3 exponent e: the significand's leading one, and the power of two in
+ * 16 bits for e <= 11, shifts 0 .. 10, and in 8 bits, times 2^11, for e >= 12. */
+struct fp8_tables {
+    __m256i lead, low, low_up, high;
+};
+
+V256 struct fp8_tables fp8_tables(void)
+{
+    static const uint8_t t[4][16] = {{0, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8},
+                                     {1, 1, 2, 4, 8, 16, 32, 64, 128, 0, 0, 0, 0, 0, 0, 0},
+                                     {0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 4, 0, 0, 0, 0},
+                                     {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 4, 8}};
+    __m256i v[4];
+    for (int i = 0; i < 4; i++)
+        v[i] = _mm256_broadcastsi128_si256(_mm_loadu_si128((const void *)t[i]));
+    return (struct fp8_tables){v[0], v[1], v[2], v[3]};
+}
+
+/*
+ * 32 products in sums of four. A weight is low + 2^11 high with low <= 15 << 10 and high <= 15 << 3
+ * in s16: four products of low stay below 2^23, of high below 2^16; together below 2^27.
+ */
+V256 __m256i dot_fp8(__m256i codes, __m256i x, const struct fp8_tables *t)
+{
+    const __m256i zero = _mm256_setzero_si256();
+    __m256i e = _mm256_and_si256(_mm256_srli_epi16(codes, 3), _mm256_set1_epi8(15));
+    __m256i sig = _mm256_or_si256(_mm256_and_si256(codes, _mm256_set1_epi8(7)),
+                                  _mm256_shuffle_epi8(t->lead, e));
+    x = _mm256_sign_epi8(x, codes); /* 0 for code 0, which is 0 */
+    __m256i minus = _mm256_cmpgt_epi8(zero, x);
+    __m256i x0 = _mm256_unpacklo_epi8(x, minus), x1 = _mm256_unpackhi_epi8(x, minus);
+    __m256i s0 = _mm256_unpacklo_epi8(sig, zero), s1 = _mm256_unpackhi_epi8(sig, zero);
+    __m256i p = _mm256_shuffle_epi8(t->low, e), up = _mm256_shuffle_epi8(t->low_up, e);
+    __m256i low0 = _mm256_mullo_epi16(s0, _mm256_unpacklo_epi8(p, up));
+    __m256i low1 = _mm256_mullo_epi16(s1, _mm256_unpackhi_epi8(p, up));
+    p = _mm256_shuffle_epi8(t->high, e);
+    __m256i high0 = _mm256_mullo_epi16(s0, _mm256_unpacklo_epi8(p, zero));
+    __m256i high1 = _mm256_mullo_epi16(s1, _mm256_unpackhi_epi8(p, zero));
+    __m256i low = _mm256_add_epi32(_mm256_madd_epi16(low0, x0), _mm256_madd_epi16(low1, x1));
+    __m256i high = _mm256_add_epi32(_mm256_madd_epi16(high0, x0), _mm256_madd_epi16(high1, x1));
+    return _mm256_add_epi32(low, _mm256_slli_epi32(high, 11));
+}
+
+V256 int64_t row_fp8(const struct row_call *c, const struct fp8_tables *t)
+{
+    __m256i a = _mm256_setzero_si256();
+    for (uint32_t i = 0; i < c->n_block; i++) {
+        __m256i v[8];
+        prefetch_beats(c->code + i * 256, 256);
+#pragma GCC unroll 8
+        for (int j = 0; j < 8; j++)
+            v[j] =
+                dot_fp8(load256(c->code + i * 256 + 32 * j), load256(c->x + i * 256 + 32 * j), t);
+        __m256i s = reduce8(v);
+        a = _mm256_add_epi64(a, _mm256_mul_epi32(s, load256(c->xe + i * 8)));
+        a = _mm256_add_epi64(a, _mm256_mul_epi32(odd_lanes(s), load256(c->xe + i * 8 + 4)));
+    }
+    return sum_lanes(a);
+}
+
+/* ---- a part ---------------------------------------------------------------------------------- */
+
+AVX2 static struct row_sums unit_4bit(struct row_call c, const struct sl_cpu_rows *r, int format)
+{
+    const __m128i book = _mm_loadu_si128((const void *)sl_cpu_book(format));
+    prefetch_beats(c.scale, r->scale_bytes);
+    return pair_4bit(&c, _mm256_broadcastsi128_si256(book));
+}
+
+AVX2 static struct row_sums unit_q8(struct row_call c, const struct sl_cpu_rows *r, int format)
+{
+    (void)format;
+    struct row_sums s;
+    prefetch_beats(c.scale, r->scale_bytes);
+    s.low = row_q8(&c);
+    c.scale += r->row_bytes;
+    c.code += r->row_bytes;
+    prefetch_beats(c.scale, r->scale_bytes);
+    s.high = row_q8(&c);
+    return s;
+}
+
+AVX2 static struct row_sums unit_fp8(struct row_call c, const struct sl_cpu_rows *r, int format)
+{
+    (void)format;
+    const struct fp8_tables tables = fp8_tables();
+    struct row_sums s;
+    s.low = row_fp8(&c, &tables);
+    c.code += r->row_bytes;
+    s.high = row_fp8(&c, &tables);
+    return s;
+}
+
+/* The n codes at src, columns from left on as zeros. True when one is -128. */
+AVX2 static bool load_codes(const uint8_t *src, uint32_t left, uint32_t n, int8_t *dst)
+{
+    __m256i wrong = _mm256_setzero_si256();
+    for (uint32_t i = 0; i < n; i += SL_BLOCK) { /* k is a multiple of 32 */
+        __m256i q = i < left ? load256(src + i) : _mm256_setzero_si256();
+        wrong = _mm256_or_si256(wrong, _mm256_cmpeq_epi8(q, _mm256_set1_epi8(-128)));
+        _mm256_store_si256((void *)(dst + i), q);
+    }
+    return _mm256_movemask_epi8(wrong);
+}
+
+/* Position of group g among the exponents of a token. */
+static uint32_t place_of(uint32_t g, bool pair)
+{
+    return pair ? g : g / BLOCK_GROUPS * BLOCK_GROUPS + g % 2 * 4 + g % BLOCK_GROUPS / 2;
+}
+
+static bool prepare_token(const struct sl_cpu_plain *c, uint32_t t, uint32_t columns,
+                          struct work_avx2 *w)
+{
+    const struct sl_cpu_token token = sl_cpu_token_at(c, t);
+    const bool pair = sl_format_is_4bit(c->slab->format), fp8 = c->slab->format == SL_FORMAT_FP8;
+    const uint32_t n = c->slab->k / SL_BLOCK;
+    bool bad = sl_cpu_base_is_bad(token.base);
+    for (uint32_t g = 0; g < columns / SL_BLOCK; g++) {
+        uint8_t xe = g < n ? token.xe[g] : 0;
+        bad |= xe > SL_XE_MAX;
+        xe &= 31;
+        w->xe[t][place_of(g, pair)] = fp8 ? (int64_t)1 << xe : xe;
+    }
+    return load_codes(token.code, c->slab->k, columns, w->x[t]) || bad;
+}
+
+static void put_y(const struct sl_cpu_plain *c, uint32_t row, uint32_t t, const struct row_sums *s)
+{
+    const int e = c->slab->exp0 + sl_cpu_token_at(c, t).base;
+    float *y = c->y + t * c->y_stride + c->first + row;
+    y[0] = sl_cpu_round(s->low, c->slab->mant0, e);
+    if (row + 1 < c->n_row)
+        y[1] = sl_cpu_round(s->high, c->slab->mant0, e);
+}
+
+static unsigned plain_avx2(const struct sl_cpu_plain *c, void *work)
+{
+    struct work_avx2 *w = work;
+    const struct sl_cpu_rows rows = sl_cpu_rows_of(c);
+    const int format = c->slab->format;
+    const uint32_t block = sl_format_is_4bit(format) ? 128 : 256;
+    const uint32_t n_block = (c->slab->k + block - 1) / block;
+    struct row_sums (*unit_of)(struct row_call, const struct sl_cpu_rows *, int) =
+        sl_format_is_4bit(format) ? unit_4bit
+        : format == SL_FORMAT_Q8  ? unit_q8
+                                  : unit_fp8;
+    bool bad = false;
+    for (uint32_t t = 0; t < c->n_tok; t++)
+        bad |= prepare_token(c, t, n_block * block, w);
+    if (bad)
+        return SL_STATUS_BAD_ACTIVATION;
+    const uint8_t *unit = rows.unit;
+    for (uint32_t u = 0; u < rows.n_unit; u++, unit += rows.unit_bytes)
+        for (uint32_t t = 0; t < c->n_tok; t++) {
+            struct row_call call = {unit, unit + rows.scale_bytes, w->x[t], w->xe[t], n_block};
+            struct row_sums s = unit_of(call, &rows, format);
+            put_y(c, 2 * u, t, &s);
+        }
+    return SL_STATUS_OK;
+}
+
+const struct sl_cpu_ops *sl_cpu_ops_avx2(void)
+{
+    static const struct sl_cpu_ops ops = {"avx2", sizeof(struct work_avx2), plain_avx2};
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? &ops : NULL;
+}
+#else
+const struct sl_cpu_ops *sl_cpu_ops_avx2(void)
+{
+    return NULL;
+}
+#endif

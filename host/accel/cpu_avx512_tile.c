@@ -1,0 +1,399 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * AVX-512, more tokens: lanes are rows. The codes of 16 units are transposed in chunks of 256
+ * columns, decoded into a buffer of L1's size and multiplied with the x of every token, four
+ * columns of it spread over all lanes.
+ *
+ * Widths as in cpu_avx512.c. fp8 weights are three signed digits of six bits raised by 64, worth 1,
+ * 2^6 and 2^12 (245,760 = 60 * 2^12): the sum of a group of raised digits, combined, may leave s32
+ * and wraps; with the term of x alone taken back it is the group sum again, below 2^29.9.
+ */
+#include "accel/cpu_avx512.h"
+
+#ifdef __x86_64__
+
+struct tile {
+    const struct sl_cpu_plain *call;
+    struct sl_work_avx512 *work;
+    struct sl_cpu_rows rows;
+    uint32_t n_chunk, n_pad;                /* n_pad: tokens, rounded up to 4 */
+    const uint8_t *code[2][SL_TILE_UNITS];  /* of the low and the high row; 4-bit: [0] for both */
+    const uint8_t *scale[2][SL_TILE_UNITS]; /* likewise */
+};
+
+/* ---- x --------------------------------------------------------------------------------------- */
+
+/* Lanes 0 .. 7: sums of the groups of a chunk, ascending. */
+SL_V512 __m512i sums_of_groups(const int8_t *x)
+{
+    const __m512i order = _mm512_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7, 8, 12, 9, 13, 10, 14, 11, 15);
+    __m512i v[8];
+    for (int j = 0; j < 4; j++)
+        v[j] = v[j + 4] = sl_quad_sums(x + 64 * j);
+    return _mm512_permutexvar_epi32(order, sl_reduce8(v));
+}
+
+/* What a sum over a group starts with takes back what raises the weights. */
+SL_AVX512 static void prepare_token(const struct tile *tile, uint32_t t)
+{
+    struct sl_tile_work *w = &tile->work->tile;
+    const bool fp8 = tile->call->slab->format == SL_FORMAT_FP8;
+    const __m512i raise = _mm512_set1_epi32(fp8 ? -64 * (1 + (1 << 6) + (1 << 12)) : -128);
+    for (uint32_t c = 0; c < tile->n_chunk; c++) {
+        size_t at = (size_t)c * tile->n_pad + t;
+        __m512i s = _mm512_mullo_epi32(sums_of_groups(w->x[at]), raise);
+        _mm256_store_si256((void *)w->start[at], _mm512_castsi512_si256(s));
+        __m512i e = _mm512_cvtepu8_epi64(
+            _mm_loadl_epi64((const void *)(tile->work->xe + c * SL_CHUNK_GROUPS)));
+        e = fp8 ? _mm512_sllv_epi64(_mm512_set1_epi64(1), e) : e;
+        _mm512_store_si512(w->xe[at], e);
+    }
+}
+
+/* Tokens behind the last are zero. */
+static void prepare_no_token(const struct tile *tile, uint32_t t)
+{
+    struct sl_tile_work *w = &tile->work->tile;
+    for (uint32_t c = 0; c < tile->n_chunk; c++) {
+        size_t at = (size_t)c * tile->n_pad + t;
+        memset(w->x[at], 0, sizeof w->x[at]);
+        memset(w->start[at], 0, sizeof w->start[at]);
+        memset(w->xe[at], 0, sizeof w->xe[at]);
+    }
+}
+
+SL_AVX512 static bool prepare_x(const struct tile *tile, int32_t base[SL_MAX_TOKENS])
+{
+    const struct sl_cpu_plain *call = tile->call;
+    for (uint32_t t = 0; t < tile->n_pad; t++) {
+        if (t >= call->n_tok) {
+            prepare_no_token(tile, t);
+            continue;
+        }
+        struct sl_cpu_token token = sl_cpu_token_at(call, t);
+        base[t] = token.base;
+        if (sl_load_token(&token, call->slab->k, tile->work->tile.x[t],
+                          (size_t)tile->n_pad * SL_CHUNK, tile->n_chunk, tile->work->xe))
+            return false;
+        prepare_token(tile, t);
+    }
+    return true;
+}
+
+/* ---- weights --------------------------------------------------------------------------------- */
+
+/* 16 bytes `at` behind each of 16 pointers: lane u of out[i] is word i of pointer u. */
+SL_V512 void gather_words(const uint8_t *const p[SL_TILE_UNITS], size_t at, __m512i out[4])
+{
+    __m512i z[4];
+#pragma GCC unroll 4
+    for (int j = 0; j < 4; j++) {
+        z[j] = _mm512_castsi128_si512(_mm_loadu_si128((const void *)(p[j] + at)));
+        z[j] = _mm512_inserti32x4(z[j], _mm_loadu_si128((const void *)(p[j + 4] + at)), 1);
+        z[j] = _mm512_inserti32x4(z[j], _mm_loadu_si128((const void *)(p[j + 8] + at)), 2);
+        z[j] = _mm512_inserti32x4(z[j], _mm_loadu_si128((const void *)(p[j + 12] + at)), 3);
+    }
+    __m512i a = _mm512_unpacklo_epi32(z[0], z[1]), b = _mm512_unpacklo_epi32(z[2], z[3]);
+    __m512i c = _mm512_unpackhi_epi32(z[0], z[1]), d = _mm512_unpackhi_epi32(z[2], z[3]);
+    out[0] = _mm512_unpacklo_epi64(a, b);
+    out[1] = _mm512_unpackhi_epi64(a, b);
+    out[2] = _mm512_unpacklo_epi64(c, d);
+    out[3] = _mm512_unpackhi_epi64(c, d);
+}
+
+SL_AVX512 static void decode_4bit(const struct tile *tile, uint32_t chunk)
+{
+    const __m512i book = sl_book512(tile->call->slab->format);
+    uint8_t(*w)[2][64] = tile->work->tile.w;
+    for (size_t at = 0; at < SL_CHUNK; at += 16) {
+        __m512i v[4];
+        gather_words(tile->code[0], chunk * (size_t)SL_CHUNK + at, v);
+#pragma GCC unroll 4
+        for (int i = 0; i < 4; i++, w++) {
+            _mm512_store_si512(w[0][0], _mm512_permutexvar_epi8(v[i], book));
+            _mm512_store_si512(w[0][1], _mm512_permutexvar_epi8(_mm512_srli_epi16(v[i], 4), book));
+        }
+    }
+}
+
+SL_AVX512 static void decode_q8(const struct tile *tile, uint32_t chunk)
+{
+    const __m512i flip = _mm512_set1_epi8(-128);
+    for (int row = 0; row < 2; row++) {
+        uint8_t(*w)[2][64] = tile->work->tile.w;
+        for (size_t at = 0; at < SL_CHUNK; at += 16) {
+            __m512i v[4];
+            gather_words(tile->code[row], chunk * (size_t)SL_CHUNK + at, v);
+#pragma GCC unroll 4
+            for (int i = 0; i < 4; i++, w++)
+                _mm512_store_si512(w[0][row], _mm512_xor_si512(v[i], flip));
+        }
+    }
+}
+
+/* Digit k of the magnitude, raised by 64. */
+#define SHIFT_OF(e) ((e) ? (e)-1 : 0)
+#define SIG_OF(e, m) ((e) ? 8 + (m) : (m))
+#define DIGIT(k, e, m) (uint8_t)(64 + ((SIG_OF(e, m) << SHIFT_OF(e)) >> 6 * (k)&63))
+#define DIGITS8(k, e)                                                                              \
+    DIGIT(k, e, 0), DIGIT(k, e, 1), DIGIT(k, e, 2), DIGIT(k, e, 3), DIGIT(k, e, 4),                \
+        DIGIT(k, e, 5), DIGIT(k, e, 6), DIGIT(k, e, 7)
+#define DIGITS64(k, e)                                                                             \
+    DIGITS8(k, (e)), DIGITS8(k, (e) + 1), DIGITS8(k, (e) + 2), DIGITS8(k, (e) + 3),                \
+        DIGITS8(k, (e) + 4), DIGITS8(k, (e) + 5), DIGITS8(k, (e) + 6), DIGITS8(k, (e) + 7)
+static const uint8_t digits[SL_N_LIMB][2][64] = {{{DIGITS64(0, 0)}, {DIGITS64(0, 8)}},
+                                                 {{DIGITS64(1, 0)}, {DIGITS64(1, 8)}},
+                                                 {{DIGITS64(2, 0)}, {DIGITS64(2, 8)}}};
+
+/* A negative digit -d raised by 64 is 128 less than the positive one raised, its sign turned. */
+SL_V512 void store_digits(__m512i codes, uint8_t (*w)[2][64], int row)
+{
+    const __mmask64 negative = _mm512_movepi8_mask(codes);
+#pragma GCC unroll 3
+    for (int k = 0; k < SL_N_LIMB; k++) {
+        __m512i d = _mm512_permutex2var_epi8(_mm512_loadu_si512(digits[k][0]), codes,
+                                             _mm512_loadu_si512(digits[k][1]));
+        d = _mm512_mask_sub_epi8(d, negative, _mm512_set1_epi8(-128), d);
+        _mm512_store_si512(w[8 * k][row], d);
+    }
+}
+
+/* Per group: the eight registers of the lowest digits, then of the others. */
+SL_AVX512 static void decode_fp8(const struct tile *tile, uint32_t chunk)
+{
+    for (int row = 0; row < 2; row++)
+        for (size_t at = 0; at < SL_CHUNK; at += 16) {
+            uint8_t(*w)[2][64] =
+                tile->work->tile.w + at / SL_BLOCK * SL_N_LIMB * 8 + at % SL_BLOCK / 4;
+            __m512i v[4];
+            gather_words(tile->code[row], chunk * (size_t)SL_CHUNK + at, v);
+#pragma GCC unroll 4
+            for (int i = 0; i < 4; i++)
+                store_digits(v[i], w + i, row);
+        }
+}
+
+SL_V512 void store_scale(__m512i b, int64_t scale[2][8])
+{
+    __m512i s = sl_scale_of(_mm512_and_si512(b, _mm512_set1_epi32(255)));
+    _mm512_store_si512(scale[0], s); /* vpmuldq does not look at the upper halves */
+    _mm512_store_si512(scale[1], sl_odd_lanes(s));
+}
+
+/* Scale bytes of the chunk's groups: 4-bit 16 of a unit, q8 8 of each row (8 more are read). */
+SL_AVX512 static void decode_scales(const struct tile *tile, uint32_t chunk)
+{
+    struct sl_tile_work *w = &tile->work->tile;
+    const bool pair = sl_format_is_4bit(tile->call->slab->format);
+    for (int row = 0; row < (pair ? 1 : 2); row++) {
+        __m512i v[4];
+        gather_words(tile->scale[row], (size_t)chunk * (pair ? 16 : 8), v);
+        for (int g = 0; g < SL_CHUNK_GROUPS; g++) {
+            __m512i low = v[pair ? g / 2 : g / 4];
+            low = _mm512_srlv_epi32(low, _mm512_set1_epi32(pair ? g % 2 * 16 : g % 4 * 8));
+            store_scale(low, w->scale[g][row]);
+            if (pair)
+                store_scale(_mm512_srli_epi32(low, 8), w->scale[g][1]);
+        }
+    }
+}
+
+/* ---- the product ----------------------------------------------------------------------------- */
+
+/* Where a chunk's x and the sums of some tokens are. */
+struct tile_tokens {
+    int8_t (*x)[SL_CHUNK];
+    int64_t (*xe)[SL_CHUNK_GROUPS];
+    int32_t (*start)[SL_CHUNK_GROUPS];
+    int64_t (*acc)[2][2][8];
+};
+
+SL_V512 void add_to(int64_t acc[8], __m512i v)
+{
+    _mm512_store_si512(acc, _mm512_add_epi64(_mm512_load_si512(acc), v));
+}
+
+/* Eight registers of weights times n tokens. */
+SL_V512 void dot_group(uint8_t (*w)[2][64], const struct tile_tokens *k, int g, int n,
+                       __m512i d[2][8])
+{
+    for (int s = 0; s < 8; s++) {
+        __m512i w0 = _mm512_load_si512(w[s][0]), w1 = _mm512_load_si512(w[s][1]);
+#pragma GCC unroll 8
+        for (int t = 0; t < n; t++) {
+            int32_t four;
+            memcpy(&four, k->x[t] + g * SL_BLOCK + 4 * s, sizeof four);
+            __m512i x = _mm512_set1_epi32(four);
+            d[0][t] = _mm512_dpbusd_epi32(d[0][t], w0, x);
+            d[1][t] = _mm512_dpbusd_epi32(d[1][t], w1, x);
+        }
+    }
+}
+
+SL_V512 void tokens_scaled(struct sl_tile_work *w, const struct tile_tokens *k, int n)
+{
+    for (int g = 0; g < SL_CHUNK_GROUPS; g++) {
+        __m512i d[2][8];
+#pragma GCC unroll 8
+        for (int t = 0; t < n; t++)
+            d[0][t] = d[1][t] = _mm512_set1_epi32(k->start[t][g]);
+        dot_group(w->w + g * 8, k, g, n, d);
+#pragma GCC unroll 2
+        for (int r = 0; r < 2; r++) {
+            __m512i even = _mm512_load_si512(w->scale[g][r][0]);
+            __m512i odd = _mm512_load_si512(w->scale[g][r][1]);
+#pragma GCC unroll 8
+            for (int t = 0; t < n; t++) {
+                __m512i xe = _mm512_set1_epi64(k->xe[t][g]);
+                __m512i high = _mm512_mul_epi32(sl_odd_lanes(d[r][t]), odd);
+                add_to(k->acc[t][r][0], _mm512_sllv_epi64(_mm512_mul_epi32(d[r][t], even), xe));
+                add_to(k->acc[t][r][1], _mm512_sllv_epi64(high, xe));
+            }
+        }
+    }
+}
+
+SL_V512 void tokens_fp8(struct sl_tile_work *w, const struct tile_tokens *k, int n)
+{
+    for (int g = 0; g < SL_CHUNK_GROUPS; g++) {
+        __m512i d[2][8];
+#pragma GCC unroll 8
+        for (int t = 0; t < n; t++)
+            d[0][t] = d[1][t] = _mm512_setzero_si512();
+        for (int limb = SL_N_LIMB - 1; limb >= 0; limb--) {
+#pragma GCC unroll 8
+            for (int t = 0; t < n; t++) {
+                d[0][t] = _mm512_slli_epi32(d[0][t], 6);
+                d[1][t] = _mm512_slli_epi32(d[1][t], 6);
+            }
+            dot_group(w->w + (g * SL_N_LIMB + limb) * 8, k, g, n, d);
+        }
+#pragma GCC unroll 8
+        for (int t = 0; t < n; t++) {
+            __m512i power = _mm512_set1_epi64(k->xe[t][g]);
+            __m512i start = _mm512_set1_epi32(k->start[t][g]);
+#pragma GCC unroll 2
+            for (int r = 0; r < 2; r++) {
+                __m512i s = _mm512_add_epi32(d[r][t], start);
+                add_to(k->acc[t][r][0], _mm512_mul_epi32(s, power));
+                add_to(k->acc[t][r][1], _mm512_mul_epi32(sl_odd_lanes(s), power));
+            }
+        }
+    }
+}
+
+SL_AVX512 static void scaled8(struct sl_tile_work *w, const struct tile_tokens *k)
+{
+    tokens_scaled(w, k, 8);
+}
+
+SL_AVX512 static void scaled4(struct sl_tile_work *w, const struct tile_tokens *k)
+{
+    tokens_scaled(w, k, 4);
+}
+
+SL_AVX512 static void fp8_8(struct sl_tile_work *w, const struct tile_tokens *k)
+{
+    tokens_fp8(w, k, 8);
+}
+
+SL_AVX512 static void fp8_4(struct sl_tile_work *w, const struct tile_tokens *k)
+{
+    tokens_fp8(w, k, 4);
+}
+
+static void multiply_chunk(const struct tile *tile, uint32_t chunk)
+{
+    struct sl_tile_work *w = &tile->work->tile;
+    const bool fp8 = tile->call->slab->format == SL_FORMAT_FP8;
+    for (uint32_t t = 0, n; t < tile->n_pad; t += n) {
+        n = tile->n_pad - t >= 8 ? 8 : 4;
+        size_t at = (size_t)chunk * tile->n_pad + t;
+        struct tile_tokens k = {&w->x[at], &w->xe[at], &w->start[at], &w->acc[t]};
+        if (n == 8)
+            (fp8 ? fp8_8 : scaled8)(w, &k);
+        else
+            (fp8 ? fp8_4 : scaled4)(w, &k);
+    }
+}
+
+/* ---- a part ---------------------------------------------------------------------------------- */
+
+/* Lanes without a unit repeat the part's last one; their sums go nowhere. */
+static void locate_units(struct tile *tile, uint32_t first)
+{
+    const struct sl_cpu_rows *r = &tile->rows;
+    const bool pair = sl_format_is_4bit(tile->call->slab->format);
+    for (uint32_t u = 0; u < SL_TILE_UNITS; u++) {
+        uint32_t at = first + u < r->n_unit ? first + u : r->n_unit - 1;
+        const uint8_t *unit = r->unit + at * r->unit_bytes;
+        for (int row = 0; row < 2; row++) {
+            tile->scale[row][u] = unit + (pair ? 0 : row * r->row_bytes);
+            tile->code[row][u] = tile->scale[row][u] + r->scale_bytes;
+        }
+    }
+}
+
+static void sum_tile(const struct tile *tile)
+{
+    const int format = tile->call->slab->format;
+    memset(tile->work->tile.acc, 0, tile->n_pad * sizeof tile->work->tile.acc[0]);
+    for (uint32_t c = 0; c < tile->n_chunk; c++) {
+        if (format == SL_FORMAT_FP8) {
+            decode_fp8(tile, c);
+        } else {
+            decode_scales(tile, c);
+            (format == SL_FORMAT_Q8 ? decode_q8 : decode_4bit)(tile, c);
+        }
+        multiply_chunk(tile, c);
+    }
+}
+
+/* Lane j of the even (odd) sums of a row is unit 2j (2j + 1): y[4j + 2 odd + row]. */
+SL_AVX512 static void round_tile(int64_t acc[2][2][8], uint16_t mant, int e, float y[SL_TILE_ROWS])
+{
+    if (e < SL_CPU_E_MIN || e > SL_CPU_E_MAX) {
+        for (int i = 0; i < SL_TILE_ROWS; i++)
+            y[i] = sl_cpu_round(acc[i % 2][i / 2 % 2][i / 4], mant, e);
+        return;
+    }
+    __m256 f[4];
+    for (int i = 0; i < 4; i++)
+        f[i] = sl_round8(_mm512_load_si512(acc[i % 2][i / 2]), mant, e);
+    __m256 a = _mm256_unpacklo_ps(f[0], f[1]), b = _mm256_unpacklo_ps(f[2], f[3]);
+    __m256 c = _mm256_unpackhi_ps(f[0], f[1]), d = _mm256_unpackhi_ps(f[2], f[3]);
+    __m256d r[4] = {_mm256_unpacklo_pd(_mm256_castps_pd(a), _mm256_castps_pd(b)),
+                    _mm256_unpackhi_pd(_mm256_castps_pd(a), _mm256_castps_pd(b)),
+                    _mm256_unpacklo_pd(_mm256_castps_pd(c), _mm256_castps_pd(d)),
+                    _mm256_unpackhi_pd(_mm256_castps_pd(c), _mm256_castps_pd(d))};
+    for (int i = 0; i < 4; i++) {
+        __m256 v = _mm256_castpd_ps(r[i]);
+        _mm_store_ps(y + 4 * i, _mm256_castps256_ps128(v));
+        _mm_store_ps(y + 16 + 4 * i, _mm256_extractf128_ps(v, 1));
+    }
+}
+
+SL_AVX512 unsigned sl_plain_tile_avx512(const struct sl_cpu_plain *c, struct sl_work_avx512 *work)
+{
+    struct tile tile = {.call = c,
+                        .work = work,
+                        .rows = sl_cpu_rows_of(c),
+                        .n_chunk = (c->slab->k + SL_CHUNK - 1) / SL_CHUNK,
+                        .n_pad = (c->n_tok + 3) / 4 * 4};
+    int32_t base[SL_MAX_TOKENS];
+    if (!prepare_x(&tile, base))
+        return SL_STATUS_BAD_ACTIVATION;
+    for (uint32_t row = 0; row < c->n_row; row += SL_TILE_ROWS) {
+        uint32_t n = c->n_row - row < SL_TILE_ROWS ? c->n_row - row : SL_TILE_ROWS;
+        locate_units(&tile, row / 2);
+        sum_tile(&tile);
+        for (uint32_t t = 0; t < c->n_tok; t++) {
+            _Alignas(64) float y[SL_TILE_ROWS];
+            round_tile(work->tile.acc[t], c->slab->mant0, c->slab->exp0 + base[t], y);
+            memcpy(c->y + t * c->y_stride + c->first + row, y, n * sizeof *y);
+        }
+    }
+    return SL_STATUS_OK;
+}
+
+#endif
