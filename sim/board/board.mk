@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # The device process inside an emulation xclbin: XRT's calls answered by the simulated core.
-BOARD_OBJ := $(patsubst sim/board/%.c,$(BUILD)/sim/board/%.o,$(filter-out %/nosleep.c,$(wildcard sim/board/*.c))) \
+BOARD_OBJ := $(patsubst sim/board/%.c,$(BUILD)/sim/board/%.o,$(filter-out %/nosleep.c %/posted.c,$(wildcard sim/board/*.c))) \
              $(BUILD)/host/accel/sim_options.o $(BUILD)/host/base/err.o
 
 $(BUILD)/sl_board: $(BOARD_OBJ)
@@ -11,9 +11,9 @@ $(BUILD)/sim/board/%.o: sim/board/%.c
 	$(HOSTCC) -Isim/board -c -o $@ $<
 
 # Preloaded into the process that holds an emulated card.
-$(BUILD)/libsl_nosleep.so: sim/board/nosleep.c sim/board/shown.h sim/sl_sim.h
+$(BUILD)/libsl_nosleep.so: sim/board/nosleep.c sim/board/posted.c sim/board/rpc.c sim/board/rpc.h sim/board/shown.h sim/sl_sim.h
 	@mkdir -p $(@D)
-	$(CC) -std=c11 -D_GNU_SOURCE $(WARN) -O2 -fPIC -shared -Isim -o $@ $< -ldl
+	$(CC) -std=c11 -D_GNU_SOURCE $(WARN) -O2 -fPIC -shared -Isim -fvisibility=hidden -o $@ $(filter %.c,$^) -ldl
 
 # The process that holds a card for a program. Nothing instrumented: the helper is preloaded into it.
 DEVICE_HOST_OBJ := $(patsubst %,$(BUILD)/host/%.o,device_host/main accel/xrt accel/opencl accel/opencl_api accel/xclbin base/err base/file)

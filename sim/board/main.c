@@ -143,12 +143,13 @@ static bool answer(struct board *board, uint32_t call, const struct rpc_message 
 /* True: the host closed. */
 static bool serve(struct board *board, int fd)
 {
-    struct rpc_out out = {0};
+    struct rpc_out out = {0}, answers = {0};
+    struct rpc_in from = {.fd = fd};
     uint8_t header[RPC_HEADER], *in = NULL;
     uint64_t size, cap = 0;
     uint32_t call = 0;
     bool good = true;
-    while (good && call != RPC_CLOSE && rpc_receive(fd, header, sizeof header)) {
+    while (good && call != RPC_CLOSE && rpc_receive(&from, header, sizeof header)) {
         struct rpc_message m;
         good = rpc_parse_header(header, &size, &call) && size <= MAX_MESSAGE;
         if (good && size > cap) {
@@ -157,8 +158,14 @@ static bool serve(struct board *board, int fd)
             good = in;
         }
         out.size = 0;
-        good = good && (size == 0 || rpc_receive(fd, in, size)) && rpc_parse(&m, in, size) &&
-               answer(board, call, &m, &out) && rpc_answer(fd, &out);
+        good = good && (size == 0 || rpc_receive(&from, in, size)) && rpc_parse(&m, in, size) &&
+               answer(board, call, &m, &out);
+        /* Together, where more calls are there already: nobody waits for the single one. */
+        rpc_answer(&answers, &out);
+        if (good && from.begin == from.end) {
+            good = !answers.failed && rpc_send(fd, answers.data, answers.size);
+            answers.size = 0;
+        }
     }
     if (!good && board_message(board)[0])
         complain("the core broke the AXI protocol: %s", board_message(board));
@@ -166,6 +173,7 @@ static bool serve(struct board *board, int fd)
         complain("call %u of %" PRIu64 " bytes cannot be answered", call, size);
     free(in);
     free(out.data);
+    free(answers.data);
     return good && call == RPC_CLOSE;
 }
 

@@ -3,7 +3,7 @@
  * libsl_nosleep.so, preloaded into the process that holds an emulated card: XRT's hardware
  * emulation pauses for whole seconds while it loads, waits and closes, which nothing but habit asks
  * for. A sleep() that one of XRT's libraries calls ends when the board says that a launch is over,
- * and after a millisecond at the latest; shortly behind the end, when the answer is on its way to
+ * and after 150 us at the latest; shortly behind the end, when the answer is on its way to
  * the thread that waits for it, it takes 10 us. All other sleep()s stay as they are.
  */
 #include <dlfcn.h>
@@ -20,7 +20,7 @@
 
 #include "shown.h"
 
-enum { NAP_NS = 10000, LONGEST_NS = 1000000, SOON_NS = 300000 };
+enum { NAP_NS = 10000, LONGEST_NS = 150000, SOON_NS = 60000 };
 
 /* The board's page; zeros where there is none. */
 static _Atomic(const struct board_shown *) shown;
@@ -63,7 +63,7 @@ static void pause_shortly(void)
         syscall(SYS_futex, &at->n_end, FUTEX_WAIT, n, &longest, NULL, 0);
 }
 
-unsigned sleep(unsigned seconds);
+__attribute__((visibility("default"))) unsigned sleep(unsigned seconds);
 unsigned sleep(unsigned seconds)
 {
     Dl_info caller;

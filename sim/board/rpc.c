@@ -143,16 +143,33 @@ uint8_t *rpc_put_bytes(struct rpc_out *out, unsigned field, size_t n)
 
 /* ---- socket --------------------------------------------------------------------------------- */
 
-bool rpc_receive(int fd, void *data, size_t size)
+/* Some bytes, at least one; 0: the end, or an error. */
+static size_t receive_some(int fd, void *data, size_t cap)
+{
+    for (;;) {
+        const ssize_t n = recv(fd, data, cap, 0);
+        if (n >= 0 || errno != EINTR)
+            return n > 0 ? (size_t)n : 0;
+    }
+}
+
+bool rpc_receive(struct rpc_in *in, void *data, size_t size)
 {
     for (uint8_t *at = data; size;) {
-        const ssize_t n = recv(fd, at, size, 0);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
+        if (in->begin == in->end && size < sizeof in->data) {
+            in->begin = 0;
+            if (!(in->end = receive_some(in->fd, in->data, sizeof in->data)))
+                return false;
+        }
+        const size_t have = in->end - in->begin;
+        size_t n = have < size ? have : size;
+        if (have)
+            memcpy(at, in->data + in->begin, n);
+        else if (!(n = receive_some(in->fd, at, size)))
             return false;
+        in->begin += have ? n : 0;
         at += n;
-        size -= (size_t)n;
+        size -= n;
     }
     return true;
 }
@@ -184,18 +201,16 @@ static void put_header(uint8_t *header, uint64_t size, bool has_call, uint32_t c
         header[10 + i] = (uint8_t)(call >> 8 * i);
 }
 
-bool rpc_answer(int fd, const struct rpc_out *out)
+void rpc_answer(struct rpc_out *answers, const struct rpc_out *message)
 {
-    /* One segment where it is small: the other side waits for both parts. */
-    uint8_t small[256];
-    if (out->failed)
-        return false;
-    put_header(small, out->size, false, 0);
-    if (out->size > sizeof small - RPC_ANSWER_HEADER)
-        return rpc_send(fd, small, RPC_ANSWER_HEADER) && rpc_send(fd, out->data, out->size);
-    if (out->size)
-        memcpy(small + RPC_ANSWER_HEADER, out->data, out->size);
-    return rpc_send(fd, small, RPC_ANSWER_HEADER + out->size);
+    answers->failed = answers->failed || message->failed;
+    if (!reserve(answers, RPC_ANSWER_HEADER + message->size))
+        return;
+    put_header(answers->data + answers->size, message->size, false, 0);
+    answers->size += RPC_ANSWER_HEADER;
+    if (message->size)
+        memcpy(answers->data + answers->size, message->data, message->size);
+    answers->size += message->size;
 }
 
 bool rpc_send_close(int fd)

@@ -58,11 +58,18 @@ void rpc_put_number(struct rpc_out *out, unsigned field, uint64_t value);
 /* Place for n bytes of a field, or NULL. */
 uint8_t *rpc_put_bytes(struct rpc_out *out, unsigned field, size_t n);
 
+/* A socket with what came ahead: calls are small and come in numbers. */
+struct rpc_in {
+    int fd;
+    size_t begin, end; /* of what is in data */
+    uint8_t data[8192];
+};
+
 /* Whole reads and writes of a socket; false at its end and on errors. */
-bool rpc_receive(int fd, void *data, size_t size);
+bool rpc_receive(struct rpc_in *in, void *data, size_t size);
 bool rpc_send(int fd, const void *data, size_t size);
-/* The answer of a request; false as rpc_send. */
-bool rpc_answer(int fd, const struct rpc_out *out);
+/* Puts the answer of a request, `message`, behind others that wait in `answers`. */
+void rpc_answer(struct rpc_out *answers, const struct rpc_out *message);
 /* Tells the other side of the host-memory socket that this one leaves. */
 bool rpc_send_close(int fd);
 
