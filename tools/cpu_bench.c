@@ -133,6 +133,7 @@ static void make_slab(struct bench *b, int format, size_t bytes)
 {
     uint64_t unit = sl_unit_beats(format, b->k) * SL_BEAT_BYTES, units = bytes / unit;
     units = units > SL_MAX_ROWS / 2 ? SL_MAX_ROWS / 2 : units;
+    units = units / 16 * 16; /* whole tiles */
     b->rows = (uint32_t)(2 * units);
     b->bytes = units * unit;
     size_t n = b->bytes + (1 + SL_SLACK_BEATS) * SL_BEAT_BYTES;

@@ -43,7 +43,7 @@ struct sl_tile_work {
     int32_t start[SL_MAX_CHUNKS * SL_MAX_TOKENS][SL_CHUNK_GROUPS];
     /* Of the chunk: lane u of a register is unit u, four columns of it; low row, high row. */
     uint8_t w[SL_CHUNK_GROUPS * SL_N_LIMB * 8][2][64];
-    int64_t scale[SL_CHUNK_GROUPS][2][2][8]; /* of group, row: even units, odd units */
+    int64_t scale[SL_CHUNK_GROUPS][2][2][8]; /* of group, row, part: see there */
     int64_t acc[SL_MAX_TOKENS][2][2][8];
 };
 

@@ -82,6 +82,23 @@ SL_AVX512 static bool prepare_x(const struct tile *tile, int32_t base[SL_MAX_TOK
 
 /* ---- weights --------------------------------------------------------------------------------- */
 
+/* Asks for a row's next chunk, or for the first one of the next tile and its scales: 16 streams are
+ * more than the hardware follows. */
+SL_AVX512 static void prefetch_next(const struct tile *tile, uint32_t chunk, int row)
+{
+    const bool last = chunk + 1 == tile->n_chunk;
+    const size_t tile_bytes = SL_TILE_UNITS * tile->rows.unit_bytes;
+    const size_t ahead = last ? tile_bytes : (chunk + 1) * (size_t)SL_CHUNK;
+    for (int u = 0; u < SL_TILE_UNITS; u++) {
+        const char *code = (const char *)tile->code[row][u] + ahead;
+        for (int i = 0; i < SL_CHUNK; i += 64)
+            _mm_prefetch(code + i, _MM_HINT_T0);
+        const char *scale = (const char *)tile->scale[row][u] + tile_bytes;
+        for (size_t i = 0; last && i < tile->rows.scale_bytes; i += 64)
+            _mm_prefetch(scale + i, _MM_HINT_T0);
+    }
+}
+
 /* 16 bytes `at` behind each of 16 pointers: lane u of out[i] is word i of pointer u. */
 SL_V512 void gather_words(const uint8_t *const p[SL_TILE_UNITS], size_t at, __m512i out[4])
 {
@@ -104,6 +121,7 @@ SL_V512 void gather_words(const uint8_t *const p[SL_TILE_UNITS], size_t at, __m5
 SL_AVX512 static void decode_4bit(const struct tile *tile, uint32_t chunk)
 {
     const __m512i book = sl_book512(tile->call->slab->format);
+    prefetch_next(tile, chunk, 0);
     uint8_t(*w)[2][64] = tile->work->tile.w;
     for (size_t at = 0; at < SL_CHUNK; at += 16) {
         __m512i v[4];
@@ -121,6 +139,7 @@ SL_AVX512 static void decode_q8(const struct tile *tile, uint32_t chunk)
     const __m512i flip = _mm512_set1_epi8(-128);
     for (int row = 0; row < 2; row++) {
         uint8_t(*w)[2][64] = tile->work->tile.w;
+        prefetch_next(tile, chunk, row);
         for (size_t at = 0; at < SL_CHUNK; at += 16) {
             __m512i v[4];
             gather_words(tile->code[row], chunk * (size_t)SL_CHUNK + at, v);
@@ -161,7 +180,8 @@ SL_V512 void store_digits(__m512i codes, uint8_t (*w)[2][64], int row)
 /* Per group: the eight registers of the lowest digits, then of the others. */
 SL_AVX512 static void decode_fp8(const struct tile *tile, uint32_t chunk)
 {
-    for (int row = 0; row < 2; row++)
+    for (int row = 0; row < 2; row++) {
+        prefetch_next(tile, chunk, row);
         for (size_t at = 0; at < SL_CHUNK; at += 16) {
             uint8_t(*w)[2][64] =
                 tile->work->tile.w + at / SL_BLOCK * SL_N_LIMB * 8 + at % SL_BLOCK / 4;
@@ -171,13 +191,26 @@ SL_AVX512 static void decode_fp8(const struct tile *tile, uint32_t chunk)
             for (int i = 0; i < 4; i++)
                 store_digits(v[i], w + i, row);
         }
+    }
+}
+
+/* Lanes 4i, 4i + 1 and 4i + 2, 4i + 3, in the lower halves of 64 bits. Unpacking, unlike shifts,
+ * leaves the two pipes alone that multiply. */
+SL_V512 __m512i low_lanes(__m512i v)
+{
+    return _mm512_unpacklo_epi32(v, v);
+}
+
+SL_V512 __m512i high_lanes(__m512i v)
+{
+    return _mm512_unpackhi_epi32(v, v);
 }
 
 SL_V512 void store_scale(__m512i b, int64_t scale[2][8])
 {
     __m512i s = sl_scale_of(_mm512_and_si512(b, _mm512_set1_epi32(255)));
-    _mm512_store_si512(scale[0], s); /* vpmuldq does not look at the upper halves */
-    _mm512_store_si512(scale[1], sl_odd_lanes(s));
+    _mm512_store_si512(scale[0], low_lanes(s)); /* vpmuldq does not look at the upper halves */
+    _mm512_store_si512(scale[1], high_lanes(s));
 }
 
 /* Scale bytes of the chunk's groups: 4-bit 16 of a unit, q8 8 of each row (8 more are read). */
@@ -213,16 +246,17 @@ SL_V512 void add_to(int64_t acc[8], __m512i v)
     _mm512_store_si512(acc, _mm512_add_epi64(_mm512_load_si512(acc), v));
 }
 
-/* Eight registers of weights times n tokens. */
-SL_V512 void dot_group(uint8_t (*w)[2][64], const struct tile_tokens *k, int g, int n,
-                       __m512i d[2][8])
+/* Eight registers of weights times n tokens. Without loops: gcc 12 would move every sum twice a
+ * turn. */
+SL_V512 void dot_group(uint8_t (*w)[2][64], struct tile_tokens k, int g, int n, __m512i d[2][8])
 {
+#pragma GCC unroll 8
     for (int s = 0; s < 8; s++) {
         __m512i w0 = _mm512_load_si512(w[s][0]), w1 = _mm512_load_si512(w[s][1]);
 #pragma GCC unroll 8
         for (int t = 0; t < n; t++) {
             int32_t four;
-            memcpy(&four, k->x[t] + g * SL_BLOCK + 4 * s, sizeof four);
+            memcpy(&four, k.x[t] + g * SL_BLOCK + 4 * s, sizeof four);
             __m512i x = _mm512_set1_epi32(four);
             d[0][t] = _mm512_dpbusd_epi32(d[0][t], w0, x);
             d[1][t] = _mm512_dpbusd_epi32(d[1][t], w1, x);
@@ -230,30 +264,31 @@ SL_V512 void dot_group(uint8_t (*w)[2][64], const struct tile_tokens *k, int g, 
     }
 }
 
-SL_V512 void tokens_scaled(struct sl_tile_work *w, const struct tile_tokens *k, int n)
+SL_V512 void tokens_scaled(struct sl_tile_work *w, struct tile_tokens k, int n)
 {
     for (int g = 0; g < SL_CHUNK_GROUPS; g++) {
         __m512i d[2][8];
 #pragma GCC unroll 8
         for (int t = 0; t < n; t++)
-            d[0][t] = d[1][t] = _mm512_set1_epi32(k->start[t][g]);
+            d[0][t] = d[1][t] = _mm512_set1_epi32(k.start[t][g]);
         dot_group(w->w + g * 8, k, g, n, d);
 #pragma GCC unroll 2
         for (int r = 0; r < 2; r++) {
-            __m512i even = _mm512_load_si512(w->scale[g][r][0]);
-            __m512i odd = _mm512_load_si512(w->scale[g][r][1]);
+            __m512i low = _mm512_load_si512(w->scale[g][r][0]);
+            __m512i high = _mm512_load_si512(w->scale[g][r][1]);
 #pragma GCC unroll 8
             for (int t = 0; t < n; t++) {
-                __m512i xe = _mm512_set1_epi64(k->xe[t][g]);
-                __m512i high = _mm512_mul_epi32(sl_odd_lanes(d[r][t]), odd);
-                add_to(k->acc[t][r][0], _mm512_sllv_epi64(_mm512_mul_epi32(d[r][t], even), xe));
-                add_to(k->acc[t][r][1], _mm512_sllv_epi64(high, xe));
+                __m512i xe = _mm512_set1_epi64(k.xe[t][g]);
+                __m512i a = _mm512_mul_epi32(low_lanes(d[r][t]), low);
+                __m512i b = _mm512_mul_epi32(high_lanes(d[r][t]), high);
+                add_to(k.acc[t][r][0], _mm512_sllv_epi64(a, xe));
+                add_to(k.acc[t][r][1], _mm512_sllv_epi64(b, xe));
             }
         }
     }
 }
 
-SL_V512 void tokens_fp8(struct sl_tile_work *w, const struct tile_tokens *k, int n)
+SL_V512 void tokens_fp8(struct sl_tile_work *w, struct tile_tokens k, int n)
 {
     for (int g = 0; g < SL_CHUNK_GROUPS; g++) {
         __m512i d[2][8];
@@ -270,34 +305,34 @@ SL_V512 void tokens_fp8(struct sl_tile_work *w, const struct tile_tokens *k, int
         }
 #pragma GCC unroll 8
         for (int t = 0; t < n; t++) {
-            __m512i power = _mm512_set1_epi64(k->xe[t][g]);
-            __m512i start = _mm512_set1_epi32(k->start[t][g]);
+            __m512i power = _mm512_set1_epi64(k.xe[t][g]);
+            __m512i start = _mm512_set1_epi32(k.start[t][g]);
 #pragma GCC unroll 2
             for (int r = 0; r < 2; r++) {
                 __m512i s = _mm512_add_epi32(d[r][t], start);
-                add_to(k->acc[t][r][0], _mm512_mul_epi32(s, power));
-                add_to(k->acc[t][r][1], _mm512_mul_epi32(sl_odd_lanes(s), power));
+                add_to(k.acc[t][r][0], _mm512_mul_epi32(low_lanes(s), power));
+                add_to(k.acc[t][r][1], _mm512_mul_epi32(high_lanes(s), power));
             }
         }
     }
 }
 
-SL_AVX512 static void scaled8(struct sl_tile_work *w, const struct tile_tokens *k)
+SL_AVX512 static void scaled8(struct sl_tile_work *w, struct tile_tokens k)
 {
     tokens_scaled(w, k, 8);
 }
 
-SL_AVX512 static void scaled4(struct sl_tile_work *w, const struct tile_tokens *k)
+SL_AVX512 static void scaled4(struct sl_tile_work *w, struct tile_tokens k)
 {
     tokens_scaled(w, k, 4);
 }
 
-SL_AVX512 static void fp8_8(struct sl_tile_work *w, const struct tile_tokens *k)
+SL_AVX512 static void fp8_8(struct sl_tile_work *w, struct tile_tokens k)
 {
     tokens_fp8(w, k, 8);
 }
 
-SL_AVX512 static void fp8_4(struct sl_tile_work *w, const struct tile_tokens *k)
+SL_AVX512 static void fp8_4(struct sl_tile_work *w, struct tile_tokens k)
 {
     tokens_fp8(w, k, 4);
 }
@@ -311,9 +346,9 @@ static void multiply_chunk(const struct tile *tile, uint32_t chunk)
         size_t at = (size_t)chunk * tile->n_pad + t;
         struct tile_tokens k = {&w->x[at], &w->xe[at], &w->start[at], &w->acc[t]};
         if (n == 8)
-            (fp8 ? fp8_8 : scaled8)(w, &k);
+            (fp8 ? fp8_8 : scaled8)(w, k);
         else
-            (fp8 ? fp8_4 : scaled4)(w, &k);
+            (fp8 ? fp8_4 : scaled4)(w, k);
     }
 }
 
@@ -349,27 +384,38 @@ static void sum_tile(const struct tile *tile)
     }
 }
 
-/* Lane j of the even (odd) sums of a row is unit 2j (2j + 1): y[4j + 2 odd + row]. */
+/* Lanes 2i, 2i + 1 of the first (second) sums of a row are units 4i, 4i + 1 (4i + 2, 4i + 3). */
 SL_AVX512 static void round_tile(int64_t acc[2][2][8], uint16_t mant, int e, float y[SL_TILE_ROWS])
 {
     if (e < SL_CPU_E_MIN || e > SL_CPU_E_MAX) {
         for (int i = 0; i < SL_TILE_ROWS; i++)
-            y[i] = sl_cpu_round(acc[i % 2][i / 2 % 2][i / 4], mant, e);
+            y[i] = sl_cpu_round(acc[i % 2][i / 4 % 2][i / 8 * 2 + i / 2 % 2], mant, e);
         return;
     }
-    __m256 f[4];
-    for (int i = 0; i < 4; i++)
-        f[i] = sl_round8(_mm512_load_si512(acc[i % 2][i / 2]), mant, e);
-    __m256 a = _mm256_unpacklo_ps(f[0], f[1]), b = _mm256_unpacklo_ps(f[2], f[3]);
-    __m256 c = _mm256_unpackhi_ps(f[0], f[1]), d = _mm256_unpackhi_ps(f[2], f[3]);
-    __m256d r[4] = {_mm256_unpacklo_pd(_mm256_castps_pd(a), _mm256_castps_pd(b)),
-                    _mm256_unpackhi_pd(_mm256_castps_pd(a), _mm256_castps_pd(b)),
-                    _mm256_unpacklo_pd(_mm256_castps_pd(c), _mm256_castps_pd(d)),
-                    _mm256_unpackhi_pd(_mm256_castps_pd(c), _mm256_castps_pd(d))};
-    for (int i = 0; i < 4; i++) {
-        __m256 v = _mm256_castpd_ps(r[i]);
-        _mm_store_ps(y + 4 * i, _mm256_castps256_ps128(v));
-        _mm_store_ps(y + 16 + 4 * i, _mm256_extractf128_ps(v, 1));
+    for (int part = 0; part < 2; part++) {
+        __m256 a = sl_round8(_mm512_load_si512(acc[0][part]), mant, e);
+        __m256 b = sl_round8(_mm512_load_si512(acc[1][part]), mant, e);
+        __m256 low = _mm256_unpacklo_ps(a, b), high = _mm256_unpackhi_ps(a, b);
+        float *to = y + 4 * part;
+        _mm_store_ps(to, _mm256_castps256_ps128(low));
+        _mm_store_ps(to + 8, _mm256_castps256_ps128(high));
+        _mm_store_ps(to + 16, _mm256_extractf128_ps(low, 1));
+        _mm_store_ps(to + 24, _mm256_extractf128_ps(high, 1));
+    }
+}
+
+/* The rows of a tile from `row` of the part on. */
+static void put_tile(const struct tile *tile, const int32_t base[SL_MAX_TOKENS], uint32_t row)
+{
+    const struct sl_cpu_plain *c = tile->call;
+    for (uint32_t t = 0; t < c->n_tok; t++) {
+        _Alignas(64) float y[SL_TILE_ROWS];
+        float *to = c->y + t * c->y_stride + c->first + row;
+        round_tile(tile->work->tile.acc[t], c->slab->mant0, c->slab->exp0 + base[t], y);
+        if (c->n_row - row >= SL_TILE_ROWS) /* of known size: without a loop over words */
+            memcpy(to, y, sizeof y);
+        else
+            memcpy(to, y, (c->n_row - row) * sizeof *y);
     }
 }
 
@@ -384,14 +430,9 @@ SL_AVX512 unsigned sl_plain_tile_avx512(const struct sl_cpu_plain *c, struct sl_
     if (!prepare_x(&tile, base))
         return SL_STATUS_BAD_ACTIVATION;
     for (uint32_t row = 0; row < c->n_row; row += SL_TILE_ROWS) {
-        uint32_t n = c->n_row - row < SL_TILE_ROWS ? c->n_row - row : SL_TILE_ROWS;
         locate_units(&tile, row / 2);
         sum_tile(&tile);
-        for (uint32_t t = 0; t < c->n_tok; t++) {
-            _Alignas(64) float y[SL_TILE_ROWS];
-            round_tile(work->tile.acc[t], c->slab->mant0, c->slab->exp0 + base[t], y);
-            memcpy(c->y + t * c->y_stride + c->first + row, y, n * sizeof *y);
-        }
+        put_tile(&tile, base, row);
     }
     return SL_STATUS_OK;
 }
