@@ -9,9 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "accel/opencl.h"
-#include "accel/opencl_api.h"
-#include "accel/remote_options.h"
+#include "card/opencl.h"
+#include "card/opencl_api.h"
+#include "card/remote_options.h"
 #include "base/err.h"
 #include "cli_rig.h"
 #include "fault_rig.h"

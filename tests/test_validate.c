@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "accel/cards.h"
+#include "card/cards.h"
 #include "accel/validate_data.h"
 #include "base/err.h"
 #include "cli_rig.h"

@@ -6,7 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "accel/xclbin.h"
+#include "card/xclbin.h"
 #include "board/rpc.h"
 #include "sl_abi.h"
 #include "temp_file.h"

@@ -13,14 +13,14 @@ forbid() { # message, pattern, files...
     fi
 }
 forbid "the command line sees sluice.h and its own headers only" \
-    '^#include "(base|engine|store|accel|sl_abi|sl_core)' host/cli/*.[ch]
+    '^#include "(base|engine|store|accel|card|sl_abi|sl_core)' host/cli/*.[ch]
 forbid "the engine never names a job, a record or a register" \
-    'struct sl_(job|record|caps)\b|SL_(OP|AT|STATUS|ARG)_|"accel/(device|joblist|csim)' host/engine/*.[ch]
-forbid "the store knows slabs, not jobs" 'struct sl_(job|record)\b|SL_(OP|STATUS)_|"accel/' host/store/*.[ch]
-forbid "base depends on nothing but sluice.h" '^#include "(engine|store|accel|cli|sl_abi)' host/base/*.[ch]
+    'struct sl_(job|record|caps)\b|SL_(OP|AT|STATUS|ARG)_|"(card/|accel/(device|joblist|csim))' host/engine/*.[ch]
+forbid "the store knows slabs, not jobs" 'struct sl_(job|record)\b|SL_(OP|STATUS)_|"(accel|card)/' host/store/*.[ch]
+forbid "base depends on nothing but sluice.h" '^#include "(engine|store|accel|card|cli|sl_abi)' host/base/*.[ch]
 forbid "hls/ includes the contract and itself only" \
-    '^#include "(base|engine|store|accel|cli|sluice|tests|\.\.)' hls/*.[ch]
+    '^#include "(base|engine|store|accel|card|cli|sluice|tests|\.\.)' hls/*.[ch]
 forbid "nothing depends on tests" '^#include "(tests/|test_|core_rig|ref/)' host/*/*.[ch] hls/*.[ch] tools/*.c
 forbid "the independent reference shares only the contract" \
-    '^#include "(base|engine|store|accel|cli|expert_ffn|router_topk|kv_pack|hls_port|primitives)' tests/ref/*.[ch]
+    '^#include "(base|engine|store|accel|card|cli|expert_ffn|router_topk|kv_pack|hls_port|primitives)' tests/ref/*.[ch]
 exit $bad

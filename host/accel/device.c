@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "accel/csim.h"
-#include "accel/remote.h"
+#include "card/remote.h"
 #include "accel/sim.h"
 #include "base/err.h"
 

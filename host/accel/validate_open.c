@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "accel/cards.h"
+#include "card/cards.h"
 #include "accel/validate.h"
 #include "base/err.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * sl_device_host: the process that holds a card for a program (accel/remote.h). Runtimes of cards
+ * sl_device_host: the process that holds a card for a program (card/remote.h). Runtimes of cards
  * end the process on errors, wait without an end for a device that is gone and start processes of
  * their own; here that hurts nobody. Not for use by hand.
  *
@@ -18,9 +18,9 @@
 #include <unistd.h>
 
 #include "accel/device.h"
-#include "accel/opencl.h"
-#include "accel/remote_wire.h"
-#include "accel/xrt.h"
+#include "card/opencl.h"
+#include "card/remote_wire.h"
+#include "card/xrt.h"
 #include "base/err.h"
 
 static void answer(enum sl_remote_lane lane, int err, const struct sl_device *dev)

@@ -16,7 +16,7 @@ $(BUILD)/libsl_nosleep.so: sim/board/nosleep.c sim/board/posted.c sim/board/rpc.
 	$(CC) -std=c11 -D_GNU_SOURCE $(WARN) -O2 -fPIC -shared -Isim -fvisibility=hidden -o $@ $(filter %.c,$^) -ldl
 
 # The process that holds a card for a program. Nothing instrumented: the helper is preloaded into it.
-DEVICE_HOST_OBJ := $(patsubst %,$(BUILD)/host/%.o,device_host/main accel/xrt accel/opencl accel/opencl_api accel/xclbin base/err base/file)
+DEVICE_HOST_OBJ := $(patsubst %,$(BUILD)/host/%.o,device_host/main card/xrt card/opencl card/opencl_api card/xclbin base/err base/file)
 $(BUILD)/sl_device_host: $(DEVICE_HOST_OBJ) | $(BUILD)/sl_core.cl
 	$(CC) $(SANFLAGS) -o $@ $^ -ldl -lpthread
 

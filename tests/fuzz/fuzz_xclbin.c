@@ -6,7 +6,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "accel/xclbin.h"
+#include "card/xclbin.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

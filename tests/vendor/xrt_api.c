@@ -9,8 +9,8 @@
 #include "xrt/xrt_device.h"
 #include "xrt/xrt_kernel.h"
 
-#include "accel/xclbin.h"
-#include "accel/xrt_api.h"
+#include "card/xclbin.h"
+#include "card/xrt_api.h"
 
 /* Without a cast: argument by argument. */
 static inline void call_all(void *p, const uint8_t *uuid_in, uint8_t *uuid_out)

@@ -7,7 +7,7 @@
 #include <xxhash.h>
 #include <zip.h>
 
-#include "accel/xclbin.h"
+#include "card/xclbin.h"
 
 enum { MAX_SECTION = 12, ALIGN = 8, IP_INTERRUPT = 1 };
 /* Debug IPs as XRT numbers them. */

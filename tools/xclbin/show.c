@@ -4,7 +4,7 @@
 
 #include <jansson.h>
 
-#include "accel/xclbin.h"
+#include "card/xclbin.h"
 #include "pack.h"
 
 static const char *kind_name(uint32_t kind)

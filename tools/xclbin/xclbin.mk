@@ -10,7 +10,7 @@ TARGET   ?= hw_emu
 VPP      ?=
 
 XCLBIN_TOOL_OBJ := $(patsubst tools/xclbin/%.c,$(BUILD)/tools/xclbin/%.o,$(wildcard tools/xclbin/*.c)) \
-                   $(BUILD)/host/accel/xclbin.o $(BUILD)/host/base/err.o $(BUILD)/host/base/file.o
+                   $(BUILD)/host/card/xclbin.o $(BUILD)/host/base/err.o $(BUILD)/host/base/file.o
 
 $(BUILD)/slxclbin: $(XCLBIN_TOOL_OBJ)
 	$(CC) $(SANFLAGS) -o $@ $^ $(shell pkg-config --libs libzip jansson libxxhash)
