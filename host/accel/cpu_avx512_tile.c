@@ -99,16 +99,21 @@ SL_AVX512 static void prefetch_next(const struct tile *tile, uint32_t chunk, int
     }
 }
 
+SL_V512 __m512i quarter_of(const uint8_t *p)
+{
+    return _mm512_broadcast_i32x4(_mm_loadu_si128((const void *)p));
+}
+
 /* 16 bytes `at` behind each of 16 pointers: lane u of out[i] is word i of pointer u. */
 SL_V512 void gather_words(const uint8_t *const p[SL_TILE_UNITS], size_t at, __m512i out[4])
 {
     __m512i z[4];
 #pragma GCC unroll 4
     for (int j = 0; j < 4; j++) {
-        z[j] = _mm512_castsi128_si512(_mm_loadu_si128((const void *)(p[j] + at)));
-        z[j] = _mm512_inserti32x4(z[j], _mm_loadu_si128((const void *)(p[j + 4] + at)), 1);
-        z[j] = _mm512_inserti32x4(z[j], _mm_loadu_si128((const void *)(p[j + 8] + at)), 2);
-        z[j] = _mm512_inserti32x4(z[j], _mm_loadu_si128((const void *)(p[j + 12] + at)), 3);
+        z[j] = quarter_of(p[j] + at);
+        z[j] = _mm512_mask_mov_epi32(z[j], 0x00F0, quarter_of(p[j + 4] + at));
+        z[j] = _mm512_mask_mov_epi32(z[j], 0x0F00, quarter_of(p[j + 8] + at));
+        z[j] = _mm512_mask_mov_epi32(z[j], 0xF000, quarter_of(p[j + 12] + at));
     }
     __m512i a = _mm512_unpacklo_epi32(z[0], z[1]), b = _mm512_unpacklo_epi32(z[2], z[3]);
     __m512i c = _mm512_unpackhi_epi32(z[0], z[1]), d = _mm512_unpackhi_epi32(z[2], z[3]);
@@ -241,6 +246,9 @@ struct tile_tokens {
     int64_t (*acc)[2][2][8];
 };
 
+/* Keeps gcc from holding sums of all tokens in registers, which it then spills. */
+#define SUMS_STAY_IN_MEMORY() __asm__ volatile("" ::: "memory")
+
 SL_V512 void add_to(int64_t acc[8], __m512i v)
 {
     _mm512_store_si512(acc, _mm512_add_epi64(_mm512_load_si512(acc), v));
@@ -268,6 +276,7 @@ SL_V512 void tokens_scaled(struct sl_tile_work *w, struct tile_tokens k, int n)
 {
     for (int g = 0; g < SL_CHUNK_GROUPS; g++) {
         __m512i d[2][8];
+        SUMS_STAY_IN_MEMORY();
 #pragma GCC unroll 8
         for (int t = 0; t < n; t++)
             d[0][t] = d[1][t] = _mm512_set1_epi32(k.start[t][g]);
@@ -292,10 +301,13 @@ SL_V512 void tokens_fp8(struct sl_tile_work *w, struct tile_tokens k, int n)
 {
     for (int g = 0; g < SL_CHUNK_GROUPS; g++) {
         __m512i d[2][8];
+        SUMS_STAY_IN_MEMORY();
 #pragma GCC unroll 8
         for (int t = 0; t < n; t++)
             d[0][t] = d[1][t] = _mm512_setzero_si512();
+#pragma GCC unroll 3
         for (int limb = SL_N_LIMB - 1; limb >= 0; limb--) {
+            SUMS_STAY_IN_MEMORY(); /* nor x of the limb before */
 #pragma GCC unroll 8
             for (int t = 0; t < n; t++) {
                 d[0][t] = _mm512_slli_epi32(d[0][t], 6);
