@@ -2,8 +2,10 @@
 /*
  * How fast the CPU multiplies plain matrices (accel/cpu_plain.h), one thread, in parts as the
  * program cuts them, beside what the machine gives in the same minute: read loops and, where there
- * is VNNI, its peak. Everything is repeated in turns. From L2: the best of all turns. From memory:
- * the median over the turns of the ratio to the better read loop of the same turn.
+ * is VNNI, its peak. Everything is repeated in turns, and timed by the thread's own processor time:
+ * others may be at work on the machine. From L2: the best of all turns. From memory: the median
+ * over the turns of the ratio to the better read loop of the same turn; a turn takes one of eight
+ * segments, which nobody has touched since half of the others were.
  *
  *     cpu_bench [TURNS [K]]
  */
@@ -17,14 +19,21 @@
 #include "accel/cpu_plain.h"
 #include "store/slab.h"
 
-enum { MAX_TURNS = 99, N_FORMAT = 5, PEAK_STEPS = 20000, CLOCK_STEPS = 40000, BATCH = 16 };
+enum {
+    MAX_TURNS = 999,
+    N_SEGMENT = 8,
+    N_FORMAT = 5,
+    PEAK_STEPS = 20000,
+    CLOCK_STEPS = 40000,
+    BATCH = 16
+};
 static const size_t l2_bytes = 512u << 10, memory_bytes = 256u << 20, read_step = 512;
 static const char *const format_names[N_FORMAT] = {"fp8", "q8", "nf4", "int4", "mxfp4"};
 
-static double now(void)
+static double now(clockid_t clock)
 {
     struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(clock, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
@@ -42,7 +51,7 @@ static double better(double a, double b)
 AVX2 static double read_rate(const uint8_t *p, size_t n, size_t ahead)
 {
     __m256i s[8];
-    double start = now();
+    double start = now(CLOCK_THREAD_CPUTIME_ID);
     for (int j = 0; j < 8; j++)
         s[j] = _mm256_setzero_si256();
     for (size_t i = 0; i + read_step <= n; i += read_step) {
@@ -57,22 +66,24 @@ AVX2 static double read_rate(const uint8_t *p, size_t n, size_t ahead)
         s[0] = _mm256_xor_si256(s[0], s[j]);
     volatile int keep = _mm256_extract_epi32(s[0], 0);
     (void)keep;
-    return (double)n / (now() - start);
+    return (double)n / (now(CLOCK_THREAD_CPUTIME_ID) - start);
 }
 
+/* The better loop, each on its half: the second would find the first one's in the cache. */
 static double best_read(const uint8_t *p, size_t n)
 {
-    return better(read_rate(p, n, 0), read_rate(p, n, 4096));
+    size_t half = n / 1024 * 512;
+    return better(read_rate(p, half, 0), read_rate(p + half, half, 4096));
 }
 
 /* Cycles per second, by a chain of additions. */
 static double clock_rate(void)
 {
     uint64_t v = 1;
-    double start = now();
+    double start = now(CLOCK_MONOTONIC);
     for (int i = 0; i < CLOCK_STEPS; i++)
         __asm__ volatile("add $1, %0\n\tadd $1, %0\n\tadd $1, %0\n\tadd $1, %0" : "+r"(v));
-    return 4.0 * CLOCK_STEPS / (now() - start);
+    return 4.0 * CLOCK_STEPS / (now(CLOCK_MONOTONIC) - start);
 }
 
 /* Multiply-adds per second of vpdpbusd between registers; 0 without it. */
@@ -81,14 +92,14 @@ VNNI static double run_peak(void)
     __m512i d[16], w = _mm512_set1_epi8(3);
     for (int j = 0; j < 16; j++)
         d[j] = _mm512_setzero_si512();
-    double start = now();
+    double start = now(CLOCK_MONOTONIC);
     for (int i = 0; i < PEAK_STEPS; i++) {
 #pragma GCC unroll 16
         for (int j = 0; j < 16; j++)
             d[j] = _mm512_dpbusd_epi32(d[j], w, w);
         __asm__ volatile("" : "+x"(w));
     }
-    double t = now() - start;
+    double t = now(CLOCK_MONOTONIC) - start;
     for (int j = 1; j < 16; j++)
         d[0] = _mm512_add_epi32(d[0], d[j]);
     volatile int keep = _mm512_reduce_add_epi32(d[0]);
@@ -182,15 +193,22 @@ static void bench_close(struct bench *b)
     free(b->y);
 }
 
-/* Seconds of one pass over the matrix. */
-static double pass(const struct bench *b, const struct sl_cpu_ops *ops, void *work, uint32_t n_tok)
+/* Rows first .. first + n - 1 times some tokens. */
+struct range {
+    uint32_t first, n, n_tok;
+    clockid_t clock;
+};
+
+/* Seconds. */
+static double pass(const struct bench *b, const struct sl_cpu_ops *ops, void *work,
+                   const struct range *r)
 {
-    double start = now();
-    for (uint32_t at = 0; at < b->rows; at += SL_CPU_MAX_PART_ROWS) {
-        uint32_t left = b->rows - at;
+    double start = now(r->clock);
+    for (uint32_t at = r->first; at < r->first + r->n; at += SL_CPU_MAX_PART_ROWS) {
+        uint32_t left = r->first + r->n - at;
         struct sl_cpu_plain call = {.slab = (const void *)b->slab,
                                     .x = b->x,
-                                    .n_tok = n_tok,
+                                    .n_tok = r->n_tok,
                                     .first = at,
                                     .n_row =
                                         left < SL_CPU_MAX_PART_ROWS ? left : SL_CPU_MAX_PART_ROWS,
@@ -199,15 +217,10 @@ static double pass(const struct bench *b, const struct sl_cpu_ops *ops, void *wo
         if (ops->plain(&call, work) != SL_STATUS_OK)
             exit(1);
     }
-    return now() - start;
+    return now(r->clock) - start;
 }
 
 /* ---- measurements ---------------------------------------------------------------------------- */
-
-struct turn_sums {
-    double rate[MAX_TURNS], share[MAX_TURNS];
-    int n;
-};
 
 static int by_value(const void *a, const void *b)
 {
@@ -224,13 +237,15 @@ static double median(double *v, int n)
 static void from_l2(const struct bench *b, const struct sl_cpu_ops *ops, void *work, int turns)
 {
     double rate = 0, macs = 0, clock = 0, peak = 0;
+    const struct range one = {0, b->rows, 1, CLOCK_MONOTONIC},
+                       many = {0, b->rows, BATCH, CLOCK_MONOTONIC};
     const double products = (double)b->rows * b->k * BATCH;
-    for (int i = 0; i < 10 * turns; i++) {
+    for (int i = 0; i < 4 * turns; i++) {
         clock = better(clock, clock_rate());
-        rate = better(rate, (double)b->bytes / pass(b, ops, work, 1));
-        rate = better(rate, (double)b->bytes / pass(b, ops, work, 1));
+        rate = better(rate, (double)b->bytes / pass(b, ops, work, &one));
+        rate = better(rate, (double)b->bytes / pass(b, ops, work, &one));
         peak = better(peak, peak_rate());
-        macs = better(macs, products / pass(b, ops, work, BATCH));
+        macs = better(macs, products / pass(b, ops, work, &many));
     }
     printf(" %7.1f %7.2f |", rate * 1e-9, rate / clock);
     printf(" %8.1f %6.3f |", macs * 1e-9, peak > 0 ? macs / peak : 0);
@@ -238,20 +253,24 @@ static void from_l2(const struct bench *b, const struct sl_cpu_ops *ops, void *w
 
 static void from_memory(const struct bench *b, const struct sl_cpu_ops *ops, void *work, int turns)
 {
-    struct turn_sums one = {.n = turns}, many = {.n = turns};
-    const double products = (double)b->rows * b->k * BATCH;
-    double read[MAX_TURNS];
+    static double read[MAX_TURNS], rate[MAX_TURNS], share[MAX_TURNS], macs[MAX_TURNS];
+    const uint32_t rows = b->rows / N_SEGMENT / SL_CPU_ROW_STEP * SL_CPU_ROW_STEP;
+    const size_t bytes = b->bytes / b->rows * rows;
     for (int i = 0; i < turns; i++) {
-        read[i] = best_read(b->slab, b->bytes);
-        one.rate[i] = (double)b->bytes / pass(b, ops, work, 1);
-        one.share[i] = one.rate[i] / better(read[i], best_read(b->slab, b->bytes));
-        double peak = peak_rate();
-        many.rate[i] = products / pass(b, ops, work, BATCH);
-        many.share[i] = peak > 0 ? many.rate[i] / peak : 0;
+        struct range r = {(uint32_t)(i + N_SEGMENT / 2) % N_SEGMENT * rows, rows, 1,
+                          CLOCK_THREAD_CPUTIME_ID};
+        read[i] = best_read(
+            b->slab + (size_t)i % N_SEGMENT * (bytes / SL_BEAT_BYTES * SL_BEAT_BYTES), bytes);
+        rate[i] = (double)bytes / pass(b, ops, work, &r);
+        share[i] = rate[i] / read[i];
     }
-    printf(" %6.1f %6.1f %6.3f |", median(read, turns) * 1e-9, median(one.rate, turns) * 1e-9,
-           median(one.share, turns));
-    printf(" %8.1f %6.3f\n", median(many.rate, turns) * 1e-9, median(many.share, turns));
+    for (int i = 0; i < turns; i++) {
+        struct range r = {(uint32_t)i % N_SEGMENT * rows, rows, BATCH, CLOCK_THREAD_CPUTIME_ID};
+        macs[i] = (double)rows * b->k * BATCH / pass(b, ops, work, &r);
+    }
+    printf(" %6.1f %6.1f %6.3f |", median(read, turns) * 1e-9, median(rate, turns) * 1e-9,
+           median(share, turns));
+    printf(" %8.1f\n", median(macs, turns) * 1e-9);
 }
 
 static void bench_format(int format, uint32_t k, const struct sl_cpu_ops *ops, int turns)
@@ -273,7 +292,7 @@ static void bench_format(int format, uint32_t k, const struct sl_cpu_ops *ops, i
 int main(int argc, char **argv)
 {
     const struct sl_cpu_ops *ops[] = {sl_cpu_ops_avx512(), sl_cpu_ops_avx2()};
-    int turns = argc > 1 ? atoi(argv[1]) : 9;
+    int turns = argc > 1 ? atoi(argv[1]) : 40;
     uint32_t k = argc > 2 ? (uint32_t)atoi(argv[2]) : 2048;
     if (turns < 1 || turns > MAX_TURNS || k < 32 || k > SL_MAX_K || k % 32) {
         fprintf(stderr, "usage: cpu_bench [TURNS (1..%d) [K (a multiple of 32)]]\n", MAX_TURNS);

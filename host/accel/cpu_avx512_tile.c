@@ -82,23 +82,6 @@ SL_AVX512 static bool prepare_x(const struct tile *tile, int32_t base[SL_MAX_TOK
 
 /* ---- weights --------------------------------------------------------------------------------- */
 
-/* Asks for a row's next chunk, or for the first one of the next tile and its scales: 16 streams are
- * more than the hardware follows. */
-SL_AVX512 static void prefetch_next(const struct tile *tile, uint32_t chunk, int row)
-{
-    const bool last = chunk + 1 == tile->n_chunk;
-    const size_t tile_bytes = SL_TILE_UNITS * tile->rows.unit_bytes;
-    const size_t ahead = last ? tile_bytes : (chunk + 1) * (size_t)SL_CHUNK;
-    for (int u = 0; u < SL_TILE_UNITS; u++) {
-        const char *code = (const char *)tile->code[row][u] + ahead;
-        for (int i = 0; i < SL_CHUNK; i += 64)
-            _mm_prefetch(code + i, _MM_HINT_T0);
-        const char *scale = (const char *)tile->scale[row][u] + tile_bytes;
-        for (size_t i = 0; last && i < tile->rows.scale_bytes; i += 64)
-            _mm_prefetch(scale + i, _MM_HINT_T0);
-    }
-}
-
 SL_V512 __m512i quarter_of(const uint8_t *p)
 {
     return _mm512_broadcast_i32x4(_mm_loadu_si128((const void *)p));
@@ -123,16 +106,45 @@ SL_V512 void gather_words(const uint8_t *const p[SL_TILE_UNITS], size_t at, __m5
     out[3] = _mm512_unpackhi_epi64(c, d);
 }
 
+/* A beat `at` behind each of 16 pointers: lane u of out[i] is word i of pointer u. */
+SL_V512 void transpose_beats(const uint8_t *const p[SL_TILE_UNITS], size_t at, __m512i out[16])
+{
+    __m512i t[16]; /* of four pointers: words i, i + 4, i + 8, i + 12 */
+#pragma GCC unroll 4
+    for (int q = 0; q < 4; q++) {
+        __m512i z0 = _mm512_loadu_si512(p[4 * q] + at), z1 = _mm512_loadu_si512(p[4 * q + 1] + at);
+        __m512i z2 = _mm512_loadu_si512(p[4 * q + 2] + at);
+        __m512i z3 = _mm512_loadu_si512(p[4 * q + 3] + at);
+        __m512i a = _mm512_unpacklo_epi32(z0, z1), b = _mm512_unpacklo_epi32(z2, z3);
+        __m512i c = _mm512_unpackhi_epi32(z0, z1), d = _mm512_unpackhi_epi32(z2, z3);
+        t[q] = _mm512_unpacklo_epi64(a, b);
+        t[4 + q] = _mm512_unpackhi_epi64(a, b);
+        t[8 + q] = _mm512_unpacklo_epi64(c, d);
+        t[12 + q] = _mm512_unpackhi_epi64(c, d);
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; i++) {
+        __m512i *v = t + 4 * i;
+        __m512i a = _mm512_shuffle_i32x4(v[0], v[1], 0x44);
+        __m512i b = _mm512_shuffle_i32x4(v[2], v[3], 0x44);
+        __m512i c = _mm512_shuffle_i32x4(v[0], v[1], 0xEE);
+        __m512i d = _mm512_shuffle_i32x4(v[2], v[3], 0xEE);
+        out[i] = _mm512_shuffle_i32x4(a, b, 0x88);
+        out[i + 4] = _mm512_shuffle_i32x4(a, b, 0xDD);
+        out[i + 8] = _mm512_shuffle_i32x4(c, d, 0x88);
+        out[i + 12] = _mm512_shuffle_i32x4(c, d, 0xDD);
+    }
+}
+
 SL_AVX512 static void decode_4bit(const struct tile *tile, uint32_t chunk)
 {
     const __m512i book = sl_book512(tile->call->slab->format);
-    prefetch_next(tile, chunk, 0);
     uint8_t(*w)[2][64] = tile->work->tile.w;
-    for (size_t at = 0; at < SL_CHUNK; at += 16) {
-        __m512i v[4];
-        gather_words(tile->code[0], chunk * (size_t)SL_CHUNK + at, v);
-#pragma GCC unroll 4
-        for (int i = 0; i < 4; i++, w++) {
+    for (size_t at = 0; at < SL_CHUNK; at += 64) {
+        __m512i v[16];
+        transpose_beats(tile->code[0], chunk * (size_t)SL_CHUNK + at, v);
+#pragma GCC unroll 16
+        for (int i = 0; i < 16; i++, w++) {
             _mm512_store_si512(w[0][0], _mm512_permutexvar_epi8(v[i], book));
             _mm512_store_si512(w[0][1], _mm512_permutexvar_epi8(_mm512_srli_epi16(v[i], 4), book));
         }
@@ -144,12 +156,11 @@ SL_AVX512 static void decode_q8(const struct tile *tile, uint32_t chunk)
     const __m512i flip = _mm512_set1_epi8(-128);
     for (int row = 0; row < 2; row++) {
         uint8_t(*w)[2][64] = tile->work->tile.w;
-        prefetch_next(tile, chunk, row);
-        for (size_t at = 0; at < SL_CHUNK; at += 16) {
-            __m512i v[4];
-            gather_words(tile->code[row], chunk * (size_t)SL_CHUNK + at, v);
-#pragma GCC unroll 4
-            for (int i = 0; i < 4; i++, w++)
+        for (size_t at = 0; at < SL_CHUNK; at += 64) {
+            __m512i v[16];
+            transpose_beats(tile->code[row], chunk * (size_t)SL_CHUNK + at, v);
+#pragma GCC unroll 16
+            for (int i = 0; i < 16; i++, w++)
                 _mm512_store_si512(w[0][row], _mm512_xor_si512(v[i], flip));
         }
     }
@@ -185,18 +196,15 @@ SL_V512 void store_digits(__m512i codes, uint8_t (*w)[2][64], int row)
 /* Per group: the eight registers of the lowest digits, then of the others. */
 SL_AVX512 static void decode_fp8(const struct tile *tile, uint32_t chunk)
 {
-    for (int row = 0; row < 2; row++) {
-        prefetch_next(tile, chunk, row);
-        for (size_t at = 0; at < SL_CHUNK; at += 16) {
-            uint8_t(*w)[2][64] =
-                tile->work->tile.w + at / SL_BLOCK * SL_N_LIMB * 8 + at % SL_BLOCK / 4;
-            __m512i v[4];
-            gather_words(tile->code[row], chunk * (size_t)SL_CHUNK + at, v);
-#pragma GCC unroll 4
-            for (int i = 0; i < 4; i++)
-                store_digits(v[i], w + i, row);
+    for (int row = 0; row < 2; row++)
+        for (size_t at = 0; at < SL_CHUNK; at += 64) {
+            uint8_t(*w)[2][64] = tile->work->tile.w + at / SL_BLOCK * SL_N_LIMB * 8;
+            __m512i v[16];
+            transpose_beats(tile->code[row], chunk * (size_t)SL_CHUNK + at, v);
+#pragma GCC unroll 16
+            for (int i = 0; i < 16; i++)
+                store_digits(v[i], w + i / 8 * SL_N_LIMB * 8 + i % 8, row);
         }
-    }
 }
 
 /* Lanes 4i, 4i + 1 and 4i + 2, 4i + 3, in the lower halves of 64 bits. Unpacking, unlike shifts,
@@ -238,12 +246,36 @@ SL_AVX512 static void decode_scales(const struct tile *tile, uint32_t chunk)
 
 /* ---- the product ----------------------------------------------------------------------------- */
 
+/*
+ * Asks for the next chunk of two of the 16 units (or for the first one of the next tile, and its
+ * scales): so many streams are more than the hardware follows, and all at once would be more than
+ * it has buffers for.
+ */
+SL_V512 void prefetch_next(const struct tile *tile, uint32_t chunk, int g)
+{
+    const bool last = chunk + 1 == tile->n_chunk;
+    const size_t tile_bytes = SL_TILE_UNITS * tile->rows.unit_bytes;
+    const size_t ahead = last ? tile_bytes : (chunk + 1) * (size_t)SL_CHUNK;
+    const int n_row = sl_format_is_4bit(tile->call->slab->format) ? 1 : 2;
+    for (int i = 0; i < 2 * n_row; i++) {
+        const int row = i / 2, u = 2 * g + i % 2;
+        const char *code = (const char *)tile->code[row][u] + ahead;
+        for (int at = 0; at < SL_CHUNK; at += 64)
+            _mm_prefetch(code + at, _MM_HINT_T0);
+        const char *scale = (const char *)tile->scale[row][u] + tile_bytes;
+        for (size_t at = 0; last && at < tile->rows.scale_bytes; at += 64)
+            _mm_prefetch(scale + at, _MM_HINT_T0);
+    }
+}
+
 /* Where a chunk's x and the sums of some tokens are. */
 struct tile_tokens {
     int8_t (*x)[SL_CHUNK];
     int64_t (*xe)[SL_CHUNK_GROUPS];
     int32_t (*start)[SL_CHUNK_GROUPS];
     int64_t (*acc)[2][2][8];
+    const struct tile *next; /* whose next chunk is asked for meanwhile; or NULL */
+    uint32_t chunk;
 };
 
 /* Keeps gcc from holding sums of all tokens in registers, which it then spills. */
@@ -277,6 +309,8 @@ SL_V512 void tokens_scaled(struct sl_tile_work *w, struct tile_tokens k, int n)
     for (int g = 0; g < SL_CHUNK_GROUPS; g++) {
         __m512i d[2][8];
         SUMS_STAY_IN_MEMORY();
+        if (k.next)
+            prefetch_next(k.next, k.chunk, g);
 #pragma GCC unroll 8
         for (int t = 0; t < n; t++)
             d[0][t] = d[1][t] = _mm512_set1_epi32(k.start[t][g]);
@@ -302,6 +336,8 @@ SL_V512 void tokens_fp8(struct sl_tile_work *w, struct tile_tokens k, int n)
     for (int g = 0; g < SL_CHUNK_GROUPS; g++) {
         __m512i d[2][8];
         SUMS_STAY_IN_MEMORY();
+        if (k.next)
+            prefetch_next(k.next, k.chunk, g);
 #pragma GCC unroll 8
         for (int t = 0; t < n; t++)
             d[0][t] = d[1][t] = _mm512_setzero_si512();
@@ -356,7 +392,8 @@ static void multiply_chunk(const struct tile *tile, uint32_t chunk)
     for (uint32_t t = 0, n; t < tile->n_pad; t += n) {
         n = tile->n_pad - t >= 8 ? 8 : 4;
         size_t at = (size_t)chunk * tile->n_pad + t;
-        struct tile_tokens k = {&w->x[at], &w->xe[at], &w->start[at], &w->acc[t]};
+        struct tile_tokens k = {&w->x[at],  &w->xe[at],           &w->start[at],
+                                &w->acc[t], t == 0 ? tile : NULL, chunk};
         if (n == 8)
             (fp8 ? fp8_8 : scaled8)(w, k);
         else
