@@ -16,9 +16,17 @@ struct tile {
     const struct sl_cpu_plain *call;
     struct sl_work_avx512 *work;
     struct sl_cpu_rows rows;
+    bool pair;                              /* 4-bit: two rows in one */
     uint32_t n_chunk, n_pad;                /* n_pad: tokens, rounded up to 4 */
     const uint8_t *code[2][SL_TILE_UNITS];  /* of the low and the high row; 4-bit: [0] for both */
     const uint8_t *scale[2][SL_TILE_UNITS]; /* likewise */
+};
+
+/* What is asked for while a chunk is multiplied. */
+struct next_chunk {
+    const uint8_t *const (*code)[SL_TILE_UNITS];
+    size_t ahead; /* of the pointers in code */
+    int n_row;    /* of code; 0: nothing */
 };
 
 /* ---- x --------------------------------------------------------------------------------------- */
@@ -230,7 +238,7 @@ SL_V512 void store_scale(__m512i b, int64_t scale[2][8])
 SL_AVX512 static void decode_scales(const struct tile *tile, uint32_t chunk)
 {
     struct sl_tile_work *w = &tile->work->tile;
-    const bool pair = sl_format_is_4bit(tile->call->slab->format);
+    const bool pair = tile->pair;
     for (int row = 0; row < (pair ? 1 : 2); row++) {
         __m512i v[4];
         gather_words(tile->scale[row], (size_t)chunk * (pair ? 16 : 8), v);
@@ -247,25 +255,21 @@ SL_AVX512 static void decode_scales(const struct tile *tile, uint32_t chunk)
 /* ---- the product ----------------------------------------------------------------------------- */
 
 /*
- * Asks for the next chunk of two of the 16 units (or for the first one of the next tile, and its
- * scales): so many streams are more than the hardware follows, and all at once would be more than
- * it has buffers for.
+ * Asks for the next chunk of two of the 16 units (or for the first one of the next tile): so many
+ * streams are more than the hardware follows, and all at once would be more than it has buffers
+ * for.
  */
-SL_V512 void prefetch_next(const struct tile *tile, uint32_t chunk, int g)
+SL_V512 void prefetch_two(const struct next_chunk *next, int g)
 {
-    const bool last = chunk + 1 == tile->n_chunk;
-    const size_t tile_bytes = SL_TILE_UNITS * tile->rows.unit_bytes;
-    const size_t ahead = last ? tile_bytes : (chunk + 1) * (size_t)SL_CHUNK;
-    const int n_row = sl_format_is_4bit(tile->call->slab->format) ? 1 : 2;
-    for (int i = 0; i < 2 * n_row; i++) {
-        const int row = i / 2, u = 2 * g + i % 2;
-        const char *code = (const char *)tile->code[row][u] + ahead;
-        for (int at = 0; at < SL_CHUNK; at += 64)
-            _mm_prefetch(code + at, _MM_HINT_T0);
-        const char *scale = (const char *)tile->scale[row][u] + tile_bytes;
-        for (size_t at = 0; last && at < tile->rows.scale_bytes; at += 64)
-            _mm_prefetch(scale + at, _MM_HINT_T0);
-    }
+    for (int row = 0; row < next->n_row; row++)
+#pragma GCC unroll 2
+        for (int u = 0; u < 2; u++) {
+            const char *code = (const char *)next->code[row][2 * g + u] + next->ahead;
+            _mm_prefetch(code, _MM_HINT_T0);
+            _mm_prefetch(code + 64, _MM_HINT_T0);
+            _mm_prefetch(code + 128, _MM_HINT_T0);
+            _mm_prefetch(code + 192, _MM_HINT_T0);
+        }
 }
 
 /* Where a chunk's x and the sums of some tokens are. */
@@ -274,8 +278,7 @@ struct tile_tokens {
     int64_t (*xe)[SL_CHUNK_GROUPS];
     int32_t (*start)[SL_CHUNK_GROUPS];
     int64_t (*acc)[2][2][8];
-    const struct tile *next; /* whose next chunk is asked for meanwhile; or NULL */
-    uint32_t chunk;
+    struct next_chunk next;
 };
 
 /* Keeps gcc from holding sums of all tokens in registers, which it then spills. */
@@ -309,8 +312,7 @@ SL_V512 void tokens_scaled(struct sl_tile_work *w, struct tile_tokens k, int n)
     for (int g = 0; g < SL_CHUNK_GROUPS; g++) {
         __m512i d[2][8];
         SUMS_STAY_IN_MEMORY();
-        if (k.next)
-            prefetch_next(k.next, k.chunk, g);
+        prefetch_two(&k.next, g);
 #pragma GCC unroll 8
         for (int t = 0; t < n; t++)
             d[0][t] = d[1][t] = _mm512_set1_epi32(k.start[t][g]);
@@ -336,8 +338,7 @@ SL_V512 void tokens_fp8(struct sl_tile_work *w, struct tile_tokens k, int n)
     for (int g = 0; g < SL_CHUNK_GROUPS; g++) {
         __m512i d[2][8];
         SUMS_STAY_IN_MEMORY();
-        if (k.next)
-            prefetch_next(k.next, k.chunk, g);
+        prefetch_two(&k.next, g);
 #pragma GCC unroll 8
         for (int t = 0; t < n; t++)
             d[0][t] = d[1][t] = _mm512_setzero_si512();
@@ -385,15 +386,29 @@ SL_AVX512 static void fp8_4(struct sl_tile_work *w, struct tile_tokens k)
     tokens_fp8(w, k, 4);
 }
 
+SL_AVX512 static void prefetch_scales(const struct tile *tile, size_t ahead)
+{
+    for (int i = 0; i < (tile->pair ? 1 : 2) * SL_TILE_UNITS; i++) {
+        const char *scale = (const char *)tile->scale[i / SL_TILE_UNITS][i % SL_TILE_UNITS] + ahead;
+        for (size_t at = 0; at < tile->rows.scale_bytes; at += 64)
+            _mm_prefetch(scale + at, _MM_HINT_T0);
+    }
+}
+
 static void multiply_chunk(const struct tile *tile, uint32_t chunk)
 {
     struct sl_tile_work *w = &tile->work->tile;
     const bool fp8 = tile->call->slab->format == SL_FORMAT_FP8;
+    struct next_chunk next = {tile->code, (chunk + 1) * (size_t)SL_CHUNK, tile->pair ? 1 : 2};
+    if (chunk + 1 == tile->n_chunk) {
+        next.ahead = SL_TILE_UNITS * tile->rows.unit_bytes;
+        prefetch_scales(tile, next.ahead);
+    }
     for (uint32_t t = 0, n; t < tile->n_pad; t += n) {
         n = tile->n_pad - t >= 8 ? 8 : 4;
         size_t at = (size_t)chunk * tile->n_pad + t;
-        struct tile_tokens k = {&w->x[at],  &w->xe[at],           &w->start[at],
-                                &w->acc[t], t == 0 ? tile : NULL, chunk};
+        struct tile_tokens k = {&w->x[at], &w->xe[at], &w->start[at], &w->acc[t], next};
+        next.n_row = 0; /* once is enough */
         if (n == 8)
             (fp8 ? fp8_8 : scaled8)(w, k);
         else
@@ -407,7 +422,7 @@ static void multiply_chunk(const struct tile *tile, uint32_t chunk)
 static void locate_units(struct tile *tile, uint32_t first)
 {
     const struct sl_cpu_rows *r = &tile->rows;
-    const bool pair = sl_format_is_4bit(tile->call->slab->format);
+    const bool pair = tile->pair;
     for (uint32_t u = 0; u < SL_TILE_UNITS; u++) {
         uint32_t at = first + u < r->n_unit ? first + u : r->n_unit - 1;
         const uint8_t *unit = r->unit + at * r->unit_bytes;
@@ -473,6 +488,7 @@ SL_AVX512 unsigned sl_plain_tile_avx512(const struct sl_cpu_plain *c, struct sl_
     struct tile tile = {.call = c,
                         .work = work,
                         .rows = sl_cpu_rows_of(c),
+                        .pair = sl_format_is_4bit(c->slab->format),
                         .n_chunk = (c->slab->k + SL_CHUNK - 1) / SL_CHUNK,
                         .n_pad = (c->n_tok + 3) / 4 * 4};
     int32_t base[SL_MAX_TOKENS];
