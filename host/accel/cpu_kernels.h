@@ -16,7 +16,7 @@
 enum {
     /* Weights are asked for this far ahead of their use, in the order of memory, scale beats too:
      * a gap in that stream costs as much as none at all. */
-    SL_CPU_PREFETCH = 4096,
+    SL_CPU_PREFETCH = 8192,
     SL_CPU_MAX_GROUPS = SL_MAX_K / SL_BLOCK
 };
 
