@@ -96,7 +96,7 @@ test: setup-test ## Everything CI runs; ends with "N passed, M failed"
 
 .PHONY: test-long soak
 test-long: setup-test ## make test, then whole experts in every format, proofs, fuzzers (at most 80 minutes)
-	@MITERS=MITER= tools/run_tests.sh $(BUILD) check rtl unit readme checkfab clang sanitized long real prove synth fuzz
+	@MITERS=MITER= tools/run_tests.sh $(BUILD) check rtl unit readme checkfab cards clang sanitized long real prove synth fuzz
 
 SOAK_GROUPS ?= 1000000000
 SOAK_ROWS   ?= 1000000

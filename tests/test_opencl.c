@@ -9,10 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/err.h"
 #include "card/opencl.h"
 #include "card/opencl_api.h"
 #include "card/remote_options.h"
-#include "base/err.h"
 #include "cli_rig.h"
 #include "fault_rig.h"
 #include "temp_file.h"

@@ -14,9 +14,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "card/cards.h"
 #include "accel/validate_data.h"
 #include "base/err.h"
+#include "card/cards.h"
 #include "cli_rig.h"
 #include "fault_rig.h"
 

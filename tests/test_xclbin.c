@@ -6,8 +6,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "card/xclbin.h"
 #include "board/rpc.h"
+#include "card/xclbin.h"
 #include "sl_abi.h"
 #include "temp_file.h"
 #include "test_main.h"

@@ -5,9 +5,9 @@
 #include <string.h>
 
 #include "accel/csim.h"
-#include "card/remote.h"
 #include "accel/sim.h"
 #include "base/err.h"
+#include "card/remote.h"
 
 /* Every backend: a prefix of --device and how it opens and lists. */
 static const struct backend {

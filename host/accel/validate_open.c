@@ -3,9 +3,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "card/cards.h"
 #include "accel/validate.h"
 #include "base/err.h"
+#include "card/cards.h"
 
 /* Behind a runtime only a simulated board counts what it does; other platforms than XRT's have no
  * card of its driver. */

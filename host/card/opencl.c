@@ -9,10 +9,10 @@
 #include <time.h>
 
 #include "accel/args.h"
-#include "card/opencl_api.h"
-#include "card/xclbin.h"
 #include "base/err.h"
 #include "base/file.h"
+#include "card/opencl_api.h"
+#include "card/xclbin.h"
 
 enum {
     N_COPIES = 2,            /* control memory, weights */

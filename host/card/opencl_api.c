@@ -7,8 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "card/opencl.h"
 #include "base/err.h"
+#include "card/opencl.h"
 
 /* ---- errors --------------------------------------------------------------------------------- */
 

@@ -11,11 +11,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/err.h"
+#include "base/file.h"
 #include "card/cards.h"
 #include "card/remote.h"
 #include "card/remote_options.h"
-#include "base/err.h"
-#include "base/file.h"
 
 static const char vendor_library[] = "libxilinxopencl.so.2";
 

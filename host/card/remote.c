@@ -10,14 +10,14 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "accel/sim.h"
+#include "base/err.h"
+#include "base/file.h"
 #include "card/emulation.h"
 #include "card/opencl.h"
 #include "card/remote_options.h"
 #include "card/remote_process.h"
 #include "card/remote_wire.h"
-#include "accel/sim.h"
-#include "base/err.h"
-#include "base/file.h"
 
 enum {
     OPEN_MS = 60000, /* a card takes seconds to load its design */

@@ -10,10 +10,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "card/cards.h"
 #include "card/remote.h"
 #include "card/xclbin.h"
-#include "base/file.h"
 
 static const char library[] = "libxrt_coreutil.so.2";
 static const char usual_design[] = "sl_core_u50_p1t1_rtl_hw_emu.xclbin";

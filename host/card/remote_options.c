@@ -7,12 +7,12 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "card/opencl.h"
-#include "card/emulation.h"
 #include "accel/sim_options.h"
-#include "card/xclbin.h"
 #include "base/err.h"
 #include "base/file.h"
+#include "card/emulation.h"
+#include "card/opencl.h"
+#include "card/xclbin.h"
 
 static const char help[] =
     "xrt[:N] or opencl[:P.N], then ,xclbin=FILE ,summary=FILE ,deadline=MS ,stock; opencl also "

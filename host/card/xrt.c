@@ -7,9 +7,9 @@
 #include <time.h>
 
 #include "accel/args.h"
+#include "base/err.h"
 #include "card/xclbin.h"
 #include "card/xrt_api.h"
-#include "base/err.h"
 
 struct xrt {
     struct sl_device base;

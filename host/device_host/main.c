@@ -18,10 +18,10 @@
 #include <unistd.h>
 
 #include "accel/device.h"
+#include "base/err.h"
 #include "card/opencl.h"
 #include "card/remote_wire.h"
 #include "card/xrt.h"
-#include "base/err.h"
 
 static void answer(enum sl_remote_lane lane, int err, const struct sl_device *dev)
 {
