@@ -27,6 +27,7 @@ enum {
     CLOCK_STEPS = 40000,
     BATCH = 16
 };
+enum { READ_AHEAD = 8192 };
 static const size_t l2_bytes = 512u << 10, memory_bytes = 256u << 20, read_step = 512;
 static const char *const format_names[N_FORMAT] = {"fp8", "q8", "nf4", "int4", "mxfp4"};
 
@@ -73,7 +74,7 @@ AVX2 static double read_rate(const uint8_t *p, size_t n, size_t ahead)
 static double best_read(const uint8_t *p, size_t n)
 {
     size_t half = n / 1024 * 512;
-    return better(read_rate(p, half, 0), read_rate(p + half, half, 4096));
+    return better(read_rate(p, half, 0), read_rate(p + half, half, READ_AHEAD));
 }
 
 /* Cycles per second, by a chain of additions. */
