@@ -11,13 +11,13 @@
 
 #ifdef __x86_64__
 
-/* A row form: sums of unit `unit` with the prepared x to sum[0] and sum[1]. */
+/* Some units with a token's prepared x. */
 struct row_call {
     const struct sl_cpu_rows *rows;
     const uint8_t *unit;
     const int8_t *x;
     const struct sl_row_block *block;
-    uint32_t n_block;
+    uint32_t n_block, n_unit;
 };
 
 SL_V512 void prefetch_beats(const uint8_t *p, size_t bytes)
@@ -181,21 +181,20 @@ SL_V512 __m512i row_fp8(const struct row_call *c, const uint8_t *row, const stru
 
 /* ---- a part ---------------------------------------------------------------------------------- */
 
-/* Sums of all units of the part with token t. */
-#define FOR_UNITS(call, rows, u)                                                                   \
-    for (uint32_t u = 0; u < (rows)->n_unit; u++, (call).unit += (rows)->unit_bytes)
+#define FOR_UNITS(call, u)                                                                         \
+    for (uint32_t u = 0; u < (call).n_unit; u++, (call).unit += (call).rows->unit_bytes)
 
 SL_AVX512 static void sums_4bit(struct row_call c, int format, int64_t *sum)
 {
     const __m512i book = sl_book512(format), order = scale_order(true);
-    FOR_UNITS(c, c.rows, u)
+    FOR_UNITS(c, u)
     unit_4bit(&c, book, order, sum + 2 * (size_t)u);
 }
 
 SL_AVX512 static void sums_q8(struct row_call c, int64_t *sum)
 {
     const __m512i order = scale_order(false);
-    FOR_UNITS(c, c.rows, u)
+    FOR_UNITS(c, u)
     {
         __m512i a = row_q8(&c, c.unit, order);
         store_pair(a, row_q8(&c, c.unit + c.rows->row_bytes, order), sum + 2 * (size_t)u);
@@ -209,7 +208,7 @@ SL_AVX512 static void sums_fp8(struct row_call c, int64_t *sum)
         l.t[k][0] = _mm512_loadu_si512(limbs[k][0]);
         l.t[k][1] = _mm512_loadu_si512(limbs[k][1]);
     }
-    FOR_UNITS(c, c.rows, u)
+    FOR_UNITS(c, u)
     {
         __m512i a = row_fp8(&c, c.unit, &l);
         store_pair(a, row_fp8(&c, c.unit + c.rows->row_bytes, &l), sum + 2 * (size_t)u);
@@ -261,43 +260,58 @@ SL_AVX512 static void round_rows(const int64_t *sum, uint32_t n, uint16_t mant, 
         y[i] = sl_cpu_round(sum[i], mant, e);
 }
 
-static void token_sums(const struct sl_cpu_plain *c, const struct row_call *call, uint32_t t,
-                       struct sl_work_avx512 *w)
+static void sums_of(const struct sl_cpu_plain *c, const struct row_call *call, int64_t *sum)
 {
-    struct sl_row_block *block = w->row.block[t];
     const int format = c->slab->format;
-    if (sl_format_is_4bit(format)) {
-        prepare_pairs(call->x, w->xe, call->n_block, block);
-        sums_4bit(*call, format, w->row.sum[t]);
-        return;
-    }
-    prepare_rows(call->x, w->xe, call->n_block, format == SL_FORMAT_FP8, block);
-    if (format == SL_FORMAT_Q8)
-        sums_q8(*call, w->row.sum[t]);
+    if (format == SL_FORMAT_FP8)
+        sums_fp8(*call, sum);
+    else if (format == SL_FORMAT_Q8)
+        sums_q8(*call, sum);
     else
-        sums_fp8(*call, w->row.sum[t]);
+        sums_4bit(*call, format, sum);
 }
 
-/* Nothing is written before all x were looked at. */
-SL_AVX512 static unsigned plain_rows(const struct sl_cpu_plain *c, struct sl_work_avx512 *w)
+/* False: BAD_ACTIVATION. */
+SL_AVX512 static bool prepare(const struct sl_cpu_plain *c, uint32_t t, uint32_t n_block,
+                              struct sl_work_avx512 *w)
 {
-    const uint32_t k = c->slab->k, columns = sl_format_is_4bit(c->slab->format) ? 256 : 512;
+    const int format = c->slab->format;
+    const uint32_t chunks = n_block * (sl_format_is_4bit(format) ? 1 : 2);
+    const struct sl_cpu_token token = sl_cpu_token_at(c, t);
+    if (sl_load_token(&token, c->slab->k, w->row.x[t], SL_CHUNK, chunks, w->xe))
+        return false;
+    if (sl_format_is_4bit(format))
+        prepare_pairs(w->row.x[t], w->xe, n_block, w->row.block[t]);
+    else
+        prepare_rows(w->row.x[t], w->xe, n_block, format == SL_FORMAT_FP8, w->row.block[t]);
+    return true;
+}
+
+/* With two tokens the second one finds the weights of a few units in a cache. */
+static unsigned plain_rows(const struct sl_cpu_plain *c, struct sl_work_avx512 *w)
+{
+    enum { FEW = 8 };
+    const uint32_t columns = sl_format_is_4bit(c->slab->format) ? SL_CHUNK : 2 * SL_CHUNK;
+    const uint32_t n_block = (c->slab->k + columns - 1) / columns;
     const struct sl_cpu_rows rows = sl_cpu_rows_of(c);
-    struct row_call call = {
-        .rows = &rows, .unit = rows.unit, .n_block = (k + columns - 1) / columns};
-    struct sl_cpu_token token[SL_ROW_TOKENS];
-    for (uint32_t t = 0; t < c->n_tok; t++) {
-        token[t] = sl_cpu_token_at(c, t);
-        if (sl_load_token(&token[t], k, w->row.x[t], SL_CHUNK, call.n_block * columns / SL_CHUNK,
-                          w->xe))
+    for (uint32_t t = 0; t < c->n_tok; t++)
+        if (!prepare(c, t, n_block, w))
             return SL_STATUS_BAD_ACTIVATION;
-        call.x = w->row.x[t];
-        call.block = w->row.block[t];
-        token_sums(c, &call, t, w);
+    for (uint32_t u = 0, n; u < rows.n_unit; u += n) {
+        n = c->n_tok == 1 || rows.n_unit - u < FEW ? rows.n_unit - u : FEW;
+        for (uint32_t t = 0; t < c->n_tok; t++) {
+            struct row_call call = {.rows = &rows,
+                                    .unit = rows.unit + u * rows.unit_bytes,
+                                    .x = w->row.x[t],
+                                    .block = w->row.block[t],
+                                    .n_block = n_block,
+                                    .n_unit = n};
+            sums_of(c, &call, w->row.sum[t] + 2 * (size_t)u);
+        }
     }
     for (uint32_t t = 0; t < c->n_tok; t++)
-        round_rows(w->row.sum[t], c->n_row, c->slab->mant0, c->slab->exp0 + token[t].base,
-                   c->y + t * c->y_stride + c->first);
+        round_rows(w->row.sum[t], c->n_row, c->slab->mant0,
+                   c->slab->exp0 + sl_cpu_token_at(c, t).base, c->y + t * c->y_stride + c->first);
     return SL_STATUS_OK;
 }
 
