@@ -20,6 +20,13 @@ enum { KV_ZERO_POINT_BYTE = 32 };
 typedef int (*slab_fn)(struct sl_fabric *f, struct sl_resident *slot, struct sl_slab_ref ref,
                        bool mine, void *user);
 
+/* Another choice in every layer: experts of one number need not be alike. */
+static bool is_resident(const struct sl_fabric *f, uint32_t layer, uint32_t expert)
+{
+    enum { STEP = 7 };
+    return (expert + layer * STEP) % f->config->n_expert < f->n_resident;
+}
+
 /* Every slab of the model in the order in which it is placed. */
 static int for_each_slab(struct sl_fabric *f, slab_fn fn, void *user)
 {
@@ -37,7 +44,8 @@ static int for_each_slab(struct sl_fabric *f, slab_fn fn, void *user)
         if (!err && c->d_ff_shared)
             err = fn(f, &layer->shared, sl_store_shared(f->store, l), mine, user);
         for (uint32_t e = 0; !err && e < c->n_expert; e++)
-            err = fn(f, &layer->expert[e], sl_store_expert(f->store, l, e), mine, user);
+            err = fn(f, &layer->expert[e], sl_store_expert(f->store, l, e),
+                     mine && is_resident(f, l, e), user);
         if (err)
             return err;
     }
@@ -302,6 +310,22 @@ int sl_dense_parse(enum sl_dense *out, const char *name)
                    name);
 }
 
+int sl_resident_parse(uint32_t *out, const char *text, uint32_t n_expert)
+{
+    char end;
+    unsigned n;
+    if (!text || !strcmp(text, "all"))
+        *out = n_expert;
+    else if (!strcmp(text, "none"))
+        *out = 0;
+    else if (sscanf(text, "%6u%c", &n, &end) == 1 && n <= n_expert)
+        *out = n;
+    else
+        return sl_fail(SL_ERR_USAGE, "give all, none, or a number of experts of each layer",
+                       "resident %.40s: the model has %u experts in a layer", text, n_expert);
+    return 0;
+}
+
 int sl_fabric_open_part(struct sl_ops *out, const struct sl_fabric_params *params, unsigned part,
                         unsigned n_part)
 {
@@ -315,7 +339,8 @@ int sl_fabric_open_part(struct sl_ops *out, const struct sl_fabric_params *param
     f->profile = params->profile;
     f->part = part;
     f->n_part = n_part;
-    int err = fabric_load(f, params->device);
+    int err = sl_resident_parse(&f->n_resident, params->resident, f->config->n_expert);
+    err = err ? err : fabric_load(f, params->device);
     if (!err) {
         memcpy(f->name, f->dev->name, sizeof f->name);
         f->jobs.take_over = params->cpu_takes_over ? take_over : NULL;

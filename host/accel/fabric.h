@@ -24,9 +24,13 @@ struct sl_fabric_params {
     struct sl_pool *pool;
     const char *device; /* NULL: the default one. Several: "xrt:0+xrt:1", layers in turn */
     enum sl_dense dense;
-    bool cpu_takes_over;        /* when a device fails, instead of an error */
+    const char *resident; /* of the routed experts: "all" (NULL), "none", or how many of a layer */
+    bool cpu_takes_over;  /* when a device fails, instead of an error */
     struct sl_profile *profile; /* borrowed; NULL: nothing is recorded */
 };
+
+/* How many of n_expert the text above names. SL_ERR_USAGE. */
+int sl_resident_parse(uint32_t *out, const char *text, uint32_t n_expert);
 
 /* Opens the device or devices, uploads what they compute with and fills `out`. SL_ERR_NOMEM when
  * that does not fit the arenas. */

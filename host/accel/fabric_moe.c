@@ -13,8 +13,11 @@
 #include <string.h>
 
 #include "accel/activation.h"
+#include "accel/code_names.h"
 #include "accel/fabric_state.h"
 #include "base/err.h"
+#include "sl_core_native.h"
+#include "store/slab.h"
 
 enum { NO_CHOICE = 255, LIST_PER_BEAT = SL_BEAT_BYTES / 4, FLOATS_PER_BEAT = SL_BEAT_BYTES / 4 };
 
@@ -28,6 +31,7 @@ struct moe_task {
     const struct sl_resident *expert;
     uint32_t first, n, job, y_off;
     unsigned drop;
+    uint32_t cpu_record; /* beat of its record when the CPU computed it, else 0 */
 };
 
 struct sl_moe_work {
@@ -38,7 +42,8 @@ struct sl_moe_work {
     struct moe_task *task, *next_task;
     float *result; /* [SL_FABRIC_CHUNK * (top_k + 1)][d_model]; row = token * (top_k + 1) + choice,
                       shared last */
-    struct sl_route *route; /* [SL_FABRIC_CHUNK] */
+    struct sl_route *route;   /* [SL_FABRIC_CHUNK] */
+    struct sl_core_work *cpu; /* owned; of the core in C, for what the device does not have */
     uint32_t n_item, n_task;
 };
 
@@ -74,6 +79,8 @@ int sl_moe_open(struct sl_fabric *f)
     w->route = sl_alloc(SL_FABRIC_CHUNK, sizeof *w->route);
     if (!w->item || !w->task || !w->result || !w->route)
         return SL_ERR_NOMEM;
+    if (f->n_resident < c->n_expert && !(w->cpu = sl_alloc(1, sizeof *w->cpu)))
+        return SL_ERR_NOMEM;
     w->next_item = w->item + n;
     w->next_task = w->task + n;
     return 0;
@@ -88,6 +95,7 @@ void sl_moe_close(struct sl_fabric *f)
     free(w->tasks);
     free(w->result);
     free(w->route);
+    free(w->cpu);
     free(w);
     f->moe = NULL;
 }
@@ -113,17 +121,16 @@ uint64_t sl_moe_heap_beats(const struct sl_config *config, const struct sl_store
 {
     const struct sl_slab *expert = sl_store_expert(store, 0, 0).header;
     uint64_t per_token = sl_act8_beats(expert->k) + sl_act16_beats(expert->k);
-    uint64_t per_item = 1 + y_beats(expert); /* a list of its own, and its output */
+    /* A list of its own, a job and a record of the CPU's, and its output. */
+    uint64_t per_item = 3 + y_beats(expert);
     return SL_FABRIC_CHUNK * (per_token + route_beats(config, 1)) + max_items(config) * per_item;
 }
 
 /* ---- jobs ----------------------------------------------------------------------------------- */
 
-static struct sl_job *add_expert_job(struct moe_pass *p, const struct sl_slab *header)
+static void fill_expert_job(const struct moe_pass *p, const struct sl_slab *header,
+                            struct sl_job *job)
 {
-    struct sl_job *job = sl_joblist_add(&p->f->jobs);
-    if (!job)
-        return NULL;
     job->op = SL_OP_EXPERT;
     job->format = header->format;
     job->x_off = p->x8_off;
@@ -132,6 +139,13 @@ static struct sl_job *add_expert_job(struct moe_pass *p, const struct sl_slab *h
     job->k = (uint16_t)header->k;
     job->rows = header->rows;
     job->slice_count = (uint16_t)header->rows;
+}
+
+static struct sl_job *add_expert_job(struct moe_pass *p, const struct sl_slab *header)
+{
+    struct sl_job *job = sl_joblist_add(&p->f->jobs);
+    if (job)
+        fill_expert_job(p, header, job);
     return job;
 }
 
@@ -219,6 +233,15 @@ static int add_indirect_job(struct moe_pass *p, uint32_t route_off, uint32_t cho
     return 0;
 }
 
+static void fill_list(struct sl_job *job, const struct moe_task *task, uint32_t list_off)
+{
+    job->flags = SL_FLAG_LIST;
+    job->y_off = task->y_off;
+    job->n_tokens = (uint16_t)task->n;
+    job->list_off = list_off;
+    job->u_h_drop = (uint8_t)task->drop;
+}
+
 /* A task with a token list, which was placed at list_off. */
 static int add_list_job(struct moe_pass *p, struct moe_task *task, uint32_t list_off)
 {
@@ -228,26 +251,53 @@ static int add_list_job(struct moe_pass *p, struct moe_task *task, uint32_t list
     struct sl_job *job = err ? NULL : add_expert_job(p, header);
     if (!job)
         return SL_ERR_NOMEM;
-    job->flags = SL_FLAG_LIST;
+    fill_list(job, task, list_off);
     job->w_off = task->expert->w_off;
-    job->y_off = task->y_off;
-    job->n_tokens = (uint16_t)task->n;
-    job->list_off = list_off;
-    job->u_h_drop = (uint8_t)task->drop;
     return 0;
+}
+
+/* The same on the CPU, from the store's slab, by the core in C: a job list of one in the control
+ * arena as the host has it. Only while nothing is launched. */
+static int run_on_cpu(struct moe_pass *p, struct moe_task *task, uint32_t list_off)
+{
+    struct sl_joblist *jobs = &p->f->jobs;
+    const struct sl_slab *header = task->expert->header;
+    const void *const w[1] = {header};
+    uint32_t at;
+    int err = sl_joblist_alloc(jobs, 2, &at);
+    err = err ? err : sl_joblist_alloc(jobs, (uint64_t)task->n * y_beats(header), &task->y_off);
+    if (err)
+        return err;
+    struct sl_job *job = sl_joblist_at(jobs, at);
+    *job = (struct sl_job){.cookie = at};
+    fill_expert_job(p, header, job);
+    fill_list(job, task, list_off);
+    sl_core_call_p1(jobs->ctl, w, p->work->cpu, at, 1, jobs->dev->ctl_beats,
+                    (uint32_t)sl_slab_port_beats(header, 1) + SL_SLACK_BEATS);
+    const struct sl_record *record = sl_joblist_at(jobs, at + 1);
+    task->cpu_record = at + 1;
+    p->f->stats.n_expert_cpu += task->n;
+    return record->status == SL_STATUS_OK
+               ? 0
+               : sl_fail(SL_ERR_FORMAT, "convert the model again", "an expert's slab: %s",
+                         sl_status_name(record->status));
 }
 
 /* ---- launches ------------------------------------------------------------------------------- */
 
-/* Takes finished outputs into result[]; what saturated goes to the next round: a group is taken
+/* Takes finished outputs into result[]; what the device does not have goes to the next round, and
+ * what saturated: a group is taken
  * apart, a single token gets a lower u_h (docs/numerics.md 3.2). */
 static int collect(struct moe_pass *p)
 {
     struct sl_moe_work *w = p->work;
-    uint32_t d = p->f->config->d_model, n_item = 0, n_task = 0;
+    uint32_t d = p->f->config->d_model, n_item = 0, n_task = 0, n_missing = 0;
     for (uint32_t i = 0; i < w->n_task; i++) {
         struct moe_task *task = &w->task[i];
-        const struct sl_record *record = sl_joblist_record(&p->f->jobs, task->job);
+        const struct sl_record *record = task->cpu_record
+                                             ? sl_joblist_at(&p->f->jobs, task->cpu_record)
+                                             : sl_joblist_record(&p->f->jobs, task->job);
+        const bool missing = record->status == SL_STATUS_MISS;
         if (!task->expert) {
             if (record->expert >= p->f->config->n_expert)
                 return sl_fail(SL_ERR_DEVICE, NULL, "device %s chose expert %u of %u",
@@ -257,17 +307,19 @@ static int collect(struct moe_pass *p)
         uint32_t stride = y_beats(task->expert->header);
         for (uint32_t j = 0; j < task->n; j++) {
             struct moe_item item = w->item[task->first + j];
-            if (!record->saturations) {
+            if (!record->saturations && !missing) {
                 memcpy(w->result + (size_t)item.row * d,
                        sl_joblist_at(&p->f->jobs, task->y_off + j * stride), d * sizeof *w->result);
                 continue;
             }
-            unsigned drop = task->drop + (task->n == 1 ? SL_U_H_STEP : 0);
+            unsigned drop = task->drop + (task->n == 1 && !missing ? SL_U_H_STEP : 0);
             if (drop > UINT8_MAX)
                 return sl_fail(SL_ERR_RANGE, "the model's weights or scales may be damaged",
                                "an expert's hidden values exceed every exponent window");
             w->next_item[n_item] = item;
-            w->next_task[n_task++] = (struct moe_task){task->expert, n_item++, 1, 0, 0, drop};
+            w->next_task[n_task++] =
+                (struct moe_task){.expert = task->expert, .first = n_item++, .n = 1, .drop = drop};
+            n_missing += missing;
         }
     }
     struct moe_item *item = w->item;
@@ -275,8 +327,22 @@ static int collect(struct moe_pass *p)
     w->item = w->next_item, w->next_item = item;
     w->task = w->next_task, w->next_task = task;
     w->n_item = n_item, w->n_task = n_task;
-    p->f->stats.n_retry += n_task;
+    p->f->stats.n_retry += n_task - n_missing;
     return 0;
+}
+
+/* Of all tasks those that the device can do, as jobs, or the others, on the CPU. */
+static int add_list_jobs(struct moe_pass *p, uint32_t lists, bool resident)
+{
+    struct sl_moe_work *w = p->work;
+    int err = 0;
+    for (uint32_t i = 0, at = lists; !err && i < w->n_task; i++) {
+        struct moe_task *task = &w->task[i];
+        if ((task->expert->w_off != SL_NOT_RESIDENT) == resident)
+            err = resident ? add_list_job(p, task, at) : run_on_cpu(p, task, at);
+        at += ceil_div(task->n, LIST_PER_BEAT);
+    }
+    return err;
 }
 
 /* Runs all tasks as list jobs over the x that is already placed. */
@@ -296,10 +362,12 @@ static int run_list_tasks(struct moe_pass *p)
         uint32_t *entry = sl_joblist_at(jobs, at);
         for (uint32_t j = 0; j < w->task[i].n; j++)
             entry[j] = w->item[w->task[i].first + j].token;
-        err = add_list_job(p, &w->task[i], at);
         at += ceil_div(w->task[i].n, LIST_PER_BEAT);
     }
-    err = err ? err : sl_joblist_launch(jobs);
+    err = err ? err : add_list_jobs(p, lists, true);
+    if (!err && jobs->n_job)
+        err = sl_joblist_launch(jobs);
+    err = err ? err : add_list_jobs(p, lists, false);
     return err ? err : collect(p);
 }
 

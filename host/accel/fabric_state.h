@@ -40,6 +40,7 @@ struct sl_fabric {
     const struct sl_store *store;
     struct sl_pool *pool;
     enum sl_dense dense;
+    uint32_t n_resident;   /* routed experts of a layer that the device holds */
     unsigned part, n_part; /* it has layers part, part + n_part, ...; the last part the LM head */
     struct sl_dense_cpu cpu;
     struct sl_profile *profile; /* borrowed; NULL: nothing is recorded */

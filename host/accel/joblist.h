@@ -55,7 +55,7 @@ void sl_joblist_outputs(struct sl_joblist *list);
 /* The next job, zeroed, its cookie set; NULL when the list is full. */
 struct sl_job *sl_joblist_add(struct sl_joblist *list);
 /* Sends the inputs, runs, fetches records and outputs, and checks every record: cookie, contract,
- * status. Any status but OK is SL_ERR_DEVICE and names the job. */
+ * status. Any status but OK, and MISS of an INDIRECT job, is SL_ERR_DEVICE and names the job. */
 int sl_joblist_launch(struct sl_joblist *list);
 const struct sl_record *sl_joblist_record(const struct sl_joblist *list, uint32_t job);
 

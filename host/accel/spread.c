@@ -59,6 +59,7 @@ static void spread_get_stats(const void *ctx, struct sl_ops_stats *out)
         out->n_moe += one.n_moe;
         out->n_router += one.n_router;
         out->n_kv_pack += one.n_kv_pack;
+        out->n_expert_cpu += one.n_expert_cpu;
         out->device[out->n_device++] = one.device[0];
     }
 }

@@ -97,6 +97,9 @@ const struct sl_option sl_option_table[] = {
     CHOICE(
         "on-device-error", NULL, on_device_error, EVAL, "fail|cpu",
         "cpu: when the device fails, the CPU goes on from there with the same bits; default fail"),
+    TEXT("resident", NULL, resident, EVAL, "all|none|N",
+         "routed experts of each layer that the device holds; the CPU computes the others. Changes "
+         "no result"),
     CHOICE("dense", NULL, dense, EVAL, "auto|cpu|device",
            "attention matrices and LM head; auto: CPU at decode, device in prefill. Changes no "
            "result"),

@@ -31,7 +31,7 @@ struct sl_options {
     const char *arg[2]; /* positional arguments */
     size_t n_arg;
     const char *model, *prompt, *file, *tokens, *output, *reference, *profile;
-    const char *device, *on_device_error, *dense, *format, *format_dense;
+    const char *device, *on_device_error, *resident, *dense, *format, *format_dense;
     const char *cache_type_k, *cache_type_v;
     int64_t n_predict;                     /* -1: until the end of generation */
     int64_t ctx_size, batch_size, threads; /* 0: default */

@@ -61,6 +61,7 @@ struct sl_ops_stats {
     uint64_t n_launch, n_retry;
     uint64_t n_linear, n_linear_cpu;     /* matrices, on the fabric and on the CPU */
     uint64_t n_moe, n_router, n_kv_pack; /* calls of each operation */
+    uint64_t n_expert_cpu;               /* tokens through experts that the device does not have */
     struct sl_device_stats device[SL_OPS_MAX_DEVICE];
     unsigned n_device;
 };

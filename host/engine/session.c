@@ -134,6 +134,7 @@ static void add_stats(struct sl_session *s, const struct sl_ops_stats *before, s
     sum->n_moe += now.n_moe - before->n_moe;
     sum->n_router += now.n_router - before->n_router;
     sum->n_kv_pack += now.n_kv_pack - before->n_kv_pack;
+    sum->n_expert_cpu += now.n_expert_cpu - before->n_expert_cpu;
     s->n_token += n;
     if (n == 1) {
         s->n_decode_token++;
@@ -176,10 +177,10 @@ void sl_session_get_stats(const struct sl_session *session, struct sl_session_st
                                      .n_decode_tokens = s->n_decode_token,
                                      .n_decode_launches = s->n_decode_launch};
     const struct sl_op_stat all[] = {
-        {"router", impl, s->ops.n_router},           {"expert_ffn", impl, s->ops.n_moe},
-        {"linear", impl, s->ops.n_linear},           {"linear", "cpu", s->ops.n_linear_cpu},
-        {"kv_pack", impl, s->ops.n_kv_pack},         {"kv_pack", "cpu", s->forward.n_cpu_pack},
-        {"attention", "cpu", s->forward.n_attention}};
+        {"router", impl, s->ops.n_router},          {"expert_ffn", impl, s->ops.n_moe},
+        {"expert_ffn", "cpu", s->ops.n_expert_cpu}, {"linear", impl, s->ops.n_linear},
+        {"linear", "cpu", s->ops.n_linear_cpu},     {"kv_pack", impl, s->ops.n_kv_pack},
+        {"kv_pack", "cpu", s->forward.n_cpu_pack},  {"attention", "cpu", s->forward.n_attention}};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         if (all[i].calls)
             out->op[out->n_op++] = all[i];

@@ -61,6 +61,9 @@ struct sl_model_params {
     /* When a device fails: the CPU computes what it would have, from the launch that failed on.
      * False: an error. No bit depends on it */
     bool cpu_takes_over;
+    /* Routed experts that the device holds: "all" (NULL), "none", or how many of each layer; the
+     * CPU computes the others. No bit depends on it */
+    const char *resident;
     /* Where Q/K/V/O and LM head are computed: "cpu", "device", or "auto" (NULL): one token at a
      * time on the CPU, several on the device. No bit depends on it; with "cpu" the device does not
      * hold them. Ignored when exact */
