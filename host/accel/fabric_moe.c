@@ -43,7 +43,7 @@ struct sl_moe_work {
     float *result; /* [SL_FABRIC_CHUNK * (top_k + 1)][d_model]; row = token * (top_k + 1) + choice,
                       shared last */
     struct sl_route *route;   /* [SL_FABRIC_CHUNK] */
-    struct sl_core_work *cpu; /* owned; of the core in C, for what the device does not have */
+    struct sl_core_work *cpu; /* owned, one a thread; for what the device does not have */
     uint32_t n_item, n_task;
 };
 
@@ -79,7 +79,8 @@ int sl_moe_open(struct sl_fabric *f)
     w->route = sl_alloc(SL_FABRIC_CHUNK, sizeof *w->route);
     if (!w->item || !w->task || !w->result || !w->route)
         return SL_ERR_NOMEM;
-    if (f->n_resident < c->n_expert && !(w->cpu = sl_alloc(1, sizeof *w->cpu)))
+    if (f->n_resident < c->n_expert &&
+        !(w->cpu = sl_alloc(sl_pool_threads(f->pool), sizeof *w->cpu)))
         return SL_ERR_NOMEM;
     w->next_item = w->item + n;
     w->next_task = w->task + n;
@@ -256,13 +257,12 @@ static int add_list_job(struct moe_pass *p, struct moe_task *task, uint32_t list
     return 0;
 }
 
-/* The same on the CPU, from the store's slab, by the core in C: a job list of one in the control
- * arena as the host has it. Only while nothing is launched. */
-static int run_on_cpu(struct moe_pass *p, struct moe_task *task, uint32_t list_off)
+/* The same for the CPU, which reads the store's slab by the core in C: a job list of one in the
+ * control arena as the host has it. */
+static int add_cpu_job(struct moe_pass *p, struct moe_task *task, uint32_t list_off)
 {
     struct sl_joblist *jobs = &p->f->jobs;
     const struct sl_slab *header = task->expert->header;
-    const void *const w[1] = {header};
     uint32_t at;
     int err = sl_joblist_alloc(jobs, 2, &at);
     err = err ? err : sl_joblist_alloc(jobs, (uint64_t)task->n * y_beats(header), &task->y_off);
@@ -272,15 +272,41 @@ static int run_on_cpu(struct moe_pass *p, struct moe_task *task, uint32_t list_o
     *job = (struct sl_job){.cookie = at};
     fill_expert_job(p, header, job);
     fill_list(job, task, list_off);
-    sl_core_call_p1(jobs->ctl, w, p->work->cpu, at, 1, jobs->dev->ctl_beats,
-                    (uint32_t)sl_slab_port_beats(header, 1) + SL_SLACK_BEATS);
-    const struct sl_record *record = sl_joblist_at(jobs, at + 1);
     task->cpu_record = at + 1;
     p->f->stats.n_expert_cpu += task->n;
-    return record->status == SL_STATUS_OK
-               ? 0
-               : sl_fail(SL_ERR_FORMAT, "convert the model again", "an expert's slab: %s",
-                         sl_status_name(record->status));
+    return 0;
+}
+
+/* Task i, where it is the CPU's. */
+static void compute_task(void *user, size_t i, unsigned thread)
+{
+    const struct moe_pass *p = user;
+    const struct moe_task *task = &p->work->task[i];
+    const struct sl_joblist *jobs = &p->f->jobs;
+    if (!task->cpu_record)
+        return;
+    const void *const w[1] = {task->expert->header};
+    sl_core_call_p1(jobs->ctl, w, &p->work->cpu[thread], task->cpu_record - 1, 1,
+                    jobs->dev->ctl_beats,
+                    (uint32_t)sl_slab_port_beats(task->expert->header, 1) + SL_SLACK_BEATS);
+}
+
+/* A task for each thread. Only while nothing is launched. */
+static int run_on_cpu(struct moe_pass *p)
+{
+    struct sl_moe_work *w = p->work;
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < w->n_task; i++)
+        n += w->task[i].cpu_record != 0;
+    if (n)
+        sl_pool_run(p->f->pool, compute_task, p, w->n_task);
+    for (uint32_t i = 0; n && i < w->n_task; i++) {
+        const struct sl_record *record = sl_joblist_at(&p->f->jobs, w->task[i].cpu_record);
+        if (w->task[i].cpu_record && record->status != SL_STATUS_OK)
+            return sl_fail(SL_ERR_FORMAT, "convert the model again", "an expert's slab: %s",
+                           sl_status_name(record->status));
+    }
+    return 0;
 }
 
 /* ---- launches ------------------------------------------------------------------------------- */
@@ -331,7 +357,7 @@ static int collect(struct moe_pass *p)
     return 0;
 }
 
-/* Of all tasks those that the device can do, as jobs, or the others, on the CPU. */
+/* Of all tasks those that the device can do, or the others. */
 static int add_list_jobs(struct moe_pass *p, uint32_t lists, bool resident)
 {
     struct sl_moe_work *w = p->work;
@@ -339,7 +365,7 @@ static int add_list_jobs(struct moe_pass *p, uint32_t lists, bool resident)
     for (uint32_t i = 0, at = lists; !err && i < w->n_task; i++) {
         struct moe_task *task = &w->task[i];
         if ((task->expert->w_off != SL_NOT_RESIDENT) == resident)
-            err = resident ? add_list_job(p, task, at) : run_on_cpu(p, task, at);
+            err = resident ? add_list_job(p, task, at) : add_cpu_job(p, task, at);
         at += ceil_div(task->n, LIST_PER_BEAT);
     }
     return err;
@@ -368,6 +394,7 @@ static int run_list_tasks(struct moe_pass *p)
     if (!err && jobs->n_job)
         err = sl_joblist_launch(jobs);
     err = err ? err : add_list_jobs(p, lists, false);
+    err = err ? err : run_on_cpu(p);
     return err ? err : collect(p);
 }
 
