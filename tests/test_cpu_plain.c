@@ -286,6 +286,70 @@ static void sums_that_leave_fp32(void)
             }
 }
 
+/* Takes from *rest what one fp8 weight can; its code. */
+static uint8_t take_fp8(int64_t *rest)
+{
+    int64_t v = *rest < 229376 ? *rest : 229376;
+    int shift = 0;
+    while (v >> shift > 15)
+        shift++;
+    *rest -= v >> shift << shift;
+    return (uint8_t)(v < 8 ? v : (shift + 1) << 3 | ((v >> shift) - 8));
+}
+
+/* A group of x = 127 (25 times) and 1 (7 times) whose sum is `sum`. */
+static void make_group(uint8_t code[SL_BLOCK], int64_t sum, bool negative)
+{
+    int64_t high = sum / 127, low = sum % 127;
+    for (int i = 0; i < SL_BLOCK; i++)
+        code[i] = (uint8_t)(take_fp8(i < 25 ? &high : &low) | (negative ? 0x80 : 0));
+    CU_ASSERT(high == 0 && low == 0);
+}
+
+/* Products of 65 bits that lie above the middle of two fp32 by less than 2^16: the nearest is the
+ * upper one, and a rounding that forgets the lowest bits takes the lower, even one. */
+static void make_near_ties(struct scene *s)
+{
+    struct sl_slab head = *(const struct sl_slab *)(const void *)s->slab;
+    struct ref_weights w = {.n_port = 1, .w_limit = s->slab_beats, .w = {s->slab}};
+    head.mant0 = (uint16_t)(sl_rng_range(s->rng, 25000, 32767) * 2 + 1);
+    head.exp0 = -40;
+    for (uint32_t row = 0; row < s->shape.rows; row++) {
+        uint64_t even = (uint64_t)sl_rng_range(s->rng, 1 << 22, (1 << 23) - 1) * 2;
+        ref_wide middle = (ref_wide)(2 * even + 1) << 40;
+        int64_t sum = (int64_t)((middle + head.mant0 - 1) / head.mant0);
+        uint8_t *code = s->m.code + (size_t)row * s->shape.k;
+        make_group(code, sum >> 21, row % 2);
+        make_group(code + SL_BLOCK, sum & ((1 << 21) - 1), row % 2);
+    }
+    ref_put_plain(&w, 0, &head, &s->m);
+    for (uint32_t t = 0; t < s->shape.n_tok; t++) {
+        uint8_t *item = item_of(s, t);
+        ref_put32(item, t);
+        item[64] = 21;
+        item[65] = 0;
+        for (int i = 0; i < 2 * SL_BLOCK; i++)
+            item[128 + i] = i % SL_BLOCK < 25 ? 127 : 1;
+    }
+}
+
+static void bits_far_below_the_last_decide(void)
+{
+    struct sl_rng rng = sl_rng_open(__func__, 56);
+    for (uint32_t i = 0; i < 40; i++) {
+        struct shape shape = {64, 48, i % 5 + 1, GEN_ZERO, GEN_ZERO, 0, 0};
+        struct scene s;
+        scene_open(&s, &rng, &shape, SL_FORMAT_FP8);
+        make_near_ties(&s);
+        unsigned status = judge(&s);
+        CU_ASSERT_EQUAL(status, SL_STATUS_OK);
+        for (int j = 0; j < 3; j++)
+            if (ops_at(j))
+                compare(&s, ops_at(j), status);
+        scene_close(&s);
+    }
+}
+
 /* Puts one forbidden value into one token's item, or one that is allowed. */
 static void spoil(struct scene *s, uint32_t kind)
 {
@@ -354,6 +418,7 @@ static const struct sl_case cases[] = {
     {"so_it_does_for_1_to_64_tokens", every_number_of_tokens},
     {"so_it_does_on_extreme_and_degenerate_data", extreme_and_degenerate_data},
     {"so_it_does_where_results_leave_fp32", sums_that_leave_fp32},
+    {"so_it_does_where_bits_far_below_the_last_decide", bits_far_below_the_last_decide},
     {"forbidden_activations_are_told_and_nothing_is_written",
      forbidden_activations_are_told_and_nothing_is_written},
     {"the_environment_limits_the_choice", the_environment_limits_the_choice},
