@@ -23,7 +23,7 @@ HOSTCC := $(CC) $(STD) $(CFLAGS) $(HOSTINC)
 PLAIN  := -fno-tree-vectorize -fno-tree-slp-vectorize
 LDLIBS  = $(shell pkg-config --libs $(LIBS)) -lpthread -lm
 
-LIB_SRC   := $(wildcard host/base/*.c host/store/*.c host/engine/*.c host/accel/*.c host/card/*.c)
+LIB_SRC   := $(wildcard host/base/*.c host/store/*.c host/engine/*.c host/accel/*.c host/card/*.c host/cache/*.c)
 CLI_SRC   := $(wildcard host/cli/*.c)
 HLS_SRC   := $(wildcard hls/*.c)
 TEST_SRC  := $(wildcard tests/*.c) $(wildcard tests/ref/*.c)

@@ -220,6 +220,32 @@ int sl_input_open_session(struct sl_session **out, struct sl_model *model,
     return err ? sl_cli_library_error(err) : SL_EXIT_OK;
 }
 
+/* ---- routes */
+
+int sl_input_open_routes(struct sl_route_log **out, const struct sl_options *o)
+{
+    int err = o->record_routes ? sl_route_log_open(out, o->record_routes) : 0;
+    return err ? sl_cli_library_error(err) : SL_EXIT_OK;
+}
+
+int sl_input_log_routes(struct sl_session *session, struct sl_route_log *log)
+{
+    int err = log ? sl_session_log_routes(session, log) : 0;
+    return err ? sl_cli_library_error(err) : SL_EXIT_OK;
+}
+
+int sl_input_finish_routes(struct sl_route_log *log, const struct sl_options *o)
+{
+    uint64_t n_token;
+    int err = log ? sl_route_log_write(log, &n_token) : 0;
+    if (err)
+        return sl_cli_library_error(err);
+    if (log && !o->json)
+        fprintf(stderr, "routes of %llu tokens: %s, for sluice cache\n",
+                (unsigned long long)n_token, o->record_routes);
+    return SL_EXIT_OK;
+}
+
 /* ---- sampling settings */
 
 static int load_generation_config(const char *dir, json_t **out)

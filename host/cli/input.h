@@ -34,6 +34,13 @@ int sl_input_open_model(struct sl_model **out, const struct sl_options *o,
 int sl_input_open_session(struct sl_session **out, struct sl_model *model,
                           const struct sl_options *o, uint32_t n_ctx);
 
+/* --record-routes: the log, before anything that takes long; *out stays NULL without it. */
+int sl_input_open_routes(struct sl_route_log **out, const struct sl_options *o);
+/* Records the session; log may be NULL. */
+int sl_input_log_routes(struct sl_session *session, struct sl_route_log *log);
+/* Gives what was recorded its name and says so; log may be NULL. */
+int sl_input_finish_routes(struct sl_route_log *log, const struct sl_options *o);
+
 /* Sampling settings: generation_config.json of the model's directory (do_sample false or absent:
  * greedy), overridden by the options. */
 int sl_input_sampling(struct sl_sampler_params *out, const struct sl_options *o);

@@ -29,6 +29,8 @@ static const struct verb verbs[SL_N_VERB] = {
     [SL_VERB_DEVICES] = {"devices", "", "what --device can name here", 0, 0},
     [SL_VERB_VALIDATE] = {"validate", "--device NAME",
                           "test a device: memory, bandwidth, arithmetic", 0, 0},
+    [SL_VERB_CACHE] = {"cache", "--trace FILE --slots N[,N...]",
+                       "replay a routing trace against policies of residency", 0, 0},
     [SL_VERB_HELP] = {"help", "[VERB]", "this list, or the options of a verb", 0, 1},
     [SL_VERB_VERSION] = {"version", "", "version of the program", 0, 0},
 };
@@ -42,6 +44,7 @@ enum {
     PERPLEXITY = 1 << SL_VERB_PERPLEXITY,
     DEVICES = 1 << SL_VERB_DEVICES,
     VALIDATE = 1 << SL_VERB_VALIDATE,
+    CACHE = 1 << SL_VERB_CACHE,
     EVAL = RUN | LOGITS | PERPLEXITY, /* verbs that open a model and evaluate tokens */
     ANY = (1 << SL_N_VERB) - 1
 };
@@ -69,7 +72,7 @@ enum {
     }
 
 const struct sl_option sl_option_table[] = {
-    TEXT("model", "m", model, EVAL | INFO | TOKENIZE, "DIR",
+    TEXT("model", "m", model, EVAL | INFO | TOKENIZE | CACHE, "DIR",
          "checkpoint directory or converted model"),
     TEXT("prompt", "p", prompt, EVAL | TOKENIZE, "TEXT", "the text"),
     TEXT("file", "f", file, EVAL | TOKENIZE, "FILE",
@@ -103,7 +106,7 @@ const struct sl_option sl_option_table[] = {
     CHOICE("dense", NULL, dense, EVAL, "auto|cpu|device",
            "attention matrices and LM head; auto: CPU at decode, device in prefill. Changes no "
            "result"),
-    CHOICE("format", NULL, format, EVAL | CONVERT, "nf4|int4|mxfp4|q8|fp8",
+    CHOICE("format", NULL, format, EVAL | CONVERT | CACHE, "nf4|int4|mxfp4|q8|fp8",
            "format of the experts, default q8"),
     CHOICE("format-dense", NULL, format_dense, EVAL | CONVERT, "nf4|int4|mxfp4|q8|fp8",
            "format of attention matrices and LM head, default q8"),
@@ -119,7 +122,19 @@ const struct sl_option sl_option_table[] = {
     TEXT("output", "o", output, LOGITS, "FILE", "where the .npy goes"),
     TEXT("profile", NULL, profile, RUN, "FILE",
          "record the run: a trace for ui.perfetto.dev, and a table of every operation"),
-    FLAG("json", NULL, json, RUN | CONVERT | INFO | TOKENIZE | PERPLEXITY | DEVICES | VALIDATE,
+    TEXT("record-routes", NULL, record_routes, RUN | PERPLEXITY, "FILE",
+         "write which experts each layer chose for each token, as CSV (sluice cache reads it)"),
+    TEXT("trace", NULL, trace, CACHE, "FILE", "routes that run or perplexity recorded"),
+    TEXT("slots", NULL, slots, CACHE, "N[,N...]",
+         "slots for the experts of all layers; N%: a share of the trace's experts"),
+    CHOICE("policy", NULL, policy, CACHE, "all|lru|lfu|static|adaptive|belady|lookahead",
+           "one policy beside Belady's optimum, default all"),
+    INT("expert-bytes", NULL, expert_bytes, 1, 1LL << 40, CACHE,
+        "bytes of one expert, instead of a model"),
+    INT("ahead", NULL, ahead, 0, 1 << 20, CACHE,
+        "lookahead: uploads that fit beside the work of one layer, default 1"),
+    FLAG("json", NULL, json,
+         RUN | CONVERT | INFO | TOKENIZE | PERPLEXITY | DEVICES | VALIDATE | CACHE,
          "print one JSON object instead"),
     FLAG("no-bos", NULL, no_bos, EVAL, "do not put the model's first token in front of a text"),
     FLAG("no-special", NULL, no_special, EVAL | TOKENIZE, "names such as <|eos|> are plain text"),
@@ -422,6 +437,8 @@ static bool check_required(const struct sl_options *o, struct sl_complaint *why)
                       verb->name);
     if (eval && !sources)
         return refuse(why, hint, "%s: no text given", verb->name);
+    if (o->verb == SL_VERB_CACHE && (!o->trace || !o->slots))
+        return refuse(why, hint, "cache: no %s given", o->trace ? "slots" : "trace");
     if (o->verb == SL_VERB_LOGITS && !o->output)
         return refuse(why, hint, "logits: no output file given");
     return true;
@@ -436,6 +453,10 @@ static bool check_together(const struct sl_options *o, struct sl_complaint *why)
         return refuse(why, "1 is no penalty", "--repeat-penalty 0: must be above 0");
     if (o->no_reference && o->reference)
         return refuse(why, "leave out one of them", "--no-reference: contradicts --reference");
+    if (o->verb == SL_VERB_CACHE && o->model && o->expert_bytes)
+        return refuse(why, "leave out one of them", "--expert-bytes: contradicts --model");
+    if (o->verb == SL_VERB_CACHE && o->format && !o->model)
+        return refuse(why, "add --model DIR", "--format: of which model?");
     if (o->exact && o->reference)
         return refuse(why, "leave out one of them",
                       "--reference: the model is the exact one already");
@@ -470,7 +491,7 @@ bool sl_options_parse(struct sl_options *out, int argc, char **argv, struct sl_c
 {
     struct walk w = {.o = out, .why = why};
     *out = (struct sl_options){
-        .n_predict = -1, .top_k = -1, .temp = NAN, .top_p = NAN, .repeat_penalty = NAN};
+        .ahead = 1, .n_predict = -1, .top_k = -1, .temp = NAN, .top_p = NAN, .repeat_penalty = NAN};
     if (argc < 2)
         return refuse(why, "sluice help lists the verbs", "command line: no verb given");
     if (!choose_verb(out, argv[1], why) || !walk_arguments(&w, argc - 1, argv + 1))

@@ -24,6 +24,7 @@ struct side {
 struct scoring {
     const struct sl_options *o;
     struct sl_input in;
+    struct sl_route_log *routes; /* of own; NULL without --record-routes */
     struct side own, exact;      /* exact.model NULL: no comparison */
     size_t n_ctx, n_vocab, rows; /* rows: positions evaluated at once */
     size_t n_window, n_scored, n_byte;
@@ -93,7 +94,11 @@ static int open_scoring(struct scoring *s)
     if (s->in.n < s->n_ctx)
         return sl_cli_error(SL_ERR_USAGE, "give a longer text or a smaller --ctx-size",
                             "text: %zu tokens do not fill a window of %zu", s->in.n, s->n_ctx);
-    code = open_side(s, &s->own, s->o);
+    code = sl_input_open_routes(&s->routes, s->o);
+    if (!code)
+        code = open_side(s, &s->own, s->o);
+    if (!code)
+        code = sl_input_log_routes(s->own.session, s->routes);
     if (!code)
         code = sl_input_check(&s->in, (uint32_t)s->n_vocab);
     if (!code)
@@ -113,6 +118,7 @@ static void close_scoring(struct scoring *s)
 {
     close_side(&s->own);
     close_side(&s->exact);
+    sl_route_log_close(&s->routes);
     sl_input_free(&s->in);
     free(s->window);
 }
@@ -264,6 +270,8 @@ int sl_verb_perplexity(const struct sl_options *o)
         code = score_text(&s);
     if (!code)
         code = o->json ? print_json(&s) : print_text(&s);
+    if (!code)
+        code = sl_input_finish_routes(s.routes, o);
     if (!code && sl_interrupted())
         code = SL_EXIT_INTERRUPT;
     close_scoring(&s);

@@ -18,7 +18,8 @@ struct run {
     struct sl_model *model;
     struct sl_session *session;
     struct sl_sampler *sampler;
-    struct sl_profile *profile; /* NULL without --profile */
+    struct sl_profile *profile;  /* NULL without --profile */
+    struct sl_route_log *routes; /* NULL without --record-routes */
     struct sl_sampler_params sampling;
     struct sl_model_info info;
     struct sl_utf8_stream out;
@@ -64,6 +65,8 @@ static int open_run(struct run *r)
                 sl_error_message());
     code = open_profile(r);
     if (!code)
+        code = sl_input_open_routes(&r->routes, r->o);
+    if (!code)
         code = sl_input_open_model(&r->model, r->o, r->profile);
     if (code)
         return code;
@@ -76,6 +79,8 @@ static int open_run(struct run *r)
         return sl_cli_error(SL_ERR_USAGE, "shorten the text or raise --ctx-size",
                             "text: %zu tokens do not fit a context of %zu", r->in.n, r->n_ctx);
     code = sl_input_open_session(&r->session, r->model, r->o, (uint32_t)r->n_ctx);
+    if (!code)
+        code = sl_input_log_routes(r->session, r->routes);
     if (code)
         return code;
     int err = sl_sampler_open(&r->sampler, &r->sampling, r->info.n_vocab);
@@ -90,6 +95,7 @@ static void close_run(struct run *r)
 {
     sl_sampler_close(&r->sampler);
     sl_session_close(&r->session);
+    sl_route_log_close(&r->routes);
     sl_model_close(&r->model);
     sl_profile_close(&r->profile);
     sl_input_free(&r->in);
@@ -348,6 +354,8 @@ int sl_verb_run(const struct sl_options *o)
     }
     if (!code && r.profile)
         code = finish_profile(&r);
+    if (!code)
+        code = sl_input_finish_routes(r.routes, o);
     if (!code)
         code = sl_stdout_finish();
     if (!code && r.stop == STOP_INTERRUPT)

@@ -18,7 +18,7 @@ struct sl_forward {
     const struct sl_rope *rope;
     const struct sl_ops *ops;
     struct sl_pool *pool;
-    const struct sl_trace *trace; /* NULL in production */
+    const struct sl_trace *trace; /* NULL: nothing is traced */
     struct sl_profile *profile;   /* borrowed; NULL: nothing is recorded */
     uint32_t n_batch;             /* most tokens of a chunk */
     bool pack_on_fabric;          /* at decode too */

@@ -6,6 +6,7 @@
 #include "base/err.h"
 #include "engine/forward.h"
 #include "engine/model.h"
+#include "engine/route_log.h"
 
 enum { DEFAULT_CTX = 4096, DEFAULT_BATCH = 256, MAX_CTX = 1 << 24 };
 
@@ -197,6 +198,15 @@ void sl_session_get_stats(const struct sl_session *session, struct sl_session_st
 void sl_session_set_trace(struct sl_session *session, const struct sl_trace *trace)
 {
     session->forward.trace = trace;
+}
+
+int sl_session_log_routes(struct sl_session *session, struct sl_route_log *log)
+{
+    struct sl_forward *f = &session->forward;
+    int err = sl_route_log_attach(log, f->config, f->n_batch);
+    if (!err)
+        f->trace = sl_route_log_trace(log);
+    return err;
 }
 
 const struct sl_kv *sl_session_kv(const struct sl_session *session, uint32_t *n_pos)

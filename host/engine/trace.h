@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Intermediate results of a forward pass, for tests and comparisons. Not used in production. */
+/* Intermediate results of a forward pass, for tests and comparisons; its routes also for the
+ * recorder. */
 #ifndef SL_ENGINE_TRACE_H
 #define SL_ENGINE_TRACE_H
 

@@ -231,6 +231,60 @@ struct sl_validate_params {
  * test 1 has failed, the others were skipped. SL_ERR_INTERRUPTED: the rest was not reported. */
 int sl_validate(const struct sl_validate_params *params);
 
+/* ---- routes and residency ------------------------------------------------------------------- */
+
+/* Which experts were chosen, as CSV: "token,layer,expert", a line for each. Tokens are counted from
+ * 0 over everything that is recorded; the order does not depend on how they were cut into chunks.
+ */
+struct sl_route_log;
+
+/* A path that cannot be written is refused at once: SL_ERR_IO. */
+int sl_route_log_open(struct sl_route_log **out, const char *path);
+/* Records this session from now on, and no other. The log is closed behind the session. */
+int sl_session_log_routes(struct sl_session *session, struct sl_route_log *log);
+/* Gives what was recorded, which is whole tokens, its name; until then nothing bears it. SL_ERR_IO.
+ */
+int sl_route_log_write(struct sl_route_log *log, uint64_t *n_token);
+void sl_route_log_close(struct sl_route_log **log);
+
+/* Such a file, read. SL_ERR_FORMAT names the line that is none. */
+struct sl_routes;
+int sl_routes_open(struct sl_routes **out, const char *path, sl_progress_fn progress,
+                   void *progress_user);
+void sl_routes_close(struct sl_routes **routes);
+
+struct sl_routes_info {
+    uint64_t n_access, n_token; /* lines; tokens */
+    uint32_t n_layer, n_expert; /* largest numbers + 1 */
+    uint32_t n_key;             /* different experts of all layers */
+};
+void sl_routes_get_info(const struct sl_routes *routes, struct sl_routes_info *out);
+
+/* Policies of one pool of slots for the experts of all layers: "lru" "lfu" "static" "adaptive",
+ * and with knowledge of the future "belady", the optimum without prefetch, and "lookahead", which
+ * begins uploads one layer early. NULL behind the last. */
+const char *sl_residency_policy(size_t index);
+
+struct sl_residency_params {
+    const char *policy;
+    uint64_t n_slot;         /* at least 1 */
+    uint32_t n_ahead;        /* "lookahead": uploads that fit beside the work of one layer */
+    const char *what;        /* for progress */
+    sl_progress_fn progress; /* may be NULL */
+    void *progress_user;
+};
+struct sl_residency {
+    uint64_t n_access, n_hit, n_miss;
+    uint64_t n_load;   /* uploads; a miss without one is computed where the weights are */
+    uint64_t n_hidden; /* uploads begun a layer early */
+};
+int sl_routes_replay(const struct sl_routes *routes, const struct sl_residency_params *params,
+                     struct sl_residency *out);
+
+/* Bytes of one expert of a config or a checkpoint in `format` (NULL: "q8"), or of a converted store
+ * in its own (NULL or the same). */
+int sl_expert_bytes(const char *path, const char *format, uint64_t *out);
+
 /* ---- profile -------------------------------------------------------------------------------- */
 
 struct sl_profile_params {
