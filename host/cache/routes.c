@@ -14,13 +14,18 @@ struct line {
     uint64_t token, layer, expert;
 };
 
+/* What is known of one expert of one layer. */
+struct cell {
+    uint32_t key;   /* its number + 1; 0: not seen */
+    uint32_t group; /* in which it came last, + 1 */
+};
+
 struct parser {
     const char *name, *at, *end;
     uint64_t number; /* of the line, from 1 */
     struct line last;
     struct sl_routes *r;
-    uint32_t *key_of; /* [MAX_LAYER * MAX_EXPERT] key + 1; 0: not seen */
-    uint32_t *seen;   /* the same size: group + 1 in which it came last */
+    struct cell *layer[SL_ROUTES_MAX_LAYER]; /* [MAX_EXPERT] each, NULL: not seen */
 };
 
 static int refuse(const struct parser *p, const char *why)
@@ -92,13 +97,16 @@ static int add(struct parser *p, const struct line *l)
         return refuse(p, "there are more than 2^31 - 1 routes");
     if (token || l->layer != p->last.layer)
         r->group[r->n_group++] = (uint32_t)info->n_access;
-    const size_t cell = (size_t)l->layer * SL_ROUTES_MAX_EXPERT + l->expert;
-    if (p->seen[cell] == r->n_group)
+    struct cell **cells = &p->layer[l->layer];
+    if (!*cells && !(*cells = sl_alloc(SL_ROUTES_MAX_EXPERT, sizeof **cells)))
+        return SL_ERR_NOMEM;
+    struct cell *cell = *cells + l->expert;
+    if (cell->group == r->n_group)
         return refuse(p, "the expert comes twice in one layer of a token");
-    p->seen[cell] = r->n_group;
-    if (!p->key_of[cell])
-        p->key_of[cell] = ++info->n_key;
-    r->key[info->n_access++] = p->key_of[cell] - 1;
+    cell->group = r->n_group;
+    if (!cell->key)
+        cell->key = ++info->n_key;
+    r->key[info->n_access++] = cell->key - 1;
     info->n_token += token;
     info->n_layer = l->layer >= info->n_layer ? (uint32_t)l->layer + 1 : info->n_layer;
     info->n_expert = l->expert >= info->n_expert ? (uint32_t)l->expert + 1 : info->n_expert;
@@ -131,19 +139,17 @@ static int parse(struct parser *p, sl_progress_fn progress, void *user)
 int sl_routes_parse(struct sl_routes **out, const char *name, const char *text, size_t len,
                     sl_progress_fn progress, void *progress_user)
 {
-    const size_t most = len / MIN_LINE + 1, cells = SL_ROUTES_MAX_LAYER * SL_ROUTES_MAX_EXPERT;
+    const size_t most = len / MIN_LINE + 1;
     struct parser p = {.name = name, .at = text, .end = text + len};
     p.r = sl_alloc(1, sizeof *p.r);
-    p.key_of = sl_alloc(cells, sizeof *p.key_of);
-    p.seen = sl_alloc(cells, sizeof *p.seen);
     if (p.r) {
         p.r->key = sl_alloc(most, sizeof *p.r->key);
         p.r->group = sl_alloc(most + 1, sizeof *p.r->group);
     }
-    int err = p.r && p.key_of && p.seen && p.r->key && p.r->group ? 0 : SL_ERR_NOMEM;
+    int err = p.r && p.r->key && p.r->group ? 0 : SL_ERR_NOMEM;
     err = err ? err : parse(&p, progress, progress_user);
-    free(p.key_of);
-    free(p.seen);
+    for (size_t i = 0; i < SL_ROUTES_MAX_LAYER; i++)
+        free(p.layer[i]);
     if (err)
         sl_routes_close(&p.r);
     else

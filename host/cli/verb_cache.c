@@ -145,10 +145,11 @@ static int print_text(const struct replay *r)
             print_bytes(r, x->n_load);
             printf("  %8.2f\n", gap(&r->belady[s], x));
         }
-    puts("gap: points of hit rate below Belady's optimum, which knows the future but uploads only "
-         "what is missing;");
-    printf("lookahead begins up to %lld uploads a layer early, so it can be above\n",
-           (long long)r->o->ahead);
+    puts("gap: points of hit rate below Belady's optimum, which knows the future but uploads "
+         "nothing "
+         "ahead");
+    if (!r->o->policy || !strcmp(r->o->policy, "all") || !strcmp(r->o->policy, "lookahead"))
+        printf("lookahead also begins up to %lld uploads a layer early\n", (long long)r->o->ahead);
     return sl_stdout_finish();
 }
 
