@@ -204,7 +204,8 @@ static void belady_equals_the_best_of_all_choices(void)
         const uint32_t n_slot = (uint32_t)sl_rng_range(&rng, 1, 4);
         for (uint32_t i = 0; i < n; i++)
             key[i] = (uint32_t)sl_rng_range(&rng, 0, 4);
-        CU_ASSERT_EQUAL(run_checked(SL_POLICY_BELADY, key, n, n_slot, 5), optimum(key, n, n_slot));
+        CU_ASSERT_EQUAL(run_checked(SL_POLICY_BELADY, key, n, n_slot, 5),
+                        (uint32_t)optimum(key, n, n_slot));
     }
 }
 
