@@ -162,6 +162,18 @@ uint32_t rig_put_plain(struct core_rig *rig, const struct sl_slab *head, const s
     return at;
 }
 
+uint32_t rig_put_random(struct core_rig *rig, int format, uint32_t k, uint32_t rows)
+{
+    const struct sl_slab head = ref_plain_header(format, k, rows);
+    struct ref_matrix m = {0};
+    if (!ref_matrix_alloc(&m, format, rows, k))
+        abort();
+    gen_matrix(&rig->rng, GEN_RANDOM, &m);
+    const uint32_t w_off = rig_put_plain(rig, &head, &m);
+    ref_matrix_free(&m);
+    return w_off;
+}
+
 uint32_t rig_put_router(struct core_rig *rig, const struct sl_slab *head,
                         const struct ref_router *r)
 {
@@ -207,6 +219,21 @@ void rig_fill_x(struct core_rig *rig, const struct sl_job *job, enum gen gen, ui
         else
             gen_x8(&rig->rng, gen, job->k, base_max, item);
     }
+}
+
+struct sl_job *rig_plain_job(struct core_rig *rig, int format, uint32_t k, uint32_t rows,
+                             uint32_t n_tokens)
+{
+    const uint32_t w_off = rig_put_random(rig, format, k, rows);
+    struct sl_job *job = rig_job(rig, SL_OP_PLAIN);
+    job->w_off = w_off;
+    job->format = (uint8_t)format;
+    job->k = (uint16_t)k;
+    job->rows = rows;
+    job->n_tokens = (uint16_t)n_tokens;
+    rig_place(rig, job, 0);
+    rig_fill_x(rig, job, GEN_RANDOM, n_tokens, 100);
+    return job;
 }
 
 /* Says where in the launch a beat lies. */

@@ -72,6 +72,8 @@ uint8_t *rig_at(struct core_rig *rig, uint32_t beat);
 uint32_t rig_put_expert(struct core_rig *rig, const struct gen_expert *ex);
 uint32_t rig_put_plain(struct core_rig *rig, const struct sl_slab *head,
                        const struct ref_matrix *m);
+/* One of a random matrix, rows x k. */
+uint32_t rig_put_random(struct core_rig *rig, int format, uint32_t k, uint32_t rows);
 uint32_t rig_put_router(struct core_rig *rig, const struct sl_slab *head,
                         const struct ref_router *r);
 
@@ -82,6 +84,10 @@ void rig_place(struct core_rig *rig, struct sl_job *job, uint32_t gap);
 /* Fills the x items of an EXPERT, PLAIN or ROUTER job, `rows` of them. */
 void rig_fill_x(struct core_rig *rig, const struct sl_job *job, enum gen gen, uint32_t rows,
                 int base_max);
+
+/* All of that: a PLAIN job on a random matrix, rows x k, with x of n_tokens. */
+struct sl_job *rig_plain_job(struct core_rig *rig, int format, uint32_t k, uint32_t rows,
+                             uint32_t n_tokens);
 
 /* Places list and records, runs both and compares. False: the first difference was printed. True
  * with `lost`: the device stopped at a job that nobody can foretell. */

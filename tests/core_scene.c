@@ -22,14 +22,8 @@ static void put_expert(struct core_scene *scene, int format, struct sl_job *job)
 static void put_plain(struct core_scene *scene, int format, struct sl_job *job)
 {
     struct core_rig *rig = &scene->rig;
-    struct sl_slab head = ref_plain_header(format, K, ROWS);
-    struct ref_matrix m = {0};
-    if (!ref_matrix_alloc(&m, format, ROWS, K))
-        abort();
-    gen_matrix(&rig->rng, GEN_RANDOM, &m);
-    job->w_off = rig_put_plain(rig, &head, &m);
+    job->w_off = rig_put_random(rig, format, K, ROWS);
     scene->slab_beats[SCENE_PLAIN] = rig->w_top - job->w_off;
-    ref_matrix_free(&m);
 }
 
 static void put_router(struct core_scene *scene, struct sl_job *job)

@@ -230,16 +230,12 @@ bool fault_plain_scene(struct fault_scene *s, const char *device, unsigned rows,
 {
     enum { K = 256 };
     struct core_rig *rig = &s->rig;
-    struct ref_matrix m = {0};
     if (!fault_built(device))
         return false;
     *s = (struct fault_scene){.router = -1, .indirect = -1};
     CU_ASSERT_EQUAL_FATAL(rig_open(rig, device, CTL_BEATS, W_BEATS), 0);
     rig_reset(rig, 7, "plain jobs");
-    CU_ASSERT_FATAL(ref_matrix_alloc(&m, SL_FORMAT_Q8, rows, K));
-    gen_matrix(&rig->rng, 0, &m);
-    struct sl_slab head = ref_plain_header(m.format, m.k, m.rows);
-    uint32_t w_off = rig_put_plain(rig, &head, &m);
+    const uint32_t w_off = rig_put_random(rig, SL_FORMAT_Q8, K, rows);
     for (unsigned i = 0; i < n_job; i++) {
         struct sl_job *job = rig_job(rig, SL_OP_PLAIN);
         job->format = SL_FORMAT_Q8;
@@ -250,7 +246,6 @@ bool fault_plain_scene(struct fault_scene *s, const char *device, unsigned rows,
         rig_fill_x(rig, job, 0, n_tokens[i], 100);
         job->w_off = w_off;
     }
-    ref_matrix_free(&m);
     scene_sound(s, device);
     return true;
 }

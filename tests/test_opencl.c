@@ -16,6 +16,7 @@
 #include "cli_rig.h"
 #include "fault_rig.h"
 #include "temp_file.h"
+#include "upload_rig.h"
 
 #define COMPILED "opencl,ports=1"
 #define RUN "run -m models/demo-hunyuan --prompt=In_the_beginning -n 24 --device "
@@ -69,7 +70,9 @@ static void options_that_do_not_exist_are_refused(void)
                                       "ports=1,die=1",
                                       "2x4",
                                       "dpi",
-                                      "wave=x.fst"};
+                                      "wave=x.fst",
+                                      "ports=1,stock",
+                                      "ports=4,summary=x.csv"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         struct sl_remote_options o;
         bool emulated = false;
@@ -220,21 +223,9 @@ static void a_card_that_fails_is_an_error_within_the_deadline(void)
 static void plain_rig(struct core_rig *rig, const char *device, unsigned rows)
 {
     enum { K = 4096, CTL_BEATS = 40000, W_BEATS = 20000 };
-    struct ref_matrix m = {0};
     CU_ASSERT_EQUAL_FATAL(rig_open(rig, device, CTL_BEATS, W_BEATS), 0);
     rig_reset(rig, 7, "a plain job");
-    CU_ASSERT_FATAL(ref_matrix_alloc(&m, SL_FORMAT_INT4, rows, K));
-    gen_matrix(&rig->rng, 0, &m);
-    struct sl_slab head = ref_plain_header(m.format, m.k, m.rows);
-    struct sl_job *job = rig_job(rig, SL_OP_PLAIN);
-    job->w_off = rig_put_plain(rig, &head, &m);
-    job->format = SL_FORMAT_INT4;
-    job->k = K;
-    job->rows = (uint16_t)rows;
-    job->n_tokens = SL_MAX_TOKENS;
-    rig_place(rig, job, 0);
-    rig_fill_x(rig, job, 0, SL_MAX_TOKENS, 100);
-    ref_matrix_free(&m);
+    rig_plain_job(rig, SL_FORMAT_INT4, K, rows, SL_MAX_TOKENS);
 }
 
 static void a_compiled_core_is_one_in_c_and_right(void)
@@ -250,31 +241,22 @@ static void a_compiled_core_is_one_in_c_and_right(void)
     rig_close(&rig);
 }
 
-/* A launch between the parts of an upload, which lies behind what the launch reads. */
 static void upload_beside_launches(const char *device)
 {
-    enum { N = 12000, AT = 8000, HALF = N / 2 };
+    enum { N = 12000, AT = 8000 };
     static struct core_rig rig;
-    static uint8_t data[N * SL_BEAT_BYTES], back[N * SL_BEAT_BYTES];
     plain_rig(&rig, device, 16);
     CU_ASSERT(rig_run(&rig));
-    for (size_t i = 0; i < sizeof data; i++)
-        data[i] = (uint8_t)(i * 2654435761u >> 13);
-    CU_ASSERT_EQUAL(sl_device_write_begin(rig.dev, 0, AT, data, HALF), 0);
-    CU_ASSERT(rig_run(&rig));
-    CU_ASSERT_EQUAL(sl_device_write_begin(rig.dev, 0, AT + HALF, data + HALF * SL_BEAT_BYTES, HALF),
-                    0);
-    CU_ASSERT(rig_run(&rig));
-    CU_ASSERT_EQUAL(sl_device_write_end(rig.dev), 0);
-    CU_ASSERT_EQUAL(sl_device_read(rig.dev, 0, AT, back, N), 0);
-    CU_ASSERT_EQUAL(memcmp(data, back, sizeof data), 0);
+    upload_around_a_launch(&rig, AT, N);
     rig_close(&rig);
 }
 
 static void uploads_and_the_core_overlap(void)
 {
-    if (emulated_is_there())
+    if (emulated_is_there()) {
         upload_beside_launches("opencl");
+        upload_while_the_core_hangs("opencl,hang=2");
+    }
     if (compiled_is_there())
         upload_beside_launches("opencl,ports=4");
 }

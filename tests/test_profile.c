@@ -228,7 +228,7 @@ static void add_launch(struct sl_profile *p, uint32_t i, bool timed)
     struct sl_profile_job pack = {
         .op = kv, .format = int8, .cycles = c * 300, .slots = 512, .n_tok = 1, .expert = -1};
     sl_profile_add_job(p, &pack);
-    uint64_t now = sl_profile_now();
+    uint64_t now = sl_now_ns();
     struct sl_profile_launch launch = {now, now + 1000, c * (2 * (1000 + i) + 300 + 50)};
     sl_profile_add_launch(p, &launch);
 }

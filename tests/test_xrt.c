@@ -16,6 +16,7 @@
 
 #include "cli_rig.h"
 #include "fault_rig.h"
+#include "upload_rig.h"
 
 #define RUN "run -m models/demo-hunyuan --prompt=In_the_beginning -n 24 "
 
@@ -51,25 +52,12 @@ static void plain_rig(struct core_rig *rig, const char *device, uint32_t ctl_bea
                       uint32_t w_beats)
 {
     enum { K = 2048, ROWS = 64 };
-    struct ref_matrix m = {0};
     CU_ASSERT_EQUAL_FATAL(rig_open(rig, device, ctl_beats, w_beats), 0);
     rig_reset(rig, 7, "a plain job");
-    CU_ASSERT_FATAL(ref_matrix_alloc(&m, SL_FORMAT_Q8, ROWS, K));
-    gen_matrix(&rig->rng, 0, &m);
-    struct sl_slab head = ref_plain_header(m.format, m.k, m.rows);
-    struct sl_job *job = rig_job(rig, SL_OP_PLAIN);
-    job->w_off = rig_put_plain(rig, &head, &m);
-    job->format = SL_FORMAT_Q8;
-    job->k = K;
-    job->rows = ROWS;
-    job->n_tokens = 1;
-    rig_place(rig, job, 0);
-    rig_fill_x(rig, job, 0, 1, 100);
-    ref_matrix_free(&m);
+    rig_plain_job(rig, SL_FORMAT_Q8, K, ROWS, 1);
     CU_ASSERT(rig_run(rig));
 }
 
-/* A launch between the parts of an upload, which lies behind what the launch reads. */
 static void uploads_and_the_core_overlap(void)
 {
     enum { CTL_BEATS = 2048, W_BEATS = 1 << 17, N = 100000, AT = 20000 };
@@ -77,22 +65,9 @@ static void uploads_and_the_core_overlap(void)
     if (!is_there())
         return;
     plain_rig(&rig, "xrt", CTL_BEATS, W_BEATS);
-    uint8_t *data = malloc((size_t)N * SL_BEAT_BYTES), *back = malloc((size_t)N * SL_BEAT_BYTES);
-    CU_ASSERT_FATAL(data && back);
-    for (size_t i = 0; i < (size_t)N * SL_BEAT_BYTES; i++)
-        data[i] = (uint8_t)(i * 2654435761u >> 13);
-    CU_ASSERT_EQUAL(sl_device_write_begin(rig.dev, 0, AT, data, N / 2), 0);
-    CU_ASSERT(rig_run(&rig));
-    CU_ASSERT_EQUAL(sl_device_write_begin(rig.dev, 0, AT + N / 2,
-                                          data + (size_t)N / 2 * SL_BEAT_BYTES, N - N / 2),
-                    0);
-    CU_ASSERT(rig_run(&rig));
-    CU_ASSERT_EQUAL(sl_device_write_end(rig.dev), 0);
-    CU_ASSERT_EQUAL(sl_device_read(rig.dev, 0, AT, back, N), 0);
-    CU_ASSERT_EQUAL(memcmp(data, back, (size_t)N * SL_BEAT_BYTES), 0);
-    free(data);
-    free(back);
+    upload_around_a_launch(&rig, AT, N);
     rig_close(&rig);
+    upload_while_the_core_hangs("xrt,hang=2");
 }
 
 static void check_text(const char *device, const char *want_warning)
@@ -363,7 +338,7 @@ static void a_killed_program_leaves_no_process(void)
 
 static void wrong_names_are_refused(void)
 {
-    static const char *const names[] = {"xrt:",
+    static const char *const names[] = {"xrt,",
                                         "xrt:",
                                         "xrt:x",
                                         "xrt:8",
@@ -379,7 +354,9 @@ static void wrong_names_are_refused(void)
                                         "xrt,wave=x",
                                         "xrt:0,4",
                                         "xrt:4294967296999",
-                                        "xrt,fault=read-error@1:9"};
+                                        "xrt,fault=read-error@1:9",
+                                        "xrt,summary=/nonexistent/summary.csv",
+                                        "xrt,summary=/tmp"};
     for (unsigned i = 0; i < sizeof names / sizeof names[0]; i++) {
         struct sl_device *dev = NULL;
         const int err = sl_device_open(&dev, names[i]);

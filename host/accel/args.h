@@ -3,6 +3,7 @@
 #ifndef SL_ACCEL_ARGS_H
 #define SL_ACCEL_ARGS_H
 
+#include "accel/device.h"
 #include "sl_abi.h"
 
 /* Numbers of pointers: the control buffer, then the weight ports, of which there are P. Scalars are
@@ -47,6 +48,17 @@ static inline uint32_t sl_arg_offset(enum sl_arg arg, unsigned n_port)
     if (arg <= SL_ARG_W)
         return FIRST + (uint32_t)arg * PTR;
     return FIRST + PTR * (SL_ARG_W + n_port) + U32 * (uint32_t)(arg - SL_ARG_SCALAR);
+}
+
+/* The scalars of a launch, as the contract numbers them: out[arg - SL_ARG_SCALAR]. */
+static inline void sl_arg_scalars(uint32_t out[SL_N_SCALAR], const struct sl_device *dev,
+                                  uint32_t job_off, uint32_t n_job, uint32_t timeout)
+{
+    out[SL_ARG_JOB_OFF - SL_ARG_SCALAR] = job_off;
+    out[SL_ARG_JOB_COUNT - SL_ARG_SCALAR] = n_job;
+    out[SL_ARG_CTL_LIMIT - SL_ARG_SCALAR] = dev->ctl_beats;
+    out[SL_ARG_W_LIMIT - SL_ARG_SCALAR] = dev->w_beats;
+    out[SL_ARG_TIMEOUT - SL_ARG_SCALAR] = timeout;
 }
 
 #endif

@@ -13,10 +13,8 @@ static const struct csim_core {
     unsigned n_port;
     void (*call)(void *ctl, const void *const *w, struct sl_core_work *work, uint32_t job_off,
                  uint32_t job_count, uint32_t ctl_limit, uint32_t w_limit);
-} cores[] = {{1, sl_core_call_p1},
-             {4, sl_core_call_p4},
-             {16, sl_core_call_p16},
-             {28, sl_core_call_p28}};
+} cores[] = {
+    {1, sl_core_call_p1}, {4, sl_core_call_p4}, {16, sl_core_call_p16}, {28, sl_core_call_p28}};
 enum { N_CORE = sizeof cores / sizeof cores[0] };
 
 struct csim {

@@ -232,18 +232,35 @@ static int fabric_kv_pack(void *ctx, enum sl_kv_format format, uint32_t head_dim
 
 /* ---- the CPU instead of a device that failed ------------------------------------------------ */
 
-/* The core in C with as many ports, so that every place in the arenas stays. The launch at hand
- * lies in the list's copy of the control arena. */
+/* The core in C with as many ports as the device, so that every place in the arenas stays. */
+static int open_spare(const struct sl_device *old, struct sl_device **out)
+{
+    char name[16];
+    snprintf(name, sizeof name, "csim:%u", old->n_port);
+    return sl_device_open(out, name);
+}
+
+/* Told when a model is opened, not when its device fails. */
+static int check_spare(const struct sl_device *dev)
+{
+    struct sl_device *spare = NULL;
+    int err = open_spare(dev, &spare);
+    sl_device_close(&spare);
+    return err ? sl_fail(SL_ERR_USAGE, "`sluice devices` shows the ports that csim can have",
+                         "device %s: the CPU has no core of %u ports to take over with", dev->name,
+                         dev->n_port)
+               : 0;
+}
+
+/* The launch at hand lies in the list's copy of the control arena. */
 static int take_over(void *user)
 {
     struct sl_fabric *f = user;
     struct sl_device *dev = NULL;
     const struct sl_device *old = f->dev;
-    char name[16];
     snprintf(f->failure, sizeof f->failure, "%s", sl_error_message());
-    snprintf(name, sizeof name, "csim:%u", old->n_port);
     int err = sl_joblist_detach(&f->jobs);
-    err = err ? err : sl_device_open(&dev, name);
+    err = err ? err : open_spare(old, &dev);
     err = err ? err : sl_device_alloc(dev, old->ctl_beats, old->w_beats);
     if (err) {
         sl_device_close(&dev);
@@ -279,7 +296,7 @@ static void fabric_close(void *ctx)
     free(f);
 }
 
-static int fabric_load(struct sl_fabric *f, const char *device)
+static int fabric_load(struct sl_fabric *f, const struct sl_fabric_params *params)
 {
     const struct sl_config *c = f->config;
     uint64_t w_beats = 0;
@@ -289,7 +306,9 @@ static int fabric_load(struct sl_fabric *f, const char *device)
         return SL_ERR_NOMEM;
     for (uint32_t l = 0; l < c->n_layer; l++)
         f->layer[l].expert = f->experts + (size_t)l * c->n_expert;
-    int err = sl_device_open(&f->dev, device);
+    int err = sl_device_open(&f->dev, params->device);
+    if (!err && params->cpu_takes_over)
+        err = check_spare(f->dev);
     err = err ? err : for_each_slab(f, place_slab, &w_beats);
     err = err ? err : open_arenas(f, w_beats);
     err = err ? err : upload_all(f);
@@ -340,7 +359,7 @@ int sl_fabric_open_part(struct sl_ops *out, const struct sl_fabric_params *param
     f->part = part;
     f->n_part = n_part;
     int err = sl_resident_parse(&f->n_resident, params->resident, f->config->n_expert);
-    err = err ? err : fabric_load(f, params->device);
+    err = err ? err : fabric_load(f, params);
     if (!err) {
         memcpy(f->name, f->dev->name, sizeof f->name);
         f->jobs.take_over = params->cpu_takes_over ? take_over : NULL;

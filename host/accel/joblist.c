@@ -157,9 +157,9 @@ static int launch_once(struct sl_joblist *list)
     memset(sl_joblist_at(list, list->jobs_off + list->n_job), 0,
            (size_t)list->n_job * SL_BEAT_BYTES);
     int err = send(list);
-    uint64_t begin = p ? sl_profile_now() : 0;
+    uint64_t begin = p ? sl_now_ns() : 0;
     err = err ? err : run(list);
-    uint64_t end = p ? sl_profile_now() : 0;
+    uint64_t end = p ? sl_now_ns() : 0;
     err = err ? err : fetch(list);
     for (uint32_t i = 0; !err && i < list->n_job; i++)
         err = check_record(list, i);

@@ -41,7 +41,7 @@ int sl_joblist_detach(struct sl_joblist *list);
 void sl_joblist_set_profile(struct sl_joblist *list, struct sl_profile *profile,
                             const struct sl_caps *caps);
 /* For sl_joblist_launch: the device's cycles so far, 0 when it counts none or nothing is recorded;
- * and what a launch that went well left behind. Times as sl_profile_now. */
+ * and what a launch that went well left behind. Times as sl_now_ns. */
 uint64_t sl_joblist_cycles(const struct sl_joblist *list);
 void sl_joblist_record_launch(const struct sl_joblist *list, uint64_t begin, uint64_t end,
                               uint64_t cycles);

@@ -6,11 +6,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "accel/args.h"
 #include "accel/sim_options.h"
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/file.h"
 
@@ -69,11 +69,6 @@ static int write_word(struct sim *sim, uint32_t offset, uint32_t value)
     return write_reg(sim, offset, value);
 }
 
-static int write_u32(struct sim *sim, enum sl_arg arg, uint32_t value)
-{
-    return write_word(sim, sl_arg_offset(arg, sim->base.n_port), value);
-}
-
 static int write_pointer(struct sim *sim, uint32_t offset, uint64_t address)
 {
     int err = write_word(sim, offset, (uint32_t)address);
@@ -90,14 +85,15 @@ static uint64_t address_of(int arena)
 static int write_arguments(struct sim *sim, uint32_t job_off, uint32_t n_job)
 {
     const struct sl_device *dev = &sim->base;
+    uint32_t scalar[SL_N_SCALAR];
+    sl_arg_scalars(scalar, dev, job_off, n_job, sim->config.timeout);
     int err = write_pointer(sim, sl_arg_offset(SL_ARG_CTL, dev->n_port), address_of(SL_ARENA_CTL));
     for (unsigned p = 0; !err && p < dev->n_port; p++)
         err = write_pointer(sim, sl_arg_offset(SL_ARG_W, dev->n_port) + 12 * p, address_of((int)p));
-    err = err ? err : write_u32(sim, SL_ARG_JOB_OFF, job_off);
-    err = err ? err : write_u32(sim, SL_ARG_JOB_COUNT, n_job);
-    err = err ? err : write_u32(sim, SL_ARG_CTL_LIMIT, dev->ctl_beats);
-    err = err ? err : write_u32(sim, SL_ARG_W_LIMIT, dev->w_beats);
-    return err ? err : write_u32(sim, SL_ARG_TIMEOUT, sim->config.timeout);
+    for (unsigned i = 0; !err && i < SL_N_SCALAR; i++)
+        err = write_word(sim, sl_arg_offset((enum sl_arg)(SL_ARG_SCALAR + i), dev->n_port),
+                         scalar[i]);
+    return err;
 }
 
 /* ---- memory --------------------------------------------------------------------------------- */
@@ -154,23 +150,16 @@ static int sim_read(struct sl_device *dev, int arena, uint32_t off, void *dst, u
 
 /* ---- launch --------------------------------------------------------------------------------- */
 
-static uint64_t now_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
 static int run(struct sim *sim, unsigned deadline_ms)
 {
-    uint64_t start = now_ms();
+    uint64_t start = sl_now_ms();
     for (;;) {
         int status = sim->api->run(sim->core, CHUNK);
         if (status == SL_SIM_INTERRUPT)
             return 0;
         if (status != SL_SIM_OK)
             return lose(sim, status);
-        if (now_ms() - start >= deadline_ms) {
+        if (sl_now_ms() - start >= deadline_ms) {
             sim->lost = true;
             return sl_fail(SL_ERR_TIMEOUT, "reload the device, or let the launch do less",
                            "device %s: no interrupt after %u ms", sim->base.name, deadline_ms);

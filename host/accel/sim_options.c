@@ -15,7 +15,7 @@ static const char help[] = "sim[:P[xT]][,dpi][,mem=hbm|ddr|ideal][,latency=N][,s
 
 static int refuse(const char *item, const char *why)
 {
-    return sl_fail(SL_ERR_USAGE, help, "device sim: %s: %s", item, why);
+    return sl_fail(SL_ERR_USAGE, help, SL_SIM_OPTIONS_WHO "%s: %s", item, why);
 }
 
 /* ---- pieces --------------------------------------------------------------------------------- */

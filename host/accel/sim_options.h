@@ -8,6 +8,8 @@
 #include "sl_sim.h"
 
 enum { SL_SIM_PATH = 256 };
+/* What a refusal begins with. */
+#define SL_SIM_OPTIONS_WHO "device sim: "
 
 struct sl_sim_config {
     unsigned n_port, n_column;
@@ -28,8 +30,9 @@ struct sl_sim_config {
  *   reset-seed=N                 registers start with random contents
  *   timeout=N                    default 1000000, 0: never
  *   fault=KIND@N[+M][:PORT]      read-error dead late (PORT: ctl or a number, default 0),
- * write-error write-dead write-late (ctl); N counts beats or write bursts from 1; late: M cycles.
- * May be repeated. wave=FILE[@FROM-TO]          FST waveform and FILE.gtkw, of these cycles
+ *                                write-error write-dead write-late (ctl); N counts beats or
+ *                                write bursts from 1; late: M cycles; may be repeated
+ *   wave=FILE[@FROM-TO]          FST waveform and FILE.gtkw, of these cycles
  *   coverage=FILE                line coverage, written when the device is closed
  * SL_ERR_USAGE: refused.
  */

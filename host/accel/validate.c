@@ -6,8 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/err.h"
 
 static const struct step {
@@ -90,9 +90,7 @@ uint64_t sl_validate_random(struct sl_validate *v)
 
 double sl_validate_seconds(void)
 {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+    return (double)sl_now_ns() * 1e-9;
 }
 
 static int ascending(const void *a, const void *b)

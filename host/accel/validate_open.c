@@ -6,6 +6,7 @@
 #include "accel/validate.h"
 #include "base/err.h"
 #include "card/cards.h"
+#include "store/format.h"
 
 /* Behind a runtime only a simulated board counts what it does; other platforms than XRT's have no
  * card of its driver. */
@@ -38,12 +39,11 @@ int sl_validate_start(struct sl_validate *v)
 /* Names of the bits of caps.formats or caps.ops that the contract knows. */
 static void list_formats(uint32_t bits, char *out, size_t cap)
 {
-    static const char *const names[] = {"fp8", "q8", "nf4", "int4", "mxfp4"};
     size_t n = 0;
     out[0] = 0;
-    for (unsigned i = 0; i < sizeof names / sizeof names[0] && n < cap; i++)
+    for (int i = 0; i <= SL_FORMAT_MXFP4 && n < cap; i++)
         if (bits >> i & 1)
-            n += (size_t)snprintf(out + n, cap - n, "%s%s", n ? " " : "", names[i]);
+            n += (size_t)snprintf(out + n, cap - n, "%s%s", n ? " " : "", sl_format_name(i));
 }
 
 /* The field of caps that is less than the contract promises; NULL: none. */

@@ -7,12 +7,12 @@
 
 #include "accel/validate_data.h"
 #include "base/err.h"
+#include "sl_sim.h"
 
 enum { MIN_LAUNCH = 10, MAX_LAUNCH = 300, WARM_UP = 2 };
 /* Seconds: after MIN_LAUNCH, and in any case (without its helper XRT's emulation may pause long).
  */
 static const double time_for_launches = 4, time_at_most = 20;
-static const double nominal_hz = 225e6;
 
 /* A list in the control arena; the QUERY's record goes to beat 1, its answer to beat 2. */
 struct latency {
@@ -82,7 +82,7 @@ static void show(struct sl_validate *v, struct latency *l)
     row->value[0] = sl_validate_quantile(l->wall, l->n, 0.5) * 1e6;
     row->value[1] = sl_validate_quantile(l->wall, l->n, 0.99) * 1e6;
     row->value[2] = l->cycles;
-    row->value[3] = l->cycles / nominal_hz * 1e6;
+    row->value[3] = l->cycles / SL_SIM_CLOCK_HZ * 1e6;
     row->value[4] = l->sim_s * 1e6;
 }
 

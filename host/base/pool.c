@@ -107,7 +107,7 @@ static void leave(struct sl_pool *pool)
 
 static void work(struct sl_pool *pool, unsigned index)
 {
-    uint64_t begin = pool->profile ? sl_profile_now() : 0;
+    uint64_t begin = pool->profile ? sl_now_ns() : 0;
     take_items(pool, index);
     if (pool->profile)
         sl_profile_worker(pool->profile, index, pool->kind, begin);

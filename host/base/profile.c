@@ -3,18 +3,10 @@
 
 #include <pthread.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "base/err.h"
 
 enum { NOT_KEPT = INT32_MAX /* events are fewer */ };
-
-uint64_t sl_profile_now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
 
 const char *sl_span_name(enum sl_span_kind kind)
 {
@@ -47,8 +39,8 @@ int sl_profile_open(struct sl_profile **out, const struct sl_profile_params *par
     p->launch = sl_alloc(p->max_events, sizeof *p->launch);
     int err = p->event && p->job && p->launch ? 0 : SL_ERR_NOMEM;
     if (!err && params->path)
-        err = sl_trace_open(p, params->path);
-    p->epoch = sl_profile_now();
+        err = sl_new_file_open(&p->file, params->path);
+    p->epoch = sl_now_ns();
     if (err)
         sl_profile_close(&p);
     else
@@ -61,7 +53,7 @@ void sl_profile_close(struct sl_profile **profile)
     struct sl_profile *p = *profile;
     if (!p)
         return;
-    sl_trace_close(p);
+    sl_new_file_close(&p->file);
     free(p->event);
     free(p->job);
     free(p->launch);
@@ -108,7 +100,7 @@ void sl_span_open(struct sl_profile *p, struct sl_span *span, enum sl_span_kind 
         return;
     span->parent = span->track->top;
     span->track->top = span;
-    span->begin = sl_profile_now();
+    span->begin = sl_now_ns();
     span->event = keep_event(p, span->track, kind, span->begin);
 }
 
@@ -117,7 +109,7 @@ void sl_span_close(struct sl_profile *p, struct sl_span *span)
     struct sl_profile_track *track = span->track;
     if (!track)
         return;
-    uint64_t end = sl_profile_now(), total = end - span->begin;
+    uint64_t end = sl_now_ns(), total = end - span->begin;
     track->top = span->parent;
     if (span->parent)
         span->parent->inside += total;
@@ -142,7 +134,7 @@ void sl_profile_worker(struct sl_profile *p, unsigned worker, enum sl_span_kind 
     struct sl_profile_track *track = kind < SL_N_SPAN ? find_track(p, worker) : NULL;
     uint32_t i = track ? keep_event(p, track, kind, begin) : NOT_KEPT;
     if (i != NOT_KEPT)
-        p->event[i].end = sl_profile_now();
+        p->event[i].end = sl_now_ns();
 }
 
 /* ---- launches ------------------------------------------------------------------------------- */

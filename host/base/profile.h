@@ -8,8 +8,9 @@
 #define SL_BASE_PROFILE_H
 
 #include <stdatomic.h>
-#include <stdio.h>
 
+#include "base/clock.h"
+#include "base/new_file.h"
 #include "sluice.h"
 
 /* SPAN(kind, name, meaning of its argument or NULL). */
@@ -68,7 +69,7 @@ struct sl_profile_job {
 
 /* A launch: its jobs are added before it. */
 struct sl_profile_launch {
-    uint64_t begin, end; /* ns, as sl_profile_now */
+    uint64_t begin, end; /* ns, as sl_now_ns */
     uint64_t cycles;     /* by the device's own count; 0: unknown */
 };
 
@@ -127,13 +128,10 @@ struct sl_profile {
     struct sl_profile_row row[SL_PROFILE_MAX_ROW];
     struct sl_profile_kept_job *job;
     struct sl_profile_kept_launch *launch;
-    FILE *file; /* the unfinished trace; NULL: none */
-    char *path, *temp;
+    struct sl_new_file file; /* the unfinished trace, if any */
 };
 
 /* ---- recording ------------------------------------------------------------------------------ */
-
-uint64_t sl_profile_now(void); /* ns, CLOCK_MONOTONIC */
 
 /* The parts of the two below that run only when something is recorded. */
 void sl_span_open(struct sl_profile *p, struct sl_span *span, enum sl_span_kind kind, uint32_t arg);
@@ -167,9 +165,5 @@ void sl_profile_add_launch(struct sl_profile *p, const struct sl_profile_launch 
 
 const char *sl_span_name(enum sl_span_kind kind);
 const char *sl_span_arg(enum sl_span_kind kind); /* NULL: it has none */
-
-/* profile_trace.c: creates the unfinished file, removes it. */
-int sl_trace_open(struct sl_profile *p, const char *path);
-void sl_trace_close(struct sl_profile *p);
 
 #endif

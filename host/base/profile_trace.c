@@ -4,67 +4,13 @@
  * processes with two clocks: the host in wall time, the core in simulated time, where the jobs of a
  * launch lie one behind the other by the cycles of their records.
  */
-#include <errno.h>
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/err.h"
 #include "base/profile.h"
 
 enum { HOST_PID = 1, CORE_PID = 2, JOBS_TID = 1, BEAT_BYTES = 64 };
-
-/* ---- the file ------------------------------------------------------------------------------- */
-
-static int fail_write(const struct sl_profile *p)
-{
-    return sl_fail(SL_ERR_IO, "check the path, its permissions and the free space", "%s: %s",
-                   p->temp, strerror(errno));
-}
-
-int sl_trace_open(struct sl_profile *p, const char *path)
-{
-    struct stat st;
-    size_t cap = strlen(path) + 32;
-    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
-        return sl_fail(SL_ERR_IO, "name a new file", "%s: exists and is not a regular file", path);
-    p->path = strdup(path);
-    p->temp = sl_alloc(cap, 1);
-    if (!p->path || !p->temp)
-        return SL_ERR_NOMEM;
-    snprintf(p->temp, cap, "%s.%ld.part", path, (long)getpid());
-    p->file = fopen(p->temp, "wbxe");
-    return p->file ? 0 : fail_write(p);
-}
-
-void sl_trace_close(struct sl_profile *p)
-{
-    if (p->file) {
-        fclose(p->file);
-        unlink(p->temp);
-    }
-    free(p->path);
-    free(p->temp);
-    p->file = NULL;
-    p->path = p->temp = NULL;
-}
-
-static int commit(struct sl_profile *p)
-{
-    FILE *f = p->file;
-    bool good = !ferror(f) && !fflush(f);
-    if (!good)
-        return fail_write(p);
-    p->file = NULL;
-    if (fclose(f) || rename(p->temp, p->path)) {
-        int err = fail_write(p);
-        unlink(p->temp);
-        return err;
-    }
-    return 0;
-}
 
 /* ---- pieces of JSON ------------------------------------------------------------------------- */
 
@@ -287,8 +233,8 @@ static void put_core(struct writer *w, const struct sl_profile *p)
 int sl_profile_write(struct sl_profile *profile)
 {
     struct sl_profile_device device;
-    struct writer w = {.f = profile->file, .first = true};
-    if (!profile->file)
+    struct writer w = {.f = profile->file.f, .first = true};
+    if (!w.f)
         return sl_fail(SL_ERR_USAGE, "open the profile with a path", "profile: no file to write");
     sl_profile_get_device(profile, &device);
     fputs("{\"displayTimeUnit\":\"ns\",\"otherData\":{\"device\":", w.f);
@@ -306,5 +252,5 @@ int sl_profile_write(struct sl_profile *profile)
     put_core(&w, profile);
     put_spans(&w, profile);
     fputs("\n]}\n", w.f);
-    return commit(profile);
+    return sl_new_file_commit(&profile->file);
 }

@@ -142,3 +142,16 @@ bool sl_library_find(const char *name, char *path, size_t cap)
     return in_list(getenv("LD_LIBRARY_PATH"), name, path, cap) || in_cache(name, path, cap) ||
            in_list(usual, name, path, cap);
 }
+
+void sl_card_missing(const char *library, const char *package, char *out, size_t cap)
+{
+    char folder[PATH_MAX], path[PATH_MAX + 32];
+    sl_program_folder(folder, sizeof folder);
+    snprintf(path, sizeof path, "%s/sl_device_host", folder);
+    out[0] = 0;
+    if (access(path, X_OK))
+        snprintf(out, cap, "sl_device_host is not built: make");
+    else if (strchr(library, '/') ? access(library, R_OK)
+                                  : !sl_library_find(library, path, sizeof path))
+        snprintf(out, cap, "%.64s is not there: install %s", library, package);
+}

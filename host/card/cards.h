@@ -22,5 +22,8 @@ bool sl_card_sensors(const char *sysfs, const char *bdf, char *out, size_t cap);
 /* Where the loader would take a library from: LD_LIBRARY_PATH, its cache, its usual folders. False:
  * nowhere. The library is not opened. */
 bool sl_library_find(const char *name, char *path, size_t cap);
+/* What a card's process would lack, with what to do: "" when it would start and find the library,
+ * the Debian package of which is named. */
+void sl_card_missing(const char *library, const char *package, char *out, size_t cap);
 
 #endif

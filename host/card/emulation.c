@@ -250,15 +250,16 @@ void sl_emulation_close(struct sl_emulation *e)
     *e = (struct sl_emulation){.life = -1};
 }
 
-void sl_emulation_complaint(const struct sl_emulation *e, char *out, unsigned cap)
+void sl_emulation_last_line(const struct sl_emulation *e, const char *name, char *out, size_t cap)
 {
     char path[SL_EMULATION_PATH], line[400];
-    snprintf(path, sizeof path, "%s/board.log", e->dir);
+    snprintf(path, sizeof path, "%s/%s", e->dir, name);
     FILE *file = fopen(path, "r");
     out[0] = 0;
     while (file && fgets(line, sizeof line, file)) {
         line[strcspn(line, "\n")] = 0;
-        snprintf(out, cap, "%s", line);
+        if (line[0])
+            snprintf(out, cap, "%s", line);
     }
     if (file)
         fclose(file);

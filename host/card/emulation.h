@@ -8,6 +8,7 @@
 #define SL_CARD_EMULATION_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "board/shown.h"
 
@@ -30,7 +31,8 @@ struct sl_emulation {
 /* SL_ERR_IO. On failure nothing is left behind. */
 int sl_emulation_open(struct sl_emulation *out, const struct sl_emulation_params *params);
 void sl_emulation_close(struct sl_emulation *e);
-/* The last line that the board wrote about what went wrong; "" when there is none. */
-void sl_emulation_complaint(const struct sl_emulation *e, char *out, unsigned cap);
+/* Why something ended: the last line, not an empty one, of "board.log" or of "host.log", what the
+ * process of the card printed; "" when there is none. */
+void sl_emulation_last_line(const struct sl_emulation *e, const char *name, char *out, size_t cap);
 
 #endif

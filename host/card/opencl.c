@@ -165,11 +165,8 @@ static bool end_wait(struct end *e, unsigned deadline_ms)
 static cl_int set_scalars(struct opencl *o, uint32_t job_off, uint32_t n_job)
 {
     const struct sl_device *dev = &o->base;
-    const uint32_t value[SL_N_SCALAR] = {[SL_ARG_JOB_OFF - SL_ARG_SCALAR] = job_off,
-                                         [SL_ARG_JOB_COUNT - SL_ARG_SCALAR] = n_job,
-                                         [SL_ARG_CTL_LIMIT - SL_ARG_SCALAR] = dev->ctl_beats,
-                                         [SL_ARG_W_LIMIT - SL_ARG_SCALAR] = dev->w_beats,
-                                         [SL_ARG_TIMEOUT - SL_ARG_SCALAR] = o->timeout};
+    uint32_t value[SL_N_SCALAR];
+    sl_arg_scalars(value, dev, job_off, n_job, o->timeout);
     const unsigned n = o->place.xilinx ? SL_N_SCALAR : N_COMPILED_SCALAR;
     cl_int code = CL_SUCCESS;
     for (unsigned i = 0; !code && i < n; i++)

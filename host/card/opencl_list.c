@@ -39,21 +39,6 @@ static void other_platforms(char *out, size_t cap)
     globfree(&found);
 }
 
-/* What both kinds need; "": nothing. */
-static void find_missing(char *out, size_t cap)
-{
-    char folder[PATH_MAX], path[PATH_MAX + 32];
-    const char *name = getenv("SLUICE_OPENCL");
-    name = name && *name ? name : "libOpenCL.so.1";
-    out[0] = 0;
-    sl_program_folder(folder, sizeof folder);
-    snprintf(path, sizeof path, "%s/sl_device_host", folder);
-    if (access(path, X_OK))
-        snprintf(out, cap, "sl_device_host is not built: make");
-    else if (strchr(name, '/') ? access(name, R_OK) : !sl_library_find(name, path, sizeof path))
-        snprintf(out, cap, "%.64s is not there: install ocl-icd-libopencl1", name);
-}
-
 static void fill(struct sl_device_desc *d, const char *name, const char *what, const char *missing)
 {
     *d = (struct sl_device_desc){.usable = !*missing};
@@ -95,7 +80,9 @@ size_t sl_opencl_device_list(struct sl_device_desc *out, size_t cap)
     struct sl_remote_options *o = sl_alloc(1, sizeof *o);
     if (!o)
         return 0;
-    find_missing(missing, sizeof missing);
+    const char *env = getenv("SLUICE_OPENCL");
+    sl_card_missing(env && *env ? env : "libOpenCL.so.1", "ocl-icd-libopencl1", missing,
+                    sizeof missing);
     const bool design = sl_remote_options_parse(o, "opencl", NULL, &emulated) == 0 && o->xclbin[0];
     if (design && cap > 0)
         describe_design(&out[0], missing, emulated);

@@ -7,12 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "accel/sim.h"
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/file.h"
+#include "base/new_file.h"
 #include "card/emulation.h"
 #include "card/opencl.h"
 #include "card/remote_options.h"
@@ -32,6 +33,7 @@ struct remote {
     struct sl_remote_options options;
     struct sl_emulation emulation;
     bool emulated;
+    struct sl_new_file summary; /* open from the beginning: a bad name is told before the work */
     struct sl_remote_process process;
     unsigned n_open; /* uploads that were not answered yet */
     uint32_t place;  /* of the next one */
@@ -41,13 +43,6 @@ struct remote {
 
 /* ---- the process ---------------------------------------------------------------------------- */
 
-static uint64_t now_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
 /* Its own end, in which the runtime writes what it has counted. */
 static void wait_end(const struct remote *r)
 {
@@ -55,38 +50,18 @@ static void wait_end(const struct remote *r)
     poll(&end, 1, CLOSE_MS);
 }
 
-/* The last line that the process printed. */
-static void last_words(const struct remote *r, char *out, unsigned cap)
-{
-    char path[SL_EMULATION_PATH], line[400];
-    out[0] = 0;
-    if (!r->emulated)
-        return;
-    snprintf(path, sizeof path, "%s/host.log", r->emulation.dir);
-    FILE *file = fopen(path, "r");
-    while (file && fgets(line, sizeof line, file)) {
-        line[strcspn(line, "\n")] = 0;
-        if (line[0])
-            snprintf(out, cap, ": %.280s", line);
-    }
-    if (file)
-        fclose(file);
-}
-
 static int lose(struct remote *r, int err, const char *what)
 {
-    char why[300] = "", complaint[256];
+    char why[256] = "";
     r->lost = true;
     if (r->emulated)
-        sl_emulation_complaint(&r->emulation, complaint, sizeof complaint);
-    if (r->emulated && complaint[0])
-        snprintf(why, sizeof why, ": %s", complaint);
-    else
-        last_words(r, why, sizeof why);
+        sl_emulation_last_line(&r->emulation, "board.log", why, sizeof why);
+    if (r->emulated && !why[0])
+        sl_emulation_last_line(&r->emulation, "host.log", why, sizeof why);
     sl_remote_process_end(&r->process);
     return sl_fail((enum sl_err)err,
                    "open the device again; --on-device-error cpu goes on without it",
-                   "device %s: %s%s", r->base.name, what, why);
+                   "device %s: %s%s%s", r->base.name, what, why[0] ? ": " : "", why);
 }
 
 /* ---- calls ---------------------------------------------------------------------------------- */
@@ -96,11 +71,11 @@ static int wait_answer(struct remote *r, enum sl_remote_lane lane, struct sl_rem
                        unsigned deadline_ms)
 {
     const int socket = r->process.socket[lane];
-    const uint64_t end = now_ms() + deadline_ms;
+    const uint64_t end = sl_now_ms() + deadline_ms;
     for (;;) {
         struct pollfd fd[2] = {{.fd = socket, .events = POLLIN},
                                {.fd = r->emulated ? r->emulation.life : -1}};
-        const uint64_t now = now_ms();
+        const uint64_t now = sl_now_ms();
         const int n = poll(fd, 2, now < end ? (int)(end - now) : 0);
         if (n < 0 && errno == EINTR)
             continue;
@@ -258,19 +233,17 @@ static int remote_counters(struct sl_device *dev, struct sl_device_counters *out
 
 /* ---- open and close ------------------------------------------------------------------------- */
 
-static void keep_summary(const struct remote *r)
+/* Nothing where the process did not live to write one. */
+static void keep_summary(struct remote *r)
 {
-    char command[SL_EMULATION_PATH];
+    char path[SL_EMULATION_PATH];
     char *text;
     size_t size;
-    snprintf(command, sizeof command, "%s/summary.csv", r->emulation.dir);
-    if (sl_file_read(&text, &size, command, 64 << 20))
+    snprintf(path, sizeof path, "%s/summary.csv", r->emulation.dir);
+    if (sl_file_read(&text, &size, path, 64 << 20))
         return;
-    FILE *out = fopen(r->options.summary, "w");
-    if (out) {
-        fwrite(text, 1, size, out);
-        fclose(out);
-    }
+    fwrite(text, 1, size, r->summary.f);
+    sl_new_file_commit(&r->summary);
     free(text);
 }
 
@@ -286,12 +259,13 @@ static void remote_close(struct sl_device *dev)
     const int main_lane = r->process.socket[SL_REMOTE_MAIN];
     if (r->process.pid && !r->lost &&
         send(main_lane, &c, sizeof c, MSG_NOSIGNAL) == (ssize_t)sizeof c &&
-        wait_answer(r, SL_REMOTE_MAIN, &a, CLOSE_MS) == 0 && r->options.summary[0])
+        wait_answer(r, SL_REMOTE_MAIN, &a, CLOSE_MS) == 0 && r->summary.f)
         wait_end(r);
     r->emulation.life = life;
     sl_remote_process_close(&r->process);
-    if (r->emulated && r->options.summary[0])
+    if (r->summary.f)
         keep_summary(r);
+    sl_new_file_close(&r->summary);
     if (r->emulated)
         sl_emulation_close(&r->emulation);
     free(r);
@@ -325,11 +299,13 @@ static int start(struct remote *r, const char *const *words)
         argv[i + 1] = (char *)(uintptr_t)words[i];
     if (access(program, X_OK))
         return sl_fail(SL_ERR_USAGE, "make", "%s is not built", program);
-    if (r->emulated) {
+    if (r->options.summary[0])
+        err = sl_new_file_open(&r->summary, r->options.summary);
+    if (!err && r->emulated) {
         const struct sl_emulation_params p = {.board = r->options.board,
                                               .helpers = folder,
                                               .no_sleep = !r->options.stock,
-                                              .profile = r->options.summary[0]};
+                                              .profile = r->summary.f};
         err = sl_emulation_open(&r->emulation, &p);
     }
     const struct sl_remote_start s = {.argv = argv,

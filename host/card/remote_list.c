@@ -16,7 +16,6 @@
 #include "card/xclbin.h"
 
 static const char library[] = "libxrt_coreutil.so.2";
-static const char usual_design[] = "sl_core_u50_p1t1_rtl_hw_emu.xclbin";
 enum { MAX_DESIGN = 48, MAX_CARD = 16 };
 
 struct listing {
@@ -25,18 +24,6 @@ struct listing {
     char folder[PATH_MAX];
     char missing[96]; /* "": every device here can be opened */
 };
-
-/* What the process that holds a card needs. */
-static void find_missing(struct listing *l)
-{
-    char path[PATH_MAX + 32];
-    snprintf(path, sizeof path, "%s/sl_device_host", l->folder);
-    if (access(path, X_OK))
-        snprintf(l->missing, sizeof l->missing, "sl_device_host is not built: make");
-    else if (!sl_library_find(library, path, sizeof path))
-        snprintf(l->missing, sizeof l->missing, "%s is not there: install XRT (Debian: libxrt1)",
-                 library);
-}
 
 static struct sl_device_desc *next(struct listing *l)
 {
@@ -110,7 +97,7 @@ static void list_designs(struct listing *l)
     const int n = scandir(folder, &file, is_design, alphasort);
     for (int pass = 0; pass < 2; pass++)
         for (int i = 0; i < n && i < MAX_DESIGN; i++) {
-            const bool usual = !(env && *env) && !strcmp(file[i]->d_name, usual_design);
+            const bool usual = !(env && *env) && !strcmp(file[i]->d_name, SL_XCLBIN_USUAL);
             snprintf(path, sizeof path, "%s/%s", folder, file[i]->d_name);
             if (usual == (pass == 0))
                 describe(l, shorten(path), usual);
@@ -148,7 +135,7 @@ size_t sl_xrt_device_list(struct sl_device_desc *out, size_t cap)
 {
     struct listing l = {.out = out, .cap = cap};
     sl_program_folder(l.folder, sizeof l.folder);
-    find_missing(&l);
+    sl_card_missing(library, "XRT (Debian: libxrt1)", l.missing, sizeof l.missing);
     list_designs(&l);
     list_cards(&l);
     return l.n;

@@ -15,9 +15,10 @@
 #include "card/xclbin.h"
 
 static const char help[] =
-    "xrt[:N] or opencl[:P.N], then ,xclbin=FILE ,summary=FILE ,deadline=MS ,stock; opencl also "
-    ",ports=1|4|16|28 of a core that it compiles; for an emulated card also "
-    "mem= latency= stall= seed= timeout= fault= hang= die=";
+    "xrt[:N] or opencl[:P.N], then ,xclbin=FILE ,deadline=MS; opencl also ,ports=1|4|16|28 of a "
+    "core "
+    "that it compiles; for an emulated card also summary=FILE stock mem= latency= stall= seed= "
+    "timeout= fault= hang= die=";
 
 static int refuse(const char *item, const char *why)
 {
@@ -110,11 +111,10 @@ static int check_board(struct sl_remote_options *o, const char *sim)
 {
     struct sl_sim_config config;
     if (sl_sim_config_parse(&config, *sim ? sim : NULL)) {
-        static const char prefix[] = "device sim: ";
         char why[SL_REMOTE_BOARD + 200];
         const char *text = sl_error_message();
-        const bool has = !strncmp(text, prefix, sizeof prefix - 1);
-        snprintf(why, sizeof why, "%s", text + (has ? sizeof prefix - 1 : 0));
+        const size_t who = sizeof SL_SIM_OPTIONS_WHO - 1;
+        snprintf(why, sizeof why, "%s", strncmp(text, SL_SIM_OPTIONS_WHO, who) ? text : text + who);
         return sl_fail(SL_ERR_USAGE, help, "device: %s", why);
     }
     if (config.n_port != 1 || config.n_column != 1 || config.dpi || config.wave[0] ||
@@ -135,8 +135,7 @@ static int find_xclbin(struct sl_remote_options *o)
     const bool given = o->xclbin[0];
     if (!given) {
         sl_program_folder(folder, sizeof folder - 64);
-        snprintf(o->xclbin, sizeof o->xclbin, "%.440s/xclbin/sl_core_u50_p1t1_rtl_hw_emu.xclbin",
-                 folder);
+        snprintf(o->xclbin, sizeof o->xclbin, "%.440s/xclbin/%s", folder, SL_XCLBIN_USUAL);
     }
     if (o->opencl && !given && access(o->xclbin, F_OK)) {
         o->xclbin[0] = 0;
@@ -162,13 +161,23 @@ static int find_source(struct sl_remote_options *o)
     return fits ? 0 : refuse("SLUICE_CL_DIR", "the name is too long");
 }
 
+/* Without an emulated card there is nobody to keep an option of one. */
+static int check_emulated(const struct sl_remote_options *o, bool emulated)
+{
+    const char *item = o->board[0]     ? o->board
+                       : o->summary[0] ? "summary="
+                       : o->stock      ? "stock"
+                                       : "";
+    return *item && !emulated ? refuse(item, "only an emulated card has such options") : 0;
+}
+
 static int check_design(const struct sl_remote_options *o, bool *emulated)
 {
     struct sl_xclbin file;
     struct sl_xclbin_core core;
     *emulated = false;
     if (!o->xclbin[0])
-        return o->board[0] ? refuse(o->board, "only an emulated card has such options") : 0;
+        return check_emulated(o, false);
     int err = sl_xclbin_open(&file, o->xclbin);
     if (err)
         return err;
@@ -178,9 +187,7 @@ static int check_design(const struct sl_remote_options *o, bool *emulated)
     if (!err && *emulated && o->index >= SL_EMULATION_MAX_CARD)
         return sl_fail(SL_ERR_USAGE, "they are counted from 0",
                        "there is no emulated card %u, only %d", o->index, SL_EMULATION_MAX_CARD);
-    if (!err && !*emulated && o->board[0])
-        return refuse(o->board, "only an emulated card has such options");
-    return err;
+    return err ? err : check_emulated(o, *emulated);
 }
 
 int sl_remote_options_parse(struct sl_remote_options *out, const char *backend, const char *arg,

@@ -12,6 +12,9 @@
 #include "base/file.h"
 #include "sluice.h"
 
+/* The design that is taken when none is named, in xclbin/ beside the program (make xclbin). */
+#define SL_XCLBIN_USUAL "sl_core_u50_p1t1_rtl_hw_emu.xclbin"
+
 /* Numbers of the format that are used here: sections, header.mode, memories, IPs. */
 enum sl_xclbin_kind {
     SL_XCLBIN_BITSTREAM = 0,

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "accel/args.h"
+#include "base/clock.h"
 #include "base/err.h"
 #include "card/xclbin.h"
 #include "card/xrt_api.h"
@@ -61,7 +62,7 @@ static int alloc_arena(struct xrt *x, unsigned arg, uint64_t bytes)
     x->host[arg] = x->api.xrtBOMap(x->buffer[arg]);
     if (!x->host[arg])
         return refuse("mapping a buffer");
-    return 0;
+    return x->api.xrtRunSetArg(x->run, (int)arg, x->buffer[arg]) ? refuse("setting arguments") : 0;
 }
 
 static int xrt_alloc(struct sl_device *dev, uint32_t ctl_beats, uint32_t w_beats)
@@ -96,17 +97,13 @@ static int xrt_read(struct sl_device *dev, int arena, uint32_t off, void *dst, u
 
 /* ---- launch --------------------------------------------------------------------------------- */
 
-static int set_args(struct xrt *x, uint32_t job_off, uint32_t n_job)
+/* Buffers were set when they were made, and stay. */
+static int set_scalars(struct xrt *x, uint32_t job_off, uint32_t n_job)
 {
     const struct sl_device *dev = &x->base;
-    const uint32_t value[SL_N_SCALAR] = {[SL_ARG_JOB_OFF - SL_ARG_SCALAR] = job_off,
-                                         [SL_ARG_JOB_COUNT - SL_ARG_SCALAR] = n_job,
-                                         [SL_ARG_CTL_LIMIT - SL_ARG_SCALAR] = dev->ctl_beats,
-                                         [SL_ARG_W_LIMIT - SL_ARG_SCALAR] = dev->w_beats,
-                                         [SL_ARG_TIMEOUT - SL_ARG_SCALAR] = x->timeout};
+    uint32_t value[SL_N_SCALAR];
     int err = 0;
-    for (unsigned p = 0; !err && p <= dev->n_port; p++)
-        err = x->api.xrtRunSetArg(x->run, (int)p, x->buffer[p]);
+    sl_arg_scalars(value, dev, job_off, n_job, x->timeout);
     for (unsigned i = 0; !err && i < SL_N_SCALAR; i++)
         err = x->api.xrtRunSetArg(x->run, (int)(dev->n_port + 1 + i), value[i]);
     return err ? refuse("setting arguments") : 0;
@@ -116,13 +113,10 @@ static unsigned poll_end(struct xrt *x, unsigned deadline_ms)
 {
     enum { PAUSE_NS = 50000 };
     const struct timespec pause = {0, PAUSE_NS};
-    struct timespec now, end;
+    const uint64_t end = sl_now_ms() + deadline_ms;
     unsigned state;
-    clock_gettime(CLOCK_MONOTONIC, &end);
-    end.tv_sec += deadline_ms / 1000 + 1;
     while ((state = x->api.xrtRunState(x->run)) != SL_XRT_COMPLETED) {
-        clock_gettime(CLOCK_MONOTONIC, &now);
-        if (now.tv_sec > end.tv_sec)
+        if (sl_now_ms() >= end)
             return SL_XRT_TIMEOUT;
         nanosleep(&pause, NULL);
     }
@@ -132,7 +126,7 @@ static unsigned poll_end(struct xrt *x, unsigned deadline_ms)
 static int xrt_launch(struct sl_device *dev, uint32_t job_off, uint32_t n_job, unsigned deadline_ms)
 {
     struct xrt *x = (struct xrt *)dev;
-    int err = set_args(x, job_off, n_job);
+    int err = set_scalars(x, job_off, n_job);
     if (err)
         return err;
     if (x->api.xrtRunStart(x->run))

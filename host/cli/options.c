@@ -558,11 +558,12 @@ static void help_devices(FILE *f)
         "  of both:\n"
         "    xclbin=FILE                  the design, default $SLUICE_XCLBIN, else the one that\n"
         "                                 make xclbin built (emulated)\n"
-        "    summary=FILE                 XRT's own profile of the run\n"
         "    deadline=MS                  of a launch\n"
+        "  of an emulated card:\n"
+        "    summary=FILE                 XRT's own profile of the run\n"
         "    stock                        without the helper that shortens XRT's pauses\n"
         "    mem= latency= stall= seed= timeout= fault=\n"
-        "                                 of an emulated card's board, as of sim\n"
+        "                                 of its board, as of sim\n"
         "    hang=N die=N                 the N-th launch never ends, or ends the board\n",
         f);
 }

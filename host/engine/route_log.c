@@ -4,58 +4,34 @@
  * chunk's choices are kept until its last layer has chosen. A chunk that fails before leaves
  * nothing.
  */
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/err.h"
+#include "base/new_file.h"
 #include "engine/route_log.h"
 
 struct sl_route_log {
-    FILE *file; /* NULL: has its name */
-    char *path, *temp;
-    int error; /* errno of the first write that failed */
+    struct sl_new_file file;
     struct sl_trace trace;
     uint32_t n_layer, n_used;
     uint16_t *expert; /* [n_batch][n_layer][n_used] */
     uint64_t n_token; /* in the file */
 };
 
-static int fail_write(const struct sl_route_log *log, int e)
-{
-    return sl_fail(SL_ERR_IO, "check the path, its permissions and the free space", "%s: %s",
-                   log->temp, strerror(e));
-}
-
 int sl_route_log_open(struct sl_route_log **out, const char *path)
 {
-    struct stat st;
-    const size_t cap = strlen(path) + 32;
-    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
-        return sl_fail(SL_ERR_IO, "name a new file", "%s: exists and is not a regular file", path);
     struct sl_route_log *log = sl_alloc(1, sizeof *log);
     if (!log)
         return SL_ERR_NOMEM;
-    log->path = sl_alloc(cap, 1);
-    log->temp = sl_alloc(cap, 1);
-    int err = log->path && log->temp ? 0 : SL_ERR_NOMEM;
-    if (!err) {
-        snprintf(log->path, cap, "%s", path);
-        snprintf(log->temp, cap, "%s.%ld.part", path, (long)getpid());
-        log->file = fopen(log->temp, "wbxe");
-        if (!log->file)
-            err = fail_write(log, errno);
-        else if (fputs("token,layer,expert\n", log->file) < 0)
-            err = fail_write(log, errno);
-    }
+    int err = sl_new_file_open(&log->file, path);
     if (err)
         sl_route_log_close(&log);
     else
-        *out = log;
+        fputs("token,layer,expert\n", log->file.f);
+    *out = log;
     return err;
 }
 
@@ -64,12 +40,7 @@ void sl_route_log_close(struct sl_route_log **log)
     struct sl_route_log *l = *log;
     if (!l)
         return;
-    if (l->file) {
-        fclose(l->file);
-        unlink(l->temp);
-    }
-    free(l->path);
-    free(l->temp);
+    sl_new_file_close(&l->file);
     free(l->expert);
     free(l);
     *log = NULL;
@@ -80,10 +51,8 @@ void sl_route_log_close(struct sl_route_log **log)
 static void write_token(struct sl_route_log *log, const uint16_t *expert)
 {
     for (uint32_t layer = 0; layer < log->n_layer; layer++)
-        for (uint32_t i = 0; i < log->n_used && !log->error; i++)
-            if (fprintf(log->file, "%" PRIu64 ",%" PRIu32 ",%u\n", log->n_token, layer, *expert++) <
-                0)
-                log->error = errno;
+        for (uint32_t i = 0; i < log->n_used; i++)
+            fprintf(log->file.f, "%" PRIu64 ",%" PRIu32 ",%u\n", log->n_token, layer, *expert++);
     log->n_token++;
 }
 
@@ -96,7 +65,7 @@ static void on_route(void *user, uint32_t layer, uint32_t pos, const struct sl_r
     for (size_t t = 0; t < n_tok; t++)
         memcpy(log->expert + t * row + (size_t)layer * log->n_used, route[t].expert,
                log->n_used * sizeof *log->expert);
-    if (layer + 1 == log->n_layer && log->file)
+    if (layer + 1 == log->n_layer && log->file.f)
         for (size_t t = 0; t < n_tok; t++)
             write_token(log, log->expert + t * row);
 }
@@ -104,7 +73,8 @@ static void on_route(void *user, uint32_t layer, uint32_t pos, const struct sl_r
 int sl_route_log_attach(struct sl_route_log *log, const struct sl_config *config, uint32_t n_batch)
 {
     if (log->expert)
-        return sl_fail(SL_ERR_USAGE, "open another", "%s: records a session already", log->path);
+        return sl_fail(SL_ERR_USAGE, "open another", "%s: records a session already",
+                       log->file.path);
     log->n_layer = config->n_layer;
     log->n_used = config->n_expert_used;
     log->trace = (struct sl_trace){.on_route = on_route, .user = log};
@@ -120,17 +90,11 @@ const struct sl_trace *sl_route_log_trace(const struct sl_route_log *log)
 
 int sl_route_log_write(struct sl_route_log *log, uint64_t *n_token)
 {
-    FILE *f = log->file;
-    if (!f)
-        return sl_fail(SL_ERR_USAGE, NULL, "%s: is written already", log->path);
-    if (log->error || fflush(f))
-        return fail_write(log, log->error ? log->error : errno);
-    log->file = NULL;
-    if (fclose(f) || rename(log->temp, log->path)) {
-        int err = fail_write(log, errno);
-        unlink(log->temp);
+    if (!log->file.f)
+        return sl_fail(SL_ERR_USAGE, NULL, "%s: is written already", log->file.path);
+    int err = sl_new_file_commit(&log->file);
+    if (err)
         return err;
-    }
     *n_token = log->n_token;
     return 0;
 }

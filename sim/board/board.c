@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "accel/args.h"
 #include "accel/sim_options.h"
 #include "base/err.h"
 #include "monitor.h"
@@ -20,21 +21,15 @@ enum {
     MAX_BUFFER = 64, /* as many arenas as the simulation takes */
     POLL_CYCLES = 20000,
     CONTROL_BYTES = 0x1000,
-    REG_CTRL = 0,
-    REG_GIE = 4,
-    REG_IER = 8,
-    REG_ISR = 12,
-    BIT_START = 1,
-    BIT_DONE = 1,
     DEAD_EXIT = 9 /* how a board asked to die ends */
 };
 
 struct board {
     struct board_config config;
     struct sl_sim_config options;
-    uint64_t hang, die; /* launches, counted from 1; 0: never */
-    uint64_t launch, cycles_before;
-    bool busy; /* between start and the first poll that sees the end */
+    uint64_t hang, die;      /* launches, counted from 1; 0: never */
+    uint64_t launch, cycles; /* launches begun, their cycles up to the last that ended */
+    bool busy;               /* between start and the first poll that sees the end */
     void *library;
     const struct sl_sim_api *api;
     struct sl_sim *core; /* owned */
@@ -133,8 +128,8 @@ static bool load(struct board *b, const char *folder, char *why)
         return false;
     }
     if (b->api->open(&b->core, &b->options.core) != SL_SIM_OK ||
-        b->api->write_reg(b->core, REG_GIE, BIT_DONE) != SL_SIM_OK ||
-        b->api->write_reg(b->core, REG_IER, BIT_DONE) != SL_SIM_OK) {
+        b->api->write_reg(b->core, SL_REG_GIE, SL_BIT_DONE) != SL_SIM_OK ||
+        b->api->write_reg(b->core, SL_REG_IER, SL_BIT_DONE) != SL_SIM_OK) {
         snprintf(why, BOARD_TEXT, "the core does not start: %.150s",
                  b->core ? b->api->message(b->core) : "no memory");
         return false;
@@ -215,7 +210,6 @@ uint64_t board_nanoseconds(const struct board *b)
 
 static bool start(struct board *b)
 {
-    struct sl_sim_counters c;
     if (b->moved && b->api->map(b->core, b->buffer, b->n_buffer) != SL_SIM_OK)
         return false;
     b->moved = false;
@@ -224,10 +218,8 @@ static bool start(struct board *b)
         _exit(DEAD_EXIT);
     if (b->launch == b->hang) /* it has begun and nothing more is heard of it */
         return b->busy = true;
-    b->api->counters(b->core, &c);
-    b->cycles_before = c.cycles;
     b->busy = true;
-    return b->api->write_reg(b->core, REG_CTRL, BIT_START) == SL_SIM_OK;
+    return b->api->write_reg(b->core, SL_REG_CTRL, SL_BIT_START) == SL_SIM_OK;
 }
 
 /* The interrupt is the board's own: XRT's emulation polls. */
@@ -237,7 +229,8 @@ static bool finish(struct board *b)
     uint32_t status;
     b->busy = false;
     b->api->counters(b->core, &c);
-    monitor_launch(&b->monitors, c.cycles - b->cycles_before);
+    monitor_launch(&b->monitors, c.cycles - b->cycles);
+    b->cycles = c.cycles;
     if (b->shown) {
         struct timespec now;
         clock_gettime(CLOCK_MONOTONIC, &now);
@@ -246,8 +239,8 @@ static bool finish(struct board *b)
         __atomic_add_fetch(&b->shown->n_end, 1, __ATOMIC_RELEASE);
         syscall(SYS_futex, &b->shown->n_end, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
     }
-    return b->api->read_reg(b->core, REG_ISR, &status) == SL_SIM_OK &&
-           b->api->write_reg(b->core, REG_ISR, status) == SL_SIM_OK;
+    return b->api->read_reg(b->core, SL_REG_ISR, &status) == SL_SIM_OK &&
+           b->api->write_reg(b->core, SL_REG_ISR, status) == SL_SIM_OK;
 }
 
 static bool read_control(struct board *b, uint32_t *value)
@@ -262,7 +255,7 @@ static bool read_control(struct board *b, uint32_t *value)
         if (b->busy)
             return true;
     }
-    return b->api->read_reg(b->core, REG_CTRL, value) == SL_SIM_OK;
+    return b->api->read_reg(b->core, SL_REG_CTRL, value) == SL_SIM_OK;
 }
 
 bool board_write_register(struct board *b, uint64_t address, uint32_t value)
@@ -270,9 +263,9 @@ bool board_write_register(struct board *b, uint64_t address, uint32_t value)
     struct sl_sim_counters c;
     const uint64_t offset = address - b->config.control;
     if (offset < CONTROL_BYTES) {
-        if (offset == REG_CTRL && value & BIT_START)
+        if (offset == SL_REG_CTRL && value & SL_BIT_START)
             return start(b);
-        if (offset == REG_GIE || offset == REG_IER || offset == REG_ISR)
+        if (offset == SL_REG_GIE || offset == SL_REG_IER || offset == SL_REG_ISR)
             return true;
         return b->api->write_reg(b->core, (uint32_t)offset, value) == SL_SIM_OK;
     }
@@ -285,7 +278,7 @@ bool board_read_register(struct board *b, uint64_t address, uint32_t *value)
 {
     struct sl_sim_counters c;
     const uint64_t offset = address - b->config.control;
-    if (offset == REG_CTRL)
+    if (offset == SL_REG_CTRL)
         return read_control(b, value);
     if (offset < CONTROL_BYTES)
         return b->api->read_reg(b->core, (uint32_t)offset, value) == SL_SIM_OK;

@@ -7,6 +7,7 @@
  * any other call, in order, and its answers are taken then. Only calls of that form on a socket are
  * touched: all other read()s and write()s go to the kernel as they are.
  */
+#include <errno.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -51,6 +52,8 @@ static bool write_all(int fd, const uint8_t *data, size_t n)
 {
     while (n) {
         const ssize_t w = real_write(fd, data, n);
+        if (w < 0 && errno == EINTR)
+            continue;
         if (w <= 0)
             return false;
         data += w;
@@ -65,6 +68,8 @@ static bool take_answers(int fd, unsigned n)
     uint8_t answer[64 * ANSWER];
     for (size_t left = (size_t)n * ANSWER; left;) {
         const long r = syscall(SYS_read, fd, answer, left < sizeof answer ? left : sizeof answer);
+        if (r < 0 && errno == EINTR)
+            continue;
         if (r <= 0)
             return false;
         left -= (size_t)r;
@@ -90,7 +95,8 @@ static bool is_header(const uint8_t *d, size_t n)
 
 static bool keep(int fd, const uint8_t *payload, size_t n)
 {
-    if (kept.n_call && kept.fd != fd && !flush(0))
+    const bool fits = kept.size + RPC_HEADER + n <= CAP;
+    if (kept.n_call && (kept.fd != fd || !fits) && !flush(0))
         return false;
     kept.fd = fd;
     memcpy(kept.data + kept.size, own.header, RPC_HEADER);
@@ -104,8 +110,7 @@ static bool keep(int fd, const uint8_t *payload, size_t n)
 static ssize_t post(int fd, const uint8_t *payload, size_t n)
 {
     struct rpc_message m;
-    const bool plain = rpc_parse(&m, payload, n) && m.number[2] & OFFSET_MASK &&
-                       kept.size + RPC_HEADER + MAX_CALL < CAP;
+    const bool plain = rpc_parse(&m, payload, n) && m.number[2] & OFFSET_MASK;
     own.payload = 0;
     if (!keep(fd, payload, n) || (!plain && !flush(1)))
         return -1;

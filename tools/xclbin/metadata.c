@@ -2,6 +2,8 @@
 /* Descriptions of the kernel as XML: kernel.xml, and the metadata that XRT reads from an xclbin. */
 #include "target.h"
 
+#include "sl_sim.h"
+
 static void upper(char out[24], const char *name)
 {
     unsigned i = 0;
@@ -70,8 +72,8 @@ void print_metadata(FILE *out, const struct target *t)
             "clockFreq=\"0MHz\" numComputeUnits=\"60\">\n"
             "        <kernelClocks>\n          <clock port=\"KERNEL_CLK\" frequency=\"%.1fMHz\"/>\n"
             "          <clock port=\"DATA_CLK\" frequency=\"%.1fMHz\"/>\n        </kernelClocks>\n",
-            t->card->name, t->card->board, t->card->part, t->card->part, CLOCK_HZ / 1e6,
-            CLOCK_HZ / 1e6);
+            t->card->name, t->card->board, t->card->part, t->card->part, SL_SIM_CLOCK_HZ / 1e6,
+            SL_SIM_CLOCK_HZ / 1e6);
     fprintf(out, "        <kernel name=\"sl_core\" language=\"ip_c\" "
                  "vlnv=\"sluice:kernel:sl_core:1.0\" attributes=\"\" "
                  "preferredWorkGroupSizeMultiple=\"0\" workGroupSize=\"1\" debug=\"false\" "

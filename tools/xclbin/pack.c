@@ -7,11 +7,12 @@
 #include <xxhash.h>
 #include <zip.h>
 
+#include "board/monitor.h"
 #include "card/xclbin.h"
 
 enum { MAX_SECTION = 12, ALIGN = 8, IP_INTERRUPT = 1 };
 /* Debug IPs as XRT numbers them. */
-enum { AXI_MONITOR = 3, CORE_MONITOR = 7, COUNT_64 = 8, STALLS = 4, MONITOR_STRIDE = 0x1000 };
+enum { AXI_MONITOR = 3, CORE_MONITOR = 7, COUNT_64 = 8, STALLS = 4 };
 
 struct section {
     uint32_t kind;
@@ -137,7 +138,7 @@ static void add_clock(struct container *c)
     char *data = calloc(1, SIZE);
     if (data) {
         put(data, 1, 2);
-        put(data + 2, CLOCK_HZ / 1000000, 2);
+        put(data + 2, SL_SIM_CLOCK_HZ / 1000000, 2);
         put(data + 4, DATA_CLOCK, 1);
         strcpy(data + 10, "DATA_CLK");
     }

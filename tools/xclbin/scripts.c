@@ -6,6 +6,8 @@
  */
 #include "target.h"
 
+#include "sl_sim.h"
+
 static const char *const never_run =
     "Generated from the contract. Never run: no vendor tools were at hand.";
 
@@ -152,7 +154,7 @@ void print_hls_cfg(FILE *out, const struct target *t)
             "part=%s\n\n[hls]\nflow_target=vitis\npackage.output.format=xo\n"
             "package.output.file=sl_core.xo\nsyn.top=sl_core\nclock=%uHz\n"
             "syn.cflags=-Iabi -Ihls -DSL_TOOL_VITIS -DSL_P=%u\n",
-            never_run, t->card->part, CLOCK_HZ, t->n_port);
+            never_run, t->card->part, SL_SIM_CLOCK_HZ, t->n_port);
     for (const char *const *f =
              (const char *const[]){"activation", "core", "expert_ffn", "job", "kv_pack",
                                    "router_topk", "tops", "weight_pass", NULL};
@@ -180,7 +182,7 @@ void print_link_cfg(FILE *out, const struct target *t)
         print_channels(out, &t->master[m]);
         fputc('\n', out);
     }
-    fprintf(out, "\n[clock]\nfreqHz=%u:sl_core_1\n", CLOCK_HZ);
+    fprintf(out, "\n[clock]\nfreqHz=%u:sl_core_1\n", SL_SIM_CLOCK_HZ);
     /* The memory's logic lies along the lower edge: what talks to it stays there. */
     fprintf(out, "\n[vivado]\nprop=run.impl_1.STEPS.PLACE_DESIGN.ARGS.DIRECTIVE=Explore\n"
                  "prop=run.impl_1.STEPS.PHYS_OPT_DESIGN.IS_ENABLED=true\n"

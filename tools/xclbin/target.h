@@ -18,8 +18,7 @@ enum {
     MAX_MASTER = SL_MAX_PORTS + 1,
     CONTROL_BASE = 0x1800000, /* registers of the core, in emulation */
     MONITOR_BASE = 0x1C00000, /* profile monitors, in emulation */
-    CONTROL_RANGE = 0x1000,
-    CLOCK_HZ = 225000000
+    CONTROL_RANGE = 0x1000
 };
 
 struct card {
