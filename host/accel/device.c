@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "accel/cpu_device.h"
 #include "accel/csim.h"
 #include "accel/sim.h"
 #include "base/err.h"
@@ -16,6 +17,7 @@ static const struct backend {
     size_t (*list)(struct sl_device_desc *out, size_t cap);
 } backends[] = {
     {"csim", sl_csim_open, sl_csim_list},
+    {"cpu", sl_cpu_device_open, sl_cpu_device_list},
     {"sim", sl_sim_open, sl_sim_list},
     {"xrt", sl_xrt_device_open, sl_xrt_device_list},
     {"opencl", sl_opencl_device_open, sl_opencl_device_list},
@@ -131,6 +133,15 @@ int sl_device_write_begin(struct sl_device *dev, int arena, uint32_t off, const 
 int sl_device_write_end(struct sl_device *dev)
 {
     return dev->ops->write_end ? dev->ops->write_end(dev) : 0;
+}
+
+int sl_device_bind(struct sl_device *dev, uint32_t off, const struct sl_slab *slab)
+{
+    if (!dev->ops->bind)
+        return sl_fail(SL_ERR_UNSUPPORTED, NULL, "device %s has weights of its own only",
+                       dev->name);
+    int err = check_range(dev, 0, off, 1);
+    return err ? err : dev->ops->bind(dev, off, slab);
 }
 
 int sl_device_read(struct sl_device *dev, int arena, uint32_t off, void *dst, uint32_t n_beats)

@@ -47,6 +47,10 @@ struct sl_device_ops {
     int (*write_begin)(struct sl_device *dev, int arena, uint32_t off, const void *src,
                        uint32_t n_beats);
     int (*write_end)(struct sl_device *dev);
+    /* Where the core reads slabs as the host holds them, in natural order: w_off `off` names `slab`
+     * (checked, borrowed until it is bound to another or the device is closed), whatever the weight
+     * arenas hold there. NULL: weights have to be written. */
+    int (*bind)(struct sl_device *dev, uint32_t off, const struct sl_slab *slab);
     int (*read)(struct sl_device *dev, int arena, uint32_t off, void *dst, uint32_t n_beats);
     /* Runs the job list at job_off; returns when all records are written or after deadline_ms with
      * SL_ERR_TIMEOUT. */
@@ -66,7 +70,8 @@ struct sl_device {
     unsigned deadline_ms; /* of a launch of a model; 0 while it is opened: SL_DEVICE_DEADLINE_MS */
 };
 
-/* name: "csim", "csim:P" (P one of the built configurations), "sim:PxT,option,..." (accel/sim.h).
+/* name: "csim", "csim:P" (P one of the built configurations), "sim:PxT,option,..." (accel/sim.h),
+ * "cpu" (accel/cpu_device.h).
  * NULL: the default device.
  * SL_ERR_USAGE lists what exists. The device answers a QUERY before it is returned: another ABI
  * version is SL_ERR_ABI. */
@@ -84,6 +89,8 @@ int sl_device_write(struct sl_device *dev, int arena, uint32_t off, const void *
 int sl_device_write_begin(struct sl_device *dev, int arena, uint32_t off, const void *src,
                           uint32_t n_beats);
 int sl_device_write_end(struct sl_device *dev);
+/* Instead of writing it: see the table. Any off below w_beats is as good as another. */
+int sl_device_bind(struct sl_device *dev, uint32_t off, const struct sl_slab *slab);
 int sl_device_read(struct sl_device *dev, int arena, uint32_t off, void *dst, uint32_t n_beats);
 int sl_device_launch(struct sl_device *dev, uint32_t job_off, uint32_t n_job, unsigned deadline_ms);
 int sl_device_query(struct sl_device *dev, struct sl_caps *out);
