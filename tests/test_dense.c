@@ -330,7 +330,7 @@ static uint32_t arena_beats(const struct sl_config *c, const struct sl_store *st
     struct sl_fabric_params params = {
         .config = c, .store = store, .pool = pool, .device = "csim", .dense = dense};
     CU_ASSERT_EQUAL_FATAL(sl_fabric_open(&ops, &params), 0);
-    uint32_t n = ((const struct sl_fabric *)ops.ctx)->dev->w_beats;
+    uint32_t n = ((const struct sl_fabric *)ops.ctx)->member[0].dev->w_beats;
     ops.close(ops.ctx);
     return n;
 }

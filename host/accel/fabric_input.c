@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Activations: fp32 rows into the control arena or elsewhere, in parallel over tokens. */
+/* Activations: fp32 rows into a control arena or elsewhere, in parallel over tokens. */
 #include "accel/activation.h"
 #include "accel/fabric_state.h"
 
@@ -33,38 +33,32 @@ static int pack_x(struct sl_fabric *f, struct put_work *w, size_t n)
     return 0;
 }
 
-static int put_x(struct sl_fabric *f, struct put_work *w, size_t n, uint32_t beats, uint32_t *off)
-{
-    int err = sl_joblist_alloc(&f->jobs, n * beats, off);
-    if (err)
-        return err;
-    w->stride = (size_t)beats * SL_BEAT_BYTES;
-    w->dst = sl_joblist_at(&f->jobs, *off);
-    return pack_x(f, w, n);
-}
+typedef int (*pack_fn)(const float *, uint32_t, uint32_t, uint8_t *);
 
-int sl_fabric_pack_x8(struct sl_fabric *f, const float *x, size_t n, uint32_t width, uint32_t k,
-                      uint8_t *dst)
+static int pack_rows(struct sl_fabric *f, const struct sl_fabric_rows *x, uint32_t beats,
+                     pack_fn pack, uint8_t *dst)
 {
-    struct put_work w = {.x = x,
-                         .width = width,
-                         .k = k,
-                         .stride = (size_t)sl_act8_beats(k) * SL_BEAT_BYTES,
+    struct put_work w = {.x = x->x,
+                         .width = x->width,
+                         .k = x->k,
+                         .stride = (size_t)beats * SL_BEAT_BYTES,
                          .dst = dst,
-                         .pack = sl_act8_pack};
-    return pack_x(f, &w, n);
+                         .pack = pack};
+    return pack_x(f, &w, x->n);
 }
 
-int sl_fabric_put_x8(struct sl_fabric *f, const float *x, size_t n, uint32_t width, uint32_t k,
-                     uint32_t *off)
+int sl_fabric_pack_x8(struct sl_fabric *f, const struct sl_fabric_rows *x, uint8_t *dst)
 {
-    struct put_work w = {.x = x, .width = width, .k = k, .pack = sl_act8_pack};
-    return put_x(f, &w, n, sl_act8_beats(k), off);
+    return pack_rows(f, x, sl_act8_beats(x->k), sl_act8_pack, dst);
 }
 
-int sl_fabric_put_x16(struct sl_fabric *f, const float *x, size_t n, uint32_t width, uint32_t k,
-                      uint32_t *off)
+int sl_fabric_pack_x16(struct sl_fabric *f, const struct sl_fabric_rows *x, uint8_t *dst)
 {
-    struct put_work w = {.x = x, .width = width, .k = k, .pack = sl_act16_pack};
-    return put_x(f, &w, n, sl_act16_beats(k), off);
+    return pack_rows(f, x, sl_act16_beats(x->k), sl_act16_pack, dst);
+}
+
+int sl_fabric_put_x8(struct sl_member *m, const struct sl_fabric_rows *x, uint32_t *off)
+{
+    int err = sl_joblist_alloc(&m->jobs, x->n * sl_act8_beats(x->k), off);
+    return err ? err : sl_fabric_pack_x8(m->fabric, x, sl_joblist_at(&m->jobs, *off));
 }

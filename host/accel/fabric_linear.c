@@ -19,11 +19,14 @@ enum {
     MIN_PART_ROWS = 32    /* below, loading x would cost more than the rows */
 };
 
-static const struct sl_resident *resident_of(const struct sl_fabric *f,
-                                             const struct sl_linear_call *call)
+static uint32_t place_of(const struct sl_fabric *f, const struct sl_linear_call *call)
 {
-    return call->matrix == SL_MATRIX_LM_HEAD ? &f->head
-                                             : &f->layer[call->layer].matrix[call->matrix];
+    return call->matrix == SL_MATRIX_LM_HEAD ? 0 : sl_place_of(f, call->layer, call->matrix);
+}
+
+static const struct sl_slab *slab_of(const struct sl_fabric *f, const struct sl_linear_call *call)
+{
+    return sl_place_slab(f, place_of(f, call));
 }
 
 static uint32_t row_beats(const struct sl_slab *header)
@@ -39,61 +42,69 @@ static uint32_t x_width(const struct sl_fabric *f, const struct sl_linear_call *
 
 static uint32_t largest_k(const struct sl_fabric *f)
 {
-    uint32_t k = f->head.header->k;
-    for (int m = SL_MATRIX_Q; m <= SL_MATRIX_O; m++)
-        k = f->layer[0].matrix[m].header->k > k ? f->layer[0].matrix[m].header->k : k;
-    return k;
+    uint32_t max = 0;
+    for (int m = SL_MATRIX_Q; m <= SL_MATRIX_LM_HEAD; m++) {
+        const uint32_t k = sl_store_matrix(f->store, (enum sl_matrix)m, 0).header->k;
+        max = k > max ? k : max;
+    }
+    return max;
 }
 
 /* ---- on the device -------------------------------------------------------------------------- */
 
 uint64_t sl_linear_heap_beats(const struct sl_fabric *f)
 {
-    uint64_t rows = 0, head = f->head.header->rows + FLOATS_PER_BEAT;
+    uint64_t rows = 0;
+    uint64_t head = sl_store_matrix(f->store, SL_MATRIX_LM_HEAD, 0).header->rows + FLOATS_PER_BEAT;
     for (int m = SL_MATRIX_Q; m <= SL_MATRIX_O; m++)
-        rows += f->layer[0].matrix[m].header->rows + FLOATS_PER_BEAT;
+        rows += sl_store_matrix(f->store, (enum sl_matrix)m, 0).header->rows + FLOATS_PER_BEAT;
     rows = rows > head ? rows : head;
     return SL_MAX_TOKENS * (sl_act8_beats(largest_k(f)) + rows / FLOATS_PER_BEAT + 1);
 }
 
-static int add_plain_job(struct sl_fabric *f, const struct sl_resident *m, uint32_t x_off, size_t n,
-                         uint32_t *y_off)
+static int add_plain_job(struct sl_member *m, const struct sl_linear_call *call, uint32_t x_off,
+                         size_t n, uint32_t *y_off)
 {
-    int err = sl_joblist_alloc(&f->jobs, n * row_beats(m->header), y_off);
-    struct sl_job *job = err ? NULL : sl_joblist_add(&f->jobs);
+    const struct sl_slab *slab = slab_of(m->fabric, call);
+    int err = sl_joblist_alloc(&m->jobs, n * row_beats(slab), y_off);
+    struct sl_job *job = err ? NULL : sl_joblist_add(&m->jobs);
     if (!job)
         return SL_ERR_NOMEM;
     job->op = SL_OP_PLAIN;
-    job->format = m->header->format;
-    job->w_off = m->w_off;
+    job->format = slab->format;
+    job->w_off = m->w_off[place_of(m->fabric, call)];
     job->x_off = x_off;
-    job->x_stride = (uint16_t)sl_act8_beats(m->header->k);
+    job->x_stride = (uint16_t)sl_act8_beats(slab->k);
     job->y_off = *y_off;
-    job->y_stride = (uint16_t)row_beats(m->header);
+    job->y_stride = (uint16_t)row_beats(slab);
     job->n_tokens = (uint16_t)n;
-    job->k = (uint16_t)m->header->k;
-    job->rows = m->header->rows;
+    job->k = (uint16_t)slab->k;
+    job->rows = slab->rows;
     return 0;
 }
 
-/* One launch for at most SL_MAX_TOKENS tokens; call->y points at the first of them. */
+/* One launch for at most SL_MAX_TOKENS tokens; call->y points at the first of them. All calls are
+ * of one layer, or the LM head's. */
 static int on_device(struct sl_fabric *f, const struct sl_linear_call *calls, size_t n_call,
                      const float *x, size_t n)
 {
-    const struct sl_slab *first = resident_of(f, calls)->header;
+    struct sl_member *m = calls->matrix == SL_MATRIX_LM_HEAD
+                              ? &f->member[f->n_card ? f->n_card - 1 : 0]
+                              : sl_layer_home(f, calls->layer);
     uint32_t x_off, y_off[MAX_CALLS];
-    sl_joblist_begin(&f->jobs);
-    int err = sl_fabric_put_x8(f, x, n, x_width(f, calls), first->k, &x_off);
-    sl_joblist_outputs(&f->jobs);
+    sl_joblist_begin(&m->jobs);
+    const struct sl_fabric_rows rows = {x, n, x_width(f, calls), slab_of(f, calls)->k};
+    int err = sl_fabric_put_x8(m, &rows, &x_off);
+    sl_joblist_outputs(&m->jobs);
     for (size_t i = 0; !err && i < n_call; i++)
-        err = add_plain_job(f, resident_of(f, &calls[i]), x_off, n, &y_off[i]);
-    err = err ? err : sl_joblist_launch(&f->jobs);
+        err = add_plain_job(m, &calls[i], x_off, n, &y_off[i]);
+    err = err ? err : sl_joblist_launch(&m->jobs);
     for (size_t i = 0; !err && i < n_call; i++) {
-        const struct sl_slab *header = resident_of(f, &calls[i])->header;
+        const struct sl_slab *slab = slab_of(f, &calls[i]);
         for (size_t t = 0; t < n; t++)
             memcpy(calls[i].y + t * calls[i].y_stride,
-                   sl_joblist_at(&f->jobs, y_off[i] + (uint32_t)t * row_beats(header)),
-                   header->rows * sizeof(float));
+                   sl_joblist_at(&m->jobs, y_off[i] + (uint32_t)t * row_beats(slab)),
+                   slab->rows * sizeof(float));
     }
     return err;
 }
@@ -117,7 +128,7 @@ static void run_part(void *user, size_t i, unsigned thread)
     size_t m = 0;
     while (i >= run->first[m + 1])
         m++;
-    const struct sl_slab *slab = resident_of(run->f, &run->calls[m])->header;
+    const struct sl_slab *slab = slab_of(run->f, &run->calls[m]);
     uint32_t first = (uint32_t)(i - run->first[m]) * run->part_rows, left = slab->rows - first;
     struct sl_cpu_plain call = {.slab = slab,
                                 .x = cpu->x,
@@ -141,12 +152,12 @@ static void plan_parts(struct cpu_run *run)
 {
     uint32_t n = sl_pool_threads(run->f->pool) * PARTS_PER_THREAD;
     for (size_t i = 0; i < run->n_call; i++)
-        run->rows += resident_of(run->f, &run->calls[i])->header->rows;
+        run->rows += slab_of(run->f, &run->calls[i])->rows;
     uint32_t part = round_up((run->rows + n - 1) / n, SL_CPU_ROW_STEP);
     part = part < MIN_PART_ROWS ? MIN_PART_ROWS : part;
     run->part_rows = part < SL_CPU_MAX_PART_ROWS ? part : SL_CPU_MAX_PART_ROWS;
     for (size_t i = 0; i < run->n_call; i++) {
-        uint32_t rows = resident_of(run->f, &run->calls[i])->header->rows;
+        uint32_t rows = slab_of(run->f, &run->calls[i])->rows;
         run->first[i + 1] = run->first[i] + (rows + run->part_rows - 1) / run->part_rows;
     }
 }
@@ -156,8 +167,8 @@ static int on_cpu(struct sl_fabric *f, const struct sl_linear_call *calls, size_
 {
     struct sl_span span;
     struct cpu_run run = {.f = f, .calls = calls, .n_call = n_call, .n_tok = (uint32_t)n};
-    int err =
-        sl_fabric_pack_x8(f, x, n, x_width(f, calls), resident_of(f, calls)->header->k, f->cpu.x);
+    const struct sl_fabric_rows rows = {x, n, x_width(f, calls), slab_of(f, calls)->k};
+    int err = sl_fabric_pack_x8(f, &rows, f->cpu.x);
     if (err)
         return err;
     plan_parts(&run);

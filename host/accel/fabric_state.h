@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What fabric.c (residency, KV), fabric_linear.c (plain matrices) and fabric_moe.c (router and
- * experts) share. */
+/* What fabric.c (open, KV), member.c (one device and what it holds), fabric_linear.c (plain
+ * matrices) and moe_*.c (router and experts) share. */
 #ifndef SL_ACCEL_FABRIC_STATE_H
 #define SL_ACCEL_FABRIC_STATE_H
 
@@ -8,18 +8,16 @@
 #include "accel/fabric.h"
 #include "accel/joblist.h"
 #include "base/pool.h"
-#include "store/store.h"
+#include "store/expert_memory.h"
 
 enum {
     SL_FABRIC_CHUNK = 256, /* tokens of one MoE pass: each expert is read once per pass */
     SL_NOT_RESIDENT = SL_SLOT_ABSENT
 };
 
-/* A slab and its place in the weight arenas. */
-struct sl_resident {
-    const struct sl_slab *header; /* borrowed from the store; NULL: the layer has no such matrix */
-    uint32_t w_off;               /* SL_NOT_RESIDENT: only the CPU uses it */
-};
+/* Slabs of a model have dense numbers, their places: the LM head is 0, behind it each layer has
+ * these and then its experts. */
+enum { SL_PLACE_ROUTER = SL_MATRIX_O + 1, SL_PLACE_SHARED, SL_PLACE_EXPERT };
 
 /* Plain matrices on the CPU. */
 struct sl_dense_cpu {
@@ -29,47 +27,92 @@ struct sl_dense_cpu {
     size_t work_stride;
 };
 
-struct sl_fabric_layer {
-    struct sl_resident matrix[SL_MATRIX_O + 1], router, shared;
-    struct sl_resident *expert; /* [n_expert] */
-    uint32_t slot_off;          /* this layer's slot table in the control arena */
+/*
+ * One device and what it holds. Cards have the layers in turn: card i of n all of layers i, i + n,
+ * ..., the last one the LM head too. Where experts are missing on cards, or there is no card, the
+ * CPU is the last member.
+ */
+struct sl_member {
+    struct sl_fabric *fabric; /* whose it is */
+    unsigned index;
+    struct sl_device *dev;        /* owned, like the rest */
+    struct sl_launcher *launcher; /* NULL: the CPU computes in its caller */
+    struct sl_joblist jobs;
+    uint32_t *w_off;           /* [n_place]; SL_NOT_RESIDENT: it does not hold that slab */
+    uint32_t slot_beats;       /* of an expert on a port */
+    char name[SL_DEVICE_NAME]; /* of the device that was asked for */
+    char failure[256];         /* why the CPU took over; "": it did not */
 };
 
 struct sl_fabric {
     const struct sl_config *config; /* borrowed, like store and pool */
     const struct sl_store *store;
     struct sl_pool *pool;
-    enum sl_dense dense;
-    uint32_t n_resident;   /* routed experts of a layer that the device holds */
-    unsigned part, n_part; /* it has layers part, part + n_part, ...; the last part the LM head */
-    struct sl_dense_cpu cpu;
     struct sl_profile *profile; /* borrowed; NULL: nothing is recorded */
-    struct sl_device *dev;
-    struct sl_joblist jobs;
-    struct sl_fabric_layer *layer; /* [n_layer] */
-    struct sl_resident *experts;   /* [n_layer][n_expert], behind layer[].expert */
-    struct sl_resident head;
+    enum sl_dense dense;
+    uint32_t n_resident; /* routed experts of a layer that a card holds */
+    uint32_t n_place;
+    struct sl_slab
+        expert; /* header of any expert as far as they are alike: kind, format, k, rows */
+    struct sl_dense_cpu cpu;
+    unsigned n_card, n_member; /* cards first */
+    struct sl_member member[SL_OPS_MAX_DEVICE + 1];
+    struct sl_expert_memory *experts; /* owned: routed experts in host memory */
     struct sl_moe_work *moe;
     struct sl_ops_stats stats;
-    char name[SL_DEVICE_NAME]; /* of the device that was asked for */
-    char failure[256];         /* why the CPU took over; "": it did not */
+    char name[SL_DEVICE_NAME];
 };
 
-/* fabric.c: one device with its part of the layers. */
-int sl_fabric_open_part(struct sl_ops *out, const struct sl_fabric_params *params, unsigned part,
-                        unsigned n_part);
+static inline uint32_t sl_place_of(const struct sl_fabric *f, uint32_t layer, uint32_t i)
+{
+    return 1 + layer * (SL_PLACE_EXPERT + f->config->n_expert) + i;
+}
 
-/* fp32 rows x[n][width] as activations of k columns at *off, one per token. */
-int sl_fabric_put_x8(struct sl_fabric *f, const float *x, size_t n, uint32_t width, uint32_t k,
-                     uint32_t *off);
-int sl_fabric_put_x16(struct sl_fabric *f, const float *x, size_t n, uint32_t width, uint32_t k,
-                      uint32_t *off);
+/* The slab of a place, mapped or in memory; not of a routed expert. NULL: the model has none. */
+const struct sl_slab *sl_place_slab(const struct sl_fabric *f, uint32_t place);
 
-/* fp32 rows likewise to dst. */
-int sl_fabric_pack_x8(struct sl_fabric *f, const float *x, size_t n, uint32_t width, uint32_t k,
-                      uint8_t *dst);
+/* Of router, shared expert and matrices of a layer. */
+static inline struct sl_member *sl_layer_home(struct sl_fabric *f, uint32_t layer)
+{
+    return &f->member[f->n_card ? layer % f->n_card : 0];
+}
 
-/* fabric_linear.c. */
+/* NULL where every card has all of its experts. */
+static inline struct sl_member *sl_cpu_member(struct sl_fabric *f)
+{
+    return f->n_member > f->n_card ? &f->member[f->n_card] : NULL;
+}
+
+/* ---- member.c -------------------------------------------------------------------------------- */
+
+/* Opens the device, places and uploads its slabs; m->fabric and index are set. */
+int sl_member_open(struct sl_member *m, const char *device, bool cpu_takes_over);
+void sl_member_close(struct sl_member *m);
+/* Of an expert of one of its layers, for the next launch: where the device reads slabs as the host
+ * has them, this is the one. */
+int sl_member_bind(struct sl_member *m, uint32_t place, const struct sl_slab *slab);
+/* Of the slot table of a layer in the control arena. */
+uint32_t sl_member_slot_table(const struct sl_member *m, uint32_t layer);
+
+/* ---- fabric.c, fabric_input.c ---------------------------------------------------------------- */
+
+/* Beats of the heap that the largest launch of KV packing takes. */
+uint64_t sl_kv_heap_beats(const struct sl_config *c);
+
+/* fp32 rows x[n][width], to be activations of k columns, one per row. */
+struct sl_fabric_rows {
+    const float *x;
+    size_t n;
+    uint32_t width, k;
+};
+/* At *off of the member's heap. */
+int sl_fabric_put_x8(struct sl_member *m, const struct sl_fabric_rows *x, uint32_t *off);
+/* To dst; 8 or 16 bits. */
+int sl_fabric_pack_x8(struct sl_fabric *f, const struct sl_fabric_rows *x, uint8_t *dst);
+int sl_fabric_pack_x16(struct sl_fabric *f, const struct sl_fabric_rows *x, uint8_t *dst);
+
+/* ---- fabric_linear.c ------------------------------------------------------------------------- */
+
 int sl_dense_cpu_open(struct sl_fabric *f);
 void sl_dense_cpu_close(struct sl_fabric *f);
 /* Beats of the heap that the largest launch of plain matrices takes. */
@@ -78,10 +121,12 @@ uint64_t sl_linear_heap_beats(const struct sl_fabric *f);
 int sl_fabric_linear(void *ctx, const struct sl_linear_call *calls, size_t n_call, const float *x,
                      size_t n_tok);
 
+/* ---- moe.c ----------------------------------------------------------------------------------- */
+
 int sl_moe_open(struct sl_fabric *f);
 void sl_moe_close(struct sl_fabric *f);
 /* Beats of the heap that the largest pass takes, and jobs of its largest launch. */
-uint64_t sl_moe_heap_beats(const struct sl_config *config, const struct sl_store *store);
+uint64_t sl_moe_heap_beats(const struct sl_fabric *f);
 uint32_t sl_moe_max_job(const struct sl_config *config);
 /* engine/ops.h: moe. */
 int sl_fabric_moe(void *ctx, uint32_t layer, const float *x, size_t n_tok, float *y,

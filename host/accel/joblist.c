@@ -140,40 +140,71 @@ static int fetch(struct sl_joblist *list)
     return err;
 }
 
-static int run(struct sl_joblist *list)
+/* What comes ahead of a launch. */
+static int prepare(struct sl_joblist *list)
 {
-    struct sl_span span;
-    sl_span_begin(list->profile, &span, SL_SPAN_LAUNCH, (uint32_t)list->n_launch);
-    int err = sl_device_launch(list->dev, list->jobs_off, list->n_job, list->dev->deadline_ms);
-    sl_span_end(list->profile, &span);
-    list->n_launch++;
+    list->cycles_before = sl_joblist_cycles(list);
+    memset(sl_joblist_at(list, list->jobs_off + list->n_job), 0,
+           (size_t)list->n_job * SL_BEAT_BYTES);
+    return send(list);
+}
+
+/* And what comes behind one that ended well. Times as sl_now_ns. */
+static int complete(struct sl_joblist *list, uint64_t begin, uint64_t end)
+{
+    int err = fetch(list);
+    for (uint32_t i = 0; !err && i < list->n_job; i++)
+        err = check_record(list, i);
+    if (!err && list->profile)
+        sl_joblist_record_launch(list, begin, end, sl_joblist_cycles(list) - list->cycles_before);
     return err;
 }
 
 static int launch_once(struct sl_joblist *list)
 {
-    struct sl_profile *p = list->profile;
-    uint64_t cycles = sl_joblist_cycles(list);
-    memset(sl_joblist_at(list, list->jobs_off + list->n_job), 0,
-           (size_t)list->n_job * SL_BEAT_BYTES);
-    int err = send(list);
-    uint64_t begin = p ? sl_now_ns() : 0;
-    err = err ? err : run(list);
-    uint64_t end = p ? sl_now_ns() : 0;
-    err = err ? err : fetch(list);
-    for (uint32_t i = 0; !err && i < list->n_job; i++)
-        err = check_record(list, i);
-    if (!err && p)
-        sl_joblist_record_launch(list, begin, end, sl_joblist_cycles(list) - cycles);
-    return err;
+    struct sl_span span;
+    int err = prepare(list);
+    if (err)
+        return err;
+    sl_span_begin(list->profile, &span, SL_SPAN_LAUNCH, (uint32_t)list->n_launch);
+    const uint64_t begin = list->profile ? sl_now_ns() : 0;
+    err = sl_device_launch(list->dev, list->jobs_off, list->n_job, list->dev->deadline_ms);
+    const uint64_t end = list->profile ? sl_now_ns() : 0;
+    sl_span_end(list->profile, &span);
+    list->n_launch++;
+    return err ? err : complete(list, begin, end);
+}
+
+/* After err: the step again on another device, where that helps. */
+static int again(struct sl_joblist *list, int err, int (*step)(struct sl_joblist *list))
+{
+    if ((err != SL_ERR_DEVICE && err != SL_ERR_TIMEOUT) || !list->take_over)
+        return err;
+    err = list->take_over(list->user);
+    return err ? err : step(list);
 }
 
 int sl_joblist_launch(struct sl_joblist *list)
 {
-    int err = launch_once(list);
-    if ((err == SL_ERR_DEVICE || err == SL_ERR_TIMEOUT) && list->take_over) {
-        const int failed = list->take_over(list->user);
-        err = failed ? failed : launch_once(list);
-    }
-    return err;
+    return again(list, launch_once(list), launch_once);
+}
+
+int sl_joblist_start(struct sl_joblist *list, struct sl_launcher *launcher)
+{
+    int err = again(list, prepare(list), prepare);
+    if (err)
+        return err;
+    sl_launcher_start(launcher, list->dev, list->jobs_off, list->n_job, list->dev->deadline_ms);
+    return 0;
+}
+
+int sl_joblist_finish(struct sl_joblist *list, struct sl_launcher *launcher)
+{
+    struct sl_span span;
+    uint64_t begin, end;
+    sl_span_begin(list->profile, &span, SL_SPAN_LAUNCH, (uint32_t)list->n_launch);
+    int err = sl_launcher_finish(launcher, &begin, &end);
+    sl_span_end(list->profile, &span);
+    list->n_launch++;
+    return again(list, err ? err : complete(list, begin, end), launch_once);
 }

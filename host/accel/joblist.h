@@ -7,7 +7,7 @@
 #ifndef SL_ACCEL_JOBLIST_H
 #define SL_ACCEL_JOBLIST_H
 
-#include "accel/device.h"
+#include "accel/launcher.h"
 #include "base/profile.h"
 
 struct sl_joblist {
@@ -22,6 +22,7 @@ struct sl_joblist {
     uint64_t n_launch;
     struct sl_profile *profile; /* borrowed; NULL: nothing is recorded */
     unsigned n_column;          /* T, for the profile */
+    uint64_t cycles_before;     /* for the profile: of the launch that runs */
     /* Called when a launch fails by the device's fault: 0 when another device is in list->dev, with
      * the same weights, on which the launch is repeated. NULL: it fails. */
     int (*take_over)(void *user);
@@ -57,6 +58,9 @@ struct sl_job *sl_joblist_add(struct sl_joblist *list);
 /* Sends the inputs, runs, fetches records and outputs, and checks every record: cookie, contract,
  * status. Any status but OK, and MISS of an INDIRECT job, is SL_ERR_DEVICE and names the job. */
 int sl_joblist_launch(struct sl_joblist *list);
+/* The same in two halves: between them the list is not touched, nor is anything of it sent. */
+int sl_joblist_start(struct sl_joblist *list, struct sl_launcher *launcher);
+int sl_joblist_finish(struct sl_joblist *list, struct sl_launcher *launcher);
 const struct sl_record *sl_joblist_record(const struct sl_joblist *list, uint32_t job);
 
 static inline void *sl_joblist_at(const struct sl_joblist *list, uint32_t off)

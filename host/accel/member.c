@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One device of the fabric: which slabs it holds and where, their upload, and the CPU that takes
+ * over when it fails. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "accel/cpu_device.h"
+#include "accel/fabric_state.h"
+#include "base/err.h"
+#include "store/slab.h"
+
+static bool binds(const struct sl_member *m)
+{
+    return m->dev->ops->bind != NULL;
+}
+
+/* ---- which slabs ----------------------------------------------------------------------------- */
+
+/* Another choice in every layer: experts of one number need not be alike. */
+static bool holds_expert(const struct sl_fabric *f, uint32_t layer, uint32_t expert)
+{
+    enum { STEP = 7 };
+    return (expert + layer * STEP) % f->config->n_expert < f->n_resident;
+}
+
+static bool holds(const struct sl_member *m, uint32_t place)
+{
+    const struct sl_fabric *f = m->fabric;
+    const uint32_t per_layer = SL_PLACE_EXPERT + f->config->n_expert;
+    const uint32_t layer = (place - 1) / per_layer, i = (place - 1) % per_layer;
+    const bool cpu = m->index == f->n_card;
+    if (place && i >= SL_PLACE_EXPERT)
+        return cpu ||
+               (layer % f->n_card == m->index && holds_expert(f, layer, i - SL_PLACE_EXPERT));
+    if (!sl_place_slab(f, place))
+        return false;
+    if (cpu)
+        return true;
+    if (f->dense == SL_DENSE_CPU && (!place || i < SL_PLACE_ROUTER))
+        return false;
+    return place ? layer % f->n_card == m->index : m->index == f->n_card - 1;
+}
+
+static const struct sl_slab *slab_of(const struct sl_fabric *f, uint32_t place)
+{
+    const uint32_t per_layer = SL_PLACE_EXPERT + f->config->n_expert;
+    const uint32_t layer = (place - 1) / per_layer, i = (place - 1) % per_layer;
+    return place && i >= SL_PLACE_EXPERT
+               ? sl_store_expert(f->store, layer, i - SL_PLACE_EXPERT).header
+               : sl_place_slab(f, place);
+}
+
+/* Where the device reads slabs in place, the place itself is as good an address as any. */
+static int place_slabs(struct sl_member *m, uint64_t *top)
+{
+    enum { ARENA_MAX_BEATS = (1ull << 32) / SL_BEAT_BYTES };
+    const struct sl_fabric *f = m->fabric;
+    for (uint32_t i = 0; i < f->n_place; i++) {
+        m->w_off[i] = SL_NOT_RESIDENT;
+        if (!holds(m, i))
+            continue;
+        m->w_off[i] = binds(m) ? i : (uint32_t)*top;
+        *top += binds(m) ? 0 : sl_slab_port_beats(slab_of(f, i), m->dev->n_port);
+        if (*top + SL_SLACK_BEATS > ARENA_MAX_BEATS)
+            return sl_fail(SL_ERR_NOMEM,
+                           "choose a smaller format, fewer resident experts or a "
+                           "device with more weight ports",
+                           "the model does not fit the weight arenas of device %s (4 GB a port)",
+                           m->dev->name);
+    }
+    *top = binds(m) ? f->n_place : *top;
+    return 0;
+}
+
+/* ---- upload ---------------------------------------------------------------------------------- */
+
+int sl_member_bind(struct sl_member *m, uint32_t place, const struct sl_slab *slab)
+{
+    return binds(m) ? sl_device_bind(m->dev, m->w_off[place], slab) : 0;
+}
+
+static int upload_slab(struct sl_member *m, uint32_t place, uint8_t *image)
+{
+    const struct sl_slab *slab = slab_of(m->fabric, place);
+    const uint32_t n = (uint32_t)sl_slab_port_beats(slab, m->dev->n_port);
+    if (binds(m))
+        return sl_member_bind(m, place, slab);
+    for (unsigned p = 0; p < m->dev->n_port; p++) {
+        sl_slab_port_image(slab, p, m->dev->n_port, image);
+        int err = sl_device_write_begin(m->dev, (int)p, m->w_off[place], image, n);
+        if (err)
+            return err;
+    }
+    return 0;
+}
+
+static uint64_t largest_image(const struct sl_member *m)
+{
+    uint64_t max = 1;
+    for (uint32_t i = 0; !binds(m) && i < m->fabric->n_place; i++) {
+        const uint64_t n = m->w_off[i] == SL_NOT_RESIDENT
+                               ? 0
+                               : sl_slab_port_beats(slab_of(m->fabric, i), m->dev->n_port);
+        max = n > max ? n : max;
+    }
+    return max;
+}
+
+static int upload_all(struct sl_member *m)
+{
+    struct sl_span span;
+    int err = 0;
+    uint8_t *image = sl_alloc_aligned(SL_BEAT_BYTES, largest_image(m) * SL_BEAT_BYTES);
+    if (!image)
+        return SL_ERR_NOMEM;
+    sl_span_begin(m->fabric->profile, &span, SL_SPAN_UPLOAD, 0);
+    for (uint32_t i = 0; !err && i < m->fabric->n_place; i++)
+        if (m->w_off[i] != SL_NOT_RESIDENT)
+            err = upload_slab(m, i, image);
+    const int late = sl_device_write_end(m->dev);
+    sl_span_end(m->fabric->profile, &span);
+    free(image);
+    return err ? err : late;
+}
+
+/* ---- control arena --------------------------------------------------------------------------- */
+
+static uint32_t slot_table_beats(const struct sl_config *c)
+{
+    return (4 * c->n_expert + SL_BEAT_BYTES - 1) / SL_BEAT_BYTES;
+}
+
+uint32_t sl_member_slot_table(const struct sl_member *m, uint32_t layer)
+{
+    return layer * slot_table_beats(m->fabric->config);
+}
+
+static int write_slot_tables(struct sl_member *m)
+{
+    const struct sl_fabric *f = m->fabric;
+    uint32_t n = slot_table_beats(f->config), *table = sl_alloc(n, SL_BEAT_BYTES);
+    int err = table ? 0 : SL_ERR_NOMEM;
+    for (uint32_t l = 0; !err && l < f->config->n_layer; l++) {
+        memcpy(table, m->w_off + sl_place_of(f, l, SL_PLACE_EXPERT), 4 * f->config->n_expert);
+        err = sl_device_write(m->dev, SL_ARENA_CTL, sl_member_slot_table(m, l), table, n);
+    }
+    free(table);
+    return err;
+}
+
+static uint64_t max_u64(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+static int open_arenas(struct sl_member *m, uint64_t w_beats)
+{
+    const struct sl_fabric *f = m->fabric;
+    uint32_t fixed = f->config->n_layer * slot_table_beats(f->config);
+    uint32_t max_job = sl_moe_max_job(f->config);
+    uint64_t heap = max_u64(sl_kv_heap_beats(f->config), sl_moe_heap_beats(f));
+    if (f->dense != SL_DENSE_CPU)
+        heap = max_u64(heap, sl_linear_heap_beats(f));
+    int err = sl_device_alloc(m->dev, (uint32_t)(fixed + 2 * max_job + heap),
+                              (uint32_t)w_beats + SL_SLACK_BEATS);
+    /* A QUERY writes where slot tables will be. */
+    struct sl_caps caps;
+    if (!err && f->profile)
+        err = sl_device_query(m->dev, &caps);
+    err = err ? err : write_slot_tables(m);
+    err = err ? err : sl_joblist_open(&m->jobs, m->dev, fixed, max_job);
+    if (!err && f->profile)
+        sl_joblist_set_profile(&m->jobs, f->profile, &caps);
+    return err;
+}
+
+/* ---- the CPU instead of a device that failed ------------------------------------------------- */
+
+/* The core in C with as many ports as the device, so that every place in the arenas stays. */
+static int open_spare(const struct sl_device *old, struct sl_device **out)
+{
+    char name[16];
+    snprintf(name, sizeof name, "csim:%u", old->n_port);
+    return sl_device_open(out, name);
+}
+
+/* Told when a model is opened, not when its device fails. */
+static int check_spare(const struct sl_device *dev)
+{
+    struct sl_device *spare = NULL;
+    int err = open_spare(dev, &spare);
+    sl_device_close(&spare);
+    return err ? sl_fail(SL_ERR_USAGE, "`sluice devices` shows the ports that csim can have",
+                         "device %s: the CPU has no core of %u ports to take over with", dev->name,
+                         dev->n_port)
+               : 0;
+}
+
+/* The launch at hand lies in the list's copy of the control arena. */
+static int take_over(void *user)
+{
+    struct sl_member *m = user;
+    struct sl_device *dev = NULL;
+    const struct sl_device *old = m->dev;
+    snprintf(m->failure, sizeof m->failure, "%s", sl_error_message());
+    int err = sl_joblist_detach(&m->jobs);
+    err = err ? err : open_spare(old, &dev);
+    err = err ? err : sl_device_alloc(dev, old->ctl_beats, old->w_beats);
+    if (err) {
+        sl_device_close(&dev);
+        return err;
+    }
+    sl_device_close(&m->dev);
+    m->dev = m->jobs.dev = dev;
+    m->jobs.take_over = NULL;
+    err = write_slot_tables(m);
+    return err ? err : upload_all(m);
+}
+
+/* ---- open and close -------------------------------------------------------------------------- */
+
+static int load(struct sl_member *m)
+{
+    uint64_t w_beats = 0;
+    m->w_off = sl_alloc(m->fabric->n_place, sizeof *m->w_off);
+    if (!m->w_off)
+        return SL_ERR_NOMEM;
+    int err = place_slabs(m, &w_beats);
+    err = err ? err : open_arenas(m, w_beats);
+    return err ? err : upload_all(m);
+}
+
+int sl_member_open(struct sl_member *m, const char *device, bool cpu_takes_over)
+{
+    const bool card = m->index < m->fabric->n_card;
+    int err = sl_device_open(&m->dev, device);
+    if (err)
+        return err;
+    memcpy(m->name, m->dev->name, sizeof m->name);
+    if (card && cpu_takes_over)
+        err = check_spare(m->dev);
+    err = err ? err : load(m);
+    if (!err && card)
+        err = sl_launcher_open(&m->launcher);
+    if (!err && card && cpu_takes_over) {
+        m->jobs.take_over = take_over;
+        m->jobs.user = m;
+    }
+    return err;
+}
+
+void sl_member_close(struct sl_member *m)
+{
+    sl_launcher_close(&m->launcher);
+    sl_joblist_close(&m->jobs);
+    sl_device_close(&m->dev);
+    free(m->w_off);
+    m->w_off = NULL;
+}

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One MoE layer: router, shared expert, chosen experts, combination. What moe.c (the pass),
+ * moe_jobs.c (job lists), moe_run.c (who computes what, when) and moe_routes.c (choices and their
+ * weights) share.
+ */
+#ifndef SL_ACCEL_MOE_H
+#define SL_ACCEL_MOE_H
+
+#include "accel/fabric_state.h"
+
+/* Experts of a task that are no routed expert: the shared one, or one that a device chooses. */
+enum { SL_MOE_SHARED = SL_MAX_EXPERT, SL_MOE_CHOSEN };
+
+enum { SL_MOE_MAX_ROUTER_JOB = SL_FABRIC_CHUNK / SL_MAX_TOKENS };
+
+/* One token through one expert. */
+struct sl_moe_item {
+    uint32_t token, row; /* row of result[] */
+};
+
+enum sl_moe_state { SL_MOE_WAITING, SL_MOE_RUNNING, SL_MOE_DONE };
+
+/* Items of one EXPERT job: item[first .. first + n), at most SL_MAX_TOKENS. */
+struct sl_moe_task {
+    uint32_t expert; /* of the layer, or one of the above */
+    uint32_t first, n;
+    unsigned drop; /* of u_h */
+    enum sl_moe_state state;
+    struct sl_member *member;  /* who computes it */
+    uint32_t list, job, y_off; /* in its launch */
+};
+
+/* Tasks with their items; items belong to no task after their tasks are done. */
+struct sl_moe_round {
+    struct sl_moe_item *item; /* [max_items] */
+    struct sl_moe_task *task; /* likewise */
+    uint32_t n_item, n_task;
+};
+
+struct sl_moe_work {
+    struct sl_moe_round round[2]; /* owned */
+    float *result; /* [SL_FABRIC_CHUNK * (top_k + 1)][d_model]; row = token * (top_k + 1) +
+                      choice, shared last */
+    struct sl_route *route, *early; /* [SL_FABRIC_CHUNK]; early: the CPU's, for what a card will
+                                       choose */
+    uint8_t *x8, *x16;              /* activations of a pass */
+};
+
+/* A member's part in a pass: where x lies in its control arena. */
+struct sl_moe_seat {
+    bool open, running;
+    uint32_t x8_off, x16_off;
+    uint32_t top; /* of the heap, behind x */
+};
+
+/* One pass over at most SL_FABRIC_CHUNK tokens. */
+struct sl_moe_pass {
+    struct sl_fabric *f;
+    struct sl_moe_work *work;
+    struct sl_moe_round *now, *next; /* what saturated or was missing goes to the next round */
+    struct sl_member *home, *cpu;    /* cpu: may be the same, or NULL */
+    uint32_t layer;
+    const float *x;
+    uint32_t n_tok, n_row; /* n_row = top_k + 1 result rows per token */
+    uint32_t x8_stride, x16_stride;
+    /* Of the first launch at home, until its routes are read. */
+    const uint32_t *route_off;
+    bool looked_ahead;           /* the CPU knows the choice already: work->early */
+    const struct window *window; /* of moe_run.c */
+    struct sl_moe_seat seat[SL_OPS_MAX_DEVICE + 1];
+};
+
+static inline uint32_t sl_moe_ceil_div(uint64_t a, uint32_t b)
+{
+    return (uint32_t)((a + b - 1) / b);
+}
+
+static inline uint32_t sl_moe_place(const struct sl_moe_pass *p, uint32_t expert)
+{
+    return sl_place_of(p->f, p->layer,
+                       expert == SL_MOE_SHARED ? SL_PLACE_SHARED : SL_PLACE_EXPERT + expert);
+}
+
+static inline bool sl_moe_holds(const struct sl_moe_pass *p, const struct sl_member *m,
+                                uint32_t expert)
+{
+    return m->w_off[sl_moe_place(p, expert)] != SL_NOT_RESIDENT;
+}
+
+/* ---- moe_jobs.c ------------------------------------------------------------------------------ */
+
+/* Beats of an expert's output for a token, and of a router record. */
+uint32_t sl_moe_y_beats(const struct sl_fabric *f);
+uint32_t sl_moe_route_beats(const struct sl_config *c, uint32_t n_tok);
+
+/* Takes x of the pass into the member's arena, once a pass. */
+int sl_moe_sit(struct sl_moe_pass *p, struct sl_member *m);
+/* An empty job list behind x. */
+void sl_moe_begin(struct sl_moe_pass *p, struct sl_member *m);
+/* Adds a router job for each 64 tokens; their records at off[], in the order of tokens. */
+int sl_moe_add_routers(struct sl_moe_pass *p, struct sl_member *m, uint32_t *off);
+/* Adds the shared expert: to the member's list; NULL: as tasks that wait. */
+int sl_moe_add_shared(struct sl_moe_pass *p, struct sl_member *m);
+/* Adds a task that waits: a choice of token 0. */
+void sl_moe_add_choice(struct sl_moe_pass *p, uint32_t choice, uint32_t expert);
+/* Decode: adds the expert that the router at route_off chooses. */
+int sl_moe_add_indirect(struct sl_moe_pass *p, struct sl_member *m, uint32_t route_off,
+                        uint32_t choice);
+/* Adds every waiting task of the member for which ready(p, task) holds; then they run. *n: how
+ * many. */
+int sl_moe_add_tasks(struct sl_moe_pass *p, struct sl_member *m,
+                     bool (*ready)(struct sl_moe_pass *p, const struct sl_moe_task *task),
+                     uint32_t *n);
+/* What the member's launch has left behind: results, or tasks of the next round. */
+int sl_moe_collect(struct sl_moe_pass *p, struct sl_member *m);
+
+/* ---- moe_run.c ------------------------------------------------------------------------------- */
+
+/* Carries out all tasks of the round, and of those that follow from it. The home's first launch may
+ * be under way (seat.running). */
+int sl_moe_run(struct sl_moe_pass *p);
+/* Ends the member's launch, which was started with its launcher: routes, results. */
+int sl_moe_finish(struct sl_moe_pass *p, struct sl_member *m);
+
+/* ---- moe_routes.c ---------------------------------------------------------------------------- */
+
+/* From the records of sl_moe_add_routers into route[n_tok]. */
+int sl_moe_read_routes(struct sl_moe_pass *p, const struct sl_member *m, const uint32_t *off,
+                       struct sl_route *route);
+/* What the CPU chose ahead has to be what the card chose. */
+int sl_moe_check_routes(const struct sl_moe_pass *p);
+/* Adds a task for each chosen expert and 64 tokens, from the lists that the router sorted. */
+void sl_moe_add_chosen(struct sl_moe_pass *p, const struct sl_member *m, const uint32_t *off);
+/* y[d_model] of token t. */
+void sl_moe_combine(const struct sl_moe_pass *p, uint32_t t, float *y);
+
+#endif
