@@ -135,6 +135,11 @@ int sl_device_write_end(struct sl_device *dev)
     return dev->ops->write_end ? dev->ops->write_end(dev) : 0;
 }
 
+bool sl_device_write_busy(struct sl_device *dev)
+{
+    return dev->ops->write_busy && dev->ops->write_busy(dev);
+}
+
 int sl_device_bind(struct sl_device *dev, uint32_t off, const struct sl_slab *slab)
 {
     if (!dev->ops->bind)

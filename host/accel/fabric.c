@@ -16,8 +16,7 @@ enum { KV_ZERO_POINT_BYTE = 32 };
 const struct sl_slab *sl_place_slab(const struct sl_fabric *f, uint32_t place)
 {
     const struct sl_config *c = f->config;
-    const uint32_t per_layer = SL_PLACE_EXPERT + c->n_expert;
-    const uint32_t layer = (place - 1) / per_layer, i = (place - 1) % per_layer;
+    const uint32_t layer = sl_place_layer(f, place), i = place - sl_place_of(f, layer, 0);
     if (!place)
         return sl_store_matrix(f->store, SL_MATRIX_LM_HEAD, 0).header;
     if (i == SL_PLACE_ROUTER)
@@ -166,7 +165,7 @@ static int open_members(struct sl_fabric *f, const struct sl_fabric_params *para
         rest = sl_device_next(rest, name);
         struct sl_member *m = &f->member[f->n_member];
         *m = (struct sl_member){.fabric = f, .index = f->n_member++};
-        int err = sl_member_open(m, name, params->cpu_takes_over);
+        int err = sl_member_open(m, name, params);
         if (err)
             return err;
     }
@@ -174,7 +173,7 @@ static int open_members(struct sl_fabric *f, const struct sl_fabric_params *para
         return 0;
     struct sl_member *m = &f->member[f->n_member];
     *m = (struct sl_member){.fabric = f, .index = f->n_member++};
-    return sl_member_open(m, "cpu", false);
+    return sl_member_open(m, "cpu", params);
 }
 
 /* How many cards the names are. */

@@ -7,6 +7,7 @@
 #include "accel/cpu_plain.h"
 #include "accel/fabric.h"
 #include "accel/joblist.h"
+#include "accel/slots.h"
 #include "base/pool.h"
 #include "store/expert_memory.h"
 
@@ -37,9 +38,9 @@ struct sl_member {
     unsigned index;
     struct sl_device *dev;        /* owned, like the rest */
     struct sl_launcher *launcher; /* NULL: the CPU computes in its caller */
+    struct sl_slots *slots;       /* cards: which routed experts it holds from now to then */
     struct sl_joblist jobs;
     uint32_t *w_off;           /* [n_place]; SL_NOT_RESIDENT: it does not hold that slab */
-    uint32_t slot_beats;       /* of an expert on a port */
     char name[SL_DEVICE_NAME]; /* of the device that was asked for */
     char failure[256];         /* why the CPU took over; "": it did not */
 };
@@ -68,6 +69,16 @@ static inline uint32_t sl_place_of(const struct sl_fabric *f, uint32_t layer, ui
     return 1 + layer * (SL_PLACE_EXPERT + f->config->n_expert) + i;
 }
 
+static inline uint32_t sl_place_layer(const struct sl_fabric *f, uint32_t place)
+{
+    return place ? (place - 1) / (SL_PLACE_EXPERT + f->config->n_expert) : 0;
+}
+
+static inline bool sl_place_is_expert(const struct sl_fabric *f, uint32_t place)
+{
+    return place && (place - 1) % (SL_PLACE_EXPERT + f->config->n_expert) >= SL_PLACE_EXPERT;
+}
+
 /* The slab of a place, mapped or in memory; not of a routed expert. NULL: the model has none. */
 const struct sl_slab *sl_place_slab(const struct sl_fabric *f, uint32_t place);
 
@@ -86,13 +97,14 @@ static inline struct sl_member *sl_cpu_member(struct sl_fabric *f)
 /* ---- member.c -------------------------------------------------------------------------------- */
 
 /* Opens the device, places and uploads its slabs; m->fabric and index are set. */
-int sl_member_open(struct sl_member *m, const char *device, bool cpu_takes_over);
+int sl_member_open(struct sl_member *m, const char *device, const struct sl_fabric_params *params);
 void sl_member_close(struct sl_member *m);
 /* Of an expert of one of its layers, for the next launch: where the device reads slabs as the host
  * has them, this is the one. */
 int sl_member_bind(struct sl_member *m, uint32_t place, const struct sl_slab *slab);
 /* Of the slot table of a layer in the control arena. */
 uint32_t sl_member_slot_table(const struct sl_member *m, uint32_t layer);
+int sl_member_write_slot_table(struct sl_member *m, uint32_t layer);
 
 /* ---- fabric.c, fabric_input.c ---------------------------------------------------------------- */
 

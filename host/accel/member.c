@@ -27,28 +27,23 @@ static bool holds_expert(const struct sl_fabric *f, uint32_t layer, uint32_t exp
 static bool holds(const struct sl_member *m, uint32_t place)
 {
     const struct sl_fabric *f = m->fabric;
-    const uint32_t per_layer = SL_PLACE_EXPERT + f->config->n_expert;
-    const uint32_t layer = (place - 1) / per_layer, i = (place - 1) % per_layer;
+    const uint32_t layer = sl_place_layer(f, place);
     const bool cpu = m->index == f->n_card;
-    if (place && i >= SL_PLACE_EXPERT)
+    const bool mine = place ? layer % (f->n_card + cpu) == m->index : m->index + 1 == f->n_card;
+    if (sl_place_is_expert(f, place))
         return cpu ||
-               (layer % f->n_card == m->index && holds_expert(f, layer, i - SL_PLACE_EXPERT));
+               (mine && holds_expert(f, layer, place - sl_place_of(f, layer, SL_PLACE_EXPERT)));
     if (!sl_place_slab(f, place))
         return false;
     if (cpu)
         return true;
-    if (f->dense == SL_DENSE_CPU && (!place || i < SL_PLACE_ROUTER))
-        return false;
-    return place ? layer % f->n_card == m->index : m->index == f->n_card - 1;
+    const bool dense = !place || place < sl_place_of(f, layer, SL_PLACE_ROUTER);
+    return mine && !(dense && f->dense == SL_DENSE_CPU);
 }
 
-static const struct sl_slab *slab_of(const struct sl_fabric *f, uint32_t place)
+static const struct sl_slab *shape_of(const struct sl_fabric *f, uint32_t place)
 {
-    const uint32_t per_layer = SL_PLACE_EXPERT + f->config->n_expert;
-    const uint32_t layer = (place - 1) / per_layer, i = (place - 1) % per_layer;
-    return place && i >= SL_PLACE_EXPERT
-               ? sl_store_expert(f->store, layer, i - SL_PLACE_EXPERT).header
-               : sl_place_slab(f, place);
+    return sl_place_is_expert(f, place) ? &f->expert : sl_place_slab(f, place);
 }
 
 /* Where the device reads slabs in place, the place itself is as good an address as any. */
@@ -61,7 +56,7 @@ static int place_slabs(struct sl_member *m, uint64_t *top)
         if (!holds(m, i))
             continue;
         m->w_off[i] = binds(m) ? i : (uint32_t)*top;
-        *top += binds(m) ? 0 : sl_slab_port_beats(slab_of(f, i), m->dev->n_port);
+        *top += binds(m) ? 0 : sl_slab_port_beats(shape_of(f, i), m->dev->n_port);
         if (*top + SL_SLACK_BEATS > ARENA_MAX_BEATS)
             return sl_fail(SL_ERR_NOMEM,
                            "choose a smaller format, fewer resident experts or a "
@@ -80,9 +75,9 @@ int sl_member_bind(struct sl_member *m, uint32_t place, const struct sl_slab *sl
     return binds(m) ? sl_device_bind(m->dev, m->w_off[place], slab) : 0;
 }
 
-static int upload_slab(struct sl_member *m, uint32_t place, uint8_t *image)
+static int upload_slab(struct sl_member *m, uint32_t place, const struct sl_slab *slab,
+                       uint8_t *image)
 {
-    const struct sl_slab *slab = slab_of(m->fabric, place);
     const uint32_t n = (uint32_t)sl_slab_port_beats(slab, m->dev->n_port);
     if (binds(m))
         return sl_member_bind(m, place, slab);
@@ -95,13 +90,44 @@ static int upload_slab(struct sl_member *m, uint32_t place, uint8_t *image)
     return 0;
 }
 
+static int upload_expert(struct sl_member *m, uint32_t layer, uint32_t expert, uint8_t *image)
+{
+    struct sl_expert_memory *experts = m->fabric->experts;
+    const uint32_t place = sl_place_of(m->fabric, layer, SL_PLACE_EXPERT + expert);
+    struct sl_slab_ref slab;
+    /* Where experts come and go in memory, a device that reads them there is told each time. */
+    if (m->w_off[place] == SL_NOT_RESIDENT || (binds(m) && sl_expert_memory_streams(experts)))
+        return 0;
+    int err = sl_expert_memory_request(experts, layer, &expert, 1);
+    if (err)
+        return err;
+    err = sl_expert_memory_wait(experts, layer, expert, &slab);
+    err = err ? err : upload_slab(m, place, slab.header, image);
+    sl_expert_memory_release(experts, layer, &expert, 1);
+    return err;
+}
+
+/* All that is no routed expert, then the experts. */
+static int upload_slabs(struct sl_member *m, uint8_t *image)
+{
+    const struct sl_fabric *f = m->fabric;
+    int err = 0;
+    for (uint32_t i = 0; !err && i < f->n_place; i++)
+        if (m->w_off[i] != SL_NOT_RESIDENT && !sl_place_is_expert(f, i))
+            err = upload_slab(m, i, sl_place_slab(f, i), image);
+    for (uint32_t l = 0; l < f->config->n_layer; l++)
+        for (uint32_t e = 0; !err && e < f->config->n_expert; e++)
+            err = upload_expert(m, l, e, image);
+    return err;
+}
+
 static uint64_t largest_image(const struct sl_member *m)
 {
     uint64_t max = 1;
     for (uint32_t i = 0; !binds(m) && i < m->fabric->n_place; i++) {
         const uint64_t n = m->w_off[i] == SL_NOT_RESIDENT
                                ? 0
-                               : sl_slab_port_beats(slab_of(m->fabric, i), m->dev->n_port);
+                               : sl_slab_port_beats(shape_of(m->fabric, i), m->dev->n_port);
         max = n > max ? n : max;
     }
     return max;
@@ -115,9 +141,7 @@ static int upload_all(struct sl_member *m)
     if (!image)
         return SL_ERR_NOMEM;
     sl_span_begin(m->fabric->profile, &span, SL_SPAN_UPLOAD, 0);
-    for (uint32_t i = 0; !err && i < m->fabric->n_place; i++)
-        if (m->w_off[i] != SL_NOT_RESIDENT)
-            err = upload_slab(m, i, image);
+    err = upload_slabs(m, image);
     const int late = sl_device_write_end(m->dev);
     sl_span_end(m->fabric->profile, &span);
     free(image);
@@ -136,16 +160,20 @@ uint32_t sl_member_slot_table(const struct sl_member *m, uint32_t layer)
     return layer * slot_table_beats(m->fabric->config);
 }
 
+int sl_member_write_slot_table(struct sl_member *m, uint32_t layer)
+{
+    uint32_t table[SL_MAX_EXPERT] = {0};
+    memcpy(table, m->w_off + sl_place_of(m->fabric, layer, SL_PLACE_EXPERT),
+           4 * m->fabric->config->n_expert);
+    return sl_device_write(m->dev, SL_ARENA_CTL, sl_member_slot_table(m, layer), table,
+                           slot_table_beats(m->fabric->config));
+}
+
 static int write_slot_tables(struct sl_member *m)
 {
-    const struct sl_fabric *f = m->fabric;
-    uint32_t n = slot_table_beats(f->config), *table = sl_alloc(n, SL_BEAT_BYTES);
-    int err = table ? 0 : SL_ERR_NOMEM;
-    for (uint32_t l = 0; !err && l < f->config->n_layer; l++) {
-        memcpy(table, m->w_off + sl_place_of(f, l, SL_PLACE_EXPERT), 4 * f->config->n_expert);
-        err = sl_device_write(m->dev, SL_ARENA_CTL, sl_member_slot_table(m, l), table, n);
-    }
-    free(table);
+    int err = 0;
+    for (uint32_t l = 0; !err && l < m->fabric->config->n_layer; l++)
+        err = sl_member_write_slot_table(m, l);
     return err;
 }
 
@@ -211,6 +239,8 @@ static int take_over(void *user)
         sl_device_close(&dev);
         return err;
     }
+    if (m->slots)
+        sl_slots_stop(m->slots);
     sl_device_close(&m->dev);
     m->dev = m->jobs.dev = dev;
     m->jobs.take_over = NULL;
@@ -231,19 +261,21 @@ static int load(struct sl_member *m)
     return err ? err : upload_all(m);
 }
 
-int sl_member_open(struct sl_member *m, const char *device, bool cpu_takes_over)
+int sl_member_open(struct sl_member *m, const char *device, const struct sl_fabric_params *params)
 {
     const bool card = m->index < m->fabric->n_card;
     int err = sl_device_open(&m->dev, device);
     if (err)
         return err;
     memcpy(m->name, m->dev->name, sizeof m->name);
-    if (card && cpu_takes_over)
+    if (card && params->cpu_takes_over)
         err = check_spare(m->dev);
     err = err ? err : load(m);
     if (!err && card)
         err = sl_launcher_open(&m->launcher);
-    if (!err && card && cpu_takes_over) {
+    if (!err && card)
+        err = sl_slots_open(&m->slots, m, params->policy);
+    if (!err && card && params->cpu_takes_over) {
         m->jobs.take_over = take_over;
         m->jobs.user = m;
     }
@@ -253,6 +285,7 @@ int sl_member_open(struct sl_member *m, const char *device, bool cpu_takes_over)
 void sl_member_close(struct sl_member *m)
 {
     sl_launcher_close(&m->launcher);
+    sl_slots_close(&m->slots);
     sl_joblist_close(&m->jobs);
     sl_device_close(&m->dev);
     free(m->w_off);

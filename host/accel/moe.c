@@ -164,6 +164,10 @@ static int run_pass(struct sl_moe_pass *p)
     p->f->stats.n_router += p->n_tok;
     for (int i = 0; i < 2; i++)
         p->work->round[i].n_item = p->work->round[i].n_task = 0;
+    if (p->home->slots) {
+        sl_slots_turn(p->home->slots);
+        sl_slots_push(p->home->slots);
+    }
     int err = pack(p);
     err = err ? err : sl_moe_sit(p, p->home);
     if (!err)

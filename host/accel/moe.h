@@ -68,6 +68,7 @@ struct sl_moe_pass {
     const uint32_t *route_off;
     bool looked_ahead;           /* the CPU knows the choice already: work->early */
     const struct window *window; /* of moe_run.c */
+    bool seen[SL_MAX_EXPERT];    /* the home's slots know that it was wanted */
     struct sl_moe_seat seat[SL_OPS_MAX_DEVICE + 1];
 };
 

@@ -42,6 +42,16 @@ static void open_window(struct sl_moe_pass *p, struct window *w)
     }
 }
 
+/* What the home should hold is decided by what was wanted: once a pass. Of an expert that is in
+ * host memory or at home. */
+static void tell_slots(struct sl_moe_pass *p, uint32_t expert)
+{
+    if (!p->home->slots || expert >= SL_MOE_SHARED || p->seen[expert])
+        return;
+    p->seen[expert] = true;
+    sl_slots_saw(p->home->slots, p->layer, expert);
+}
+
 static int ask(struct sl_moe_pass *p, struct window *w)
 {
     const uint32_t room = sl_expert_memory_room(p->f->experts), left = w->n_want - w->n_asked;
@@ -59,6 +69,7 @@ static int ask(struct sl_moe_pass *p, struct window *w)
 
 static void let_go(struct sl_moe_pass *p, struct window *w, uint32_t i)
 {
+    tell_slots(p, w->open[i]);
     sl_expert_memory_release(p->f->experts, p->layer, &w->open[i], 1);
     w->open[i] = w->open[--w->n_open];
 }
@@ -216,6 +227,8 @@ static int run_round(struct sl_moe_pass *p, struct window *w)
         for (unsigned i = 0; !err && i < p->f->n_card; i++)
             err = start_card(p, &p->f->member[i]);
         err = err ? err : run_cpu(p, &n_cpu);
+        if (p->home->slots)
+            sl_slots_push(p->home->slots);
         if (err || n_cpu)
             continue;
         if (any_running(p))
@@ -237,6 +250,8 @@ int sl_moe_run(struct sl_moe_pass *p)
         err = run_round(p, &window);
         while (window.n_open)
             let_go(p, &window, 0);
+        for (uint32_t i = 0; !err && i < p->now->n_task; i++)
+            tell_slots(p, p->now->task[i].expert);
         struct sl_moe_round *done = p->now;
         p->now = p->next;
         p->next = done;

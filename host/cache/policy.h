@@ -51,6 +51,8 @@ struct sl_policy_step {
 
 struct sl_policy;
 
+/* "lru" "lfu" "static" "adaptive" (also NULL): those that need no future. SL_ERR_USAGE. */
+int sl_policy_parse(enum sl_policy_kind *out, const char *name);
 /* SL_ERR_NOMEM. */
 int sl_policy_open(struct sl_policy **out, const struct sl_policy_params *params);
 void sl_policy_close(struct sl_policy **policy);

@@ -19,6 +19,17 @@ const char *sl_residency_policy(size_t index)
     return index < N_NAME ? names[index] : NULL;
 }
 
+int sl_policy_parse(enum sl_policy_kind *out, const char *name)
+{
+    for (int i = 0; i < SL_POLICY_BELADY; i++)
+        if (!strcmp(name ? name : "adaptive", names[i])) {
+            *out = (enum sl_policy_kind)i;
+            return 0;
+        }
+    return sl_fail(SL_ERR_USAGE, "choose one of lru, lfu, static, adaptive",
+                   "policy %.40s: not known", name);
+}
+
 static int replay(const struct sl_routes *r, const struct sl_residency_params *p,
                   struct sl_policy *policy, struct sl_residency *out)
 {

@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,7 +40,11 @@ struct remote {
     unsigned n_open; /* uploads that were not answered yet */
     uint32_t place;  /* of the next one */
     int up_err;      /* the first failure among them */
-    bool lost;       /* an earlier call failed for good: close() is all that is left */
+    /* An earlier call failed for good: close() is all that is left. Two threads may find out at
+     * once, one with a launch and one with an upload; one of them ends the process, under `ending`.
+     */
+    atomic_bool lost;
+    pthread_mutex_t ending;
 };
 
 /* ---- the process ---------------------------------------------------------------------------- */
@@ -53,12 +59,14 @@ static void wait_end(const struct remote *r)
 static int lose(struct remote *r, int err, const char *what)
 {
     char why[256] = "";
+    pthread_mutex_lock(&r->ending);
     r->lost = true;
     if (r->emulated)
         sl_emulation_last_line(&r->emulation, "board.log", why, sizeof why);
     if (r->emulated && !why[0])
         sl_emulation_last_line(&r->emulation, "host.log", why, sizeof why);
     sl_remote_process_end(&r->process);
+    pthread_mutex_unlock(&r->ending);
     return sl_fail((enum sl_err)err,
                    "open the device again; --on-device-error cpu goes on without it",
                    "device %s: %s%s%s", r->base.name, what, why[0] ? ": " : "", why);
@@ -162,6 +170,20 @@ static int remote_write_end(struct sl_device *dev)
     r->up_err = 0;
     r->n_open = r->lost ? 0 : r->n_open;
     return err;
+}
+
+static bool answer_is_there(const struct remote *r, enum sl_remote_lane lane)
+{
+    struct pollfd fd = {.fd = r->process.socket[lane], .events = POLLIN};
+    return poll(&fd, 1, 0) > 0;
+}
+
+static bool remote_write_busy(struct sl_device *dev)
+{
+    struct remote *r = (struct remote *)dev;
+    while (r->n_open && !r->lost && answer_is_there(r, SL_REMOTE_UP))
+        settle(r, r->n_open - 1);
+    return r->n_open && !r->lost;
 }
 
 /* Into the window; when its places are full, the oldest part has to arrive first. */
@@ -268,6 +290,7 @@ static void remote_close(struct sl_device *dev)
     sl_new_file_close(&r->summary);
     if (r->emulated)
         sl_emulation_close(&r->emulation);
+    pthread_mutex_destroy(&r->ending);
     free(r);
 }
 
@@ -275,6 +298,7 @@ static const struct sl_device_ops remote_ops = {.alloc = remote_alloc,
                                                 .write = remote_write,
                                                 .write_begin = remote_write_begin,
                                                 .write_end = remote_write_end,
+                                                .write_busy = remote_write_busy,
                                                 .read = remote_read,
                                                 .launch = remote_launch,
                                                 .close = remote_close};
@@ -282,6 +306,7 @@ static const struct sl_device_ops emulated_ops = {.alloc = remote_alloc,
                                                   .write = remote_write,
                                                   .write_begin = remote_write_begin,
                                                   .write_end = remote_write_end,
+                                                  .write_busy = remote_write_busy,
                                                   .read = remote_read,
                                                   .launch = remote_launch,
                                                   .close = remote_close,
@@ -362,6 +387,7 @@ static int open_remote(struct sl_device **out, const char *backend, const char *
     struct remote *r = sl_alloc(1, sizeof *r);
     if (!r)
         return SL_ERR_NOMEM;
+    pthread_mutex_init(&r->ending, NULL);
     r->emulation.life = -1;
     r->base.ops = &remote_ops;
     snprintf(r->base.name, sizeof r->base.name, "%s", backend);

@@ -103,6 +103,9 @@ const struct sl_option sl_option_table[] = {
     TEXT("resident", NULL, resident, EVAL, "all|none|N",
          "routed experts of each layer that the device holds; the CPU computes the others. Changes "
          "no result"),
+    CHOICE("policy", NULL, policy, EVAL, "adaptive|lru|lfu|static",
+           "which experts stay where memory does not hold all, default adaptive; static: those that "
+           "were there first. Changes no result"),
     CHOICE("dense", NULL, dense, EVAL, "auto|cpu|device",
            "attention matrices and LM head; auto: CPU at decode, device in prefill. Changes no "
            "result"),
