@@ -30,10 +30,16 @@ struct sl_quant_params {
     struct sl_pool *pool; /* borrowed; rows are quantised in parallel, with the same bytes */
 };
 
+enum {
+    SL_STORE_MAX_READ = 576 /* reads of a streamed store's reader at a time */
+};
+
 /* How a streamed store reads; zeroed: the defaults. */
 struct sl_stream_params {
     enum sl_reader_kind reader;
     enum sl_reader_direct direct;
+    sl_progress_fn progress; /* may be NULL */
+    void *progress_user;
 };
 
 /* dir/manifest.json and its slab files. Checksums are verified by sl_store_verify, sizes and
