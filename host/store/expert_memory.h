@@ -71,7 +71,7 @@ int sl_expert_memory_wait(struct sl_expert_memory *memory, uint32_t layer, uint3
  * where several are; waits for one. SL_ERR_TIMEOUT. */
 int sl_expert_memory_wait_any(struct sl_expert_memory *memory, uint32_t layer,
                               const uint32_t *experts, size_t n, size_t *index);
-/* Unpins. Slabs stay until their slot is needed. */
+/* Unpins. Slabs stay until their slot is needed; what has not arrived yet is given up. */
 void sl_expert_memory_release(struct sl_expert_memory *memory, uint32_t layer,
                               const uint32_t *experts, size_t n);
 
@@ -81,12 +81,12 @@ void sl_expert_memory_release(struct sl_expert_memory *memory, uint32_t layer,
 void sl_expert_memory_prefetch(struct sl_expert_memory *memory, uint32_t layer, uint32_t expert);
 
 struct sl_expert_memory_stats {
-    uint64_t n_slot, slot_bytes;     /* 0: the store's own slabs */
-    uint64_t requests, hits, misses; /* experts; requests = hits + misses. In flight is a miss,
-                                        except for a prefetch that was wanted */
-    uint64_t bytes_read;             /* of slabs that arrived, prefetched ones included */
-    uint64_t prefetches, prefetch_hits, prefetch_wasted; /* begun; requested later; evicted or given
-                                                            up before */
+    uint64_t n_slot, slot_bytes; /* 0: the store's own slabs */
+    /* Experts. Miss: a read had to be begun; of the hits, prefetch_hits are requests of what was
+     * prefetched and not requested since. */
+    uint64_t requests, hits, misses;
+    uint64_t prefetches, prefetch_hits, prefetch_wasted; /* wasted: dropped without a request */
+    uint64_t bytes_read; /* of slabs that arrived, prefetched ones included */
     uint64_t evictions;
     double wait_s; /* wall time inside wait and wait_any */
 };

@@ -53,8 +53,7 @@ static struct sl_slab_item make_item(const struct sl_layout *l, enum sl_slab_rol
     return i;
 }
 
-/* A header with the item's shape, enough for geometry and range checks. */
-static struct sl_slab make_header(const struct sl_slab_item *i)
+struct sl_slab sl_slab_item_header(const struct sl_slab_item *i)
 {
     uint16_t mant = i->format == SL_FORMAT_FP8 ? 32768 : 1;
     return (struct sl_slab){.magic = SL_SLAB_MAGIC,
@@ -76,7 +75,7 @@ static bool slab_exists(const struct sl_config *c, enum sl_slab_role role, uint3
 
 static int add_item(struct sl_layout *l, struct sl_slab_item item, uint64_t *part_bytes)
 {
-    struct sl_slab header = make_header(&item);
+    struct sl_slab header = sl_slab_item_header(&item);
     char name[SL_SLAB_NAME_MAX];
     sl_slab_item_name(&item, name);
     if (sl_slab_check(&header))

@@ -65,6 +65,8 @@ void sl_part_name(const struct sl_layout *layout, uint32_t part, char out[SL_PAR
 int sl_layout_plan(const struct sl_layout *layout, const struct sl_slab_item *item,
                    const struct sl_checkpoint *ckpt, struct sl_pack_run *run,
                    struct sl_pack_plan *out);
+/* A header with the item's shape, enough for geometry and range checks: its scales are made up. */
+struct sl_slab sl_slab_item_header(const struct sl_slab_item *item);
 /* Header check, and kind, format and shape as the layout wants them: SL_ERR_FORMAT names slab and
  * field. */
 int sl_slab_item_check(const struct sl_slab_item *item, const struct sl_slab *header);

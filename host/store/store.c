@@ -8,23 +8,11 @@
 
 #include "base/err.h"
 #include "base/file.h"
-#include "store/kept.h"
-#include "store/manifest.h"
 #include "store/outfile.h"
 #include "store/slab.h"
+#include "store/store_state.h"
 
 static const char damaged[] = "the file is damaged; convert the model again";
-
-struct sl_store {
-    struct sl_manifest m;      /* layout, and the hash of every slab */
-    const uint8_t **part;      /* [n_part] */
-    struct sl_mapping *map;    /* [n_part] directory: what part[] points into */
-    uint8_t **memory;          /* [n_part] in memory: likewise */
-    struct sl_checkpoint *own; /* directory: its tensors; in memory: NULL */
-    const struct sl_checkpoint *tensors;
-    struct sl_kept kept;
-    uint64_t bytes;
-};
 
 /* ---- common --------------------------------------------------------------------------------- */
 
@@ -33,6 +21,7 @@ void sl_store_close(struct sl_store **store)
     struct sl_store *s = *store;
     if (!s)
         return;
+    sl_reader_close(&s->reader);
     for (uint32_t p = 0; s->map && p < s->m.layout.n_part; p++)
         sl_mapping_close(&s->map[p]);
     for (uint32_t p = 0; s->memory && p < s->m.layout.n_part; p++)
@@ -47,8 +36,7 @@ void sl_store_close(struct sl_store **store)
     *store = NULL;
 }
 
-/* What both forms have once layout and tensors are known. */
-static int finish_open(struct sl_store *s)
+int sl_store_finish_open(struct sl_store *s)
 {
     int err = sl_kept_open(&s->kept, s->tensors, &s->m.layout.config);
     if (err)
@@ -56,6 +44,7 @@ static int finish_open(struct sl_store *s)
     s->bytes = s->kept.bytes;
     for (size_t i = 0; i < s->m.layout.n_item; i++)
         s->bytes += s->m.layout.item[i].n_beats * SL_BEAT_BYTES;
+    s->expert_shape = sl_slab_item_header(sl_layout_find(&s->m.layout, SL_SLAB_ROLE_EXPERT, 0, 0));
     return 0;
 }
 
@@ -66,6 +55,8 @@ static struct sl_slab_ref get_slab(const struct sl_store *s, enum sl_slab_role r
     const struct sl_slab_item *item = sl_layout_find(l, role, layer, expert);
     if (!item)
         return (struct sl_slab_ref){0};
+    if (role == SL_SLAB_ROLE_EXPERT && s->reader)
+        return (struct sl_slab_ref){.n_beats = item->n_beats};
     uint32_t part = role == SL_SLAB_ROLE_LM_HEAD ? l->config.n_layer : layer;
     /* Slabs are SL_SLAB_ALIGN-aligned inside of an aligned part. */
     const void *p = s->part[part] + item->offset;
@@ -91,6 +82,11 @@ struct sl_slab_ref sl_store_shared(const struct sl_store *store, uint32_t layer)
 struct sl_slab_ref sl_store_expert(const struct sl_store *store, uint32_t layer, uint32_t expert)
 {
     return get_slab(store, SL_SLAB_ROLE_EXPERT, layer, expert);
+}
+
+const struct sl_slab *sl_store_expert_shape(const struct sl_store *store)
+{
+    return &store->expert_shape;
 }
 
 const struct sl_config *sl_store_config(const struct sl_store *store)
@@ -127,6 +123,12 @@ bool sl_store_is_store(const char *dir)
     return !sl_path_join(path, dir, SL_MANIFEST_NAME) && !stat(path, &st) && S_ISREG(st.st_mode);
 }
 
+int sl_store_fail_size(const char *path, uint64_t have, uint64_t want)
+{
+    return sl_fail(SL_ERR_FORMAT, damaged, "%s: %llu bytes, the manifest says %llu", path,
+                   (unsigned long long)have, (unsigned long long)want);
+}
+
 /* Maps a file whose size must be what the manifest says, before anything is read from it. */
 static int map_checked(struct sl_mapping *out, const char *dir, const char *name, uint64_t want)
 {
@@ -135,8 +137,7 @@ static int map_checked(struct sl_mapping *out, const char *dir, const char *name
     if (!err)
         err = sl_mapping_open(out, path);
     if (!err && out->size != want)
-        err = sl_fail(SL_ERR_FORMAT, damaged, "%s: %zu bytes, the manifest says %llu", path,
-                      out->size, (unsigned long long)want);
+        err = sl_store_fail_size(path, out->size, want);
     return err;
 }
 
@@ -154,7 +155,7 @@ static int map_part(struct sl_store *s, const char *dir, uint32_t part)
     return err;
 }
 
-static int open_tensors(struct sl_store *s, const char *dir)
+int sl_store_open_tensors(struct sl_store *s, const char *dir)
 {
     char path[PATH_MAX];
     struct sl_mapping map = {0};
@@ -182,9 +183,9 @@ int sl_store_open(struct sl_store **out, const char *dir)
     for (uint32_t p = 0; !err && p < s->m.layout.n_part; p++)
         err = map_part(s, dir, p);
     if (!err)
-        err = open_tensors(s, dir);
+        err = sl_store_open_tensors(s, dir);
     if (!err)
-        err = finish_open(s);
+        err = sl_store_finish_open(s);
     if (err)
         sl_store_close(&s);
     else
@@ -253,7 +254,7 @@ int sl_store_quantise(struct sl_store **out, struct sl_checkpoint *ckpt,
     struct quantise q = {.s = s, .ckpt = ckpt, .params = params, .run = {.pool = params->pool}};
     int err = sl_layout_open(&s->m.layout, config, params->format, params->format_dense);
     if (!err)
-        err = finish_open(s);
+        err = sl_store_finish_open(s);
     if (!err) {
         s->part = sl_alloc(s->m.layout.n_part, sizeof *s->part);
         s->memory = sl_alloc(s->m.layout.n_part, sizeof *s->memory);
@@ -274,6 +275,14 @@ int sl_store_quantise(struct sl_store **out, struct sl_checkpoint *ckpt,
 
 /* ---- checksums ------------------------------------------------------------------------------ */
 
+int sl_store_fail_hash(const struct sl_slab_item *item)
+{
+    char name[SL_SLAB_NAME_MAX];
+    sl_slab_item_name(item, name);
+    return sl_fail(SL_ERR_FORMAT, damaged, "slab %s: its checksum differs from the manifest's",
+                   name);
+}
+
 struct verify_job {
     const struct sl_store *s;
     uint8_t *bad; /* [n_item] */
@@ -285,7 +294,8 @@ static void verify_item(void *user, size_t i, unsigned thread)
     const struct verify_job *job = user;
     const struct sl_slab_item *item = &job->s->m.layout.item[i];
     struct sl_slab_ref slab = get_slab(job->s, item->role, item->layer, item->expert);
-    job->bad[i] = XXH3_64bits(slab.header, slab.n_beats * SL_BEAT_BYTES) != job->s->m.hash[i];
+    job->bad[i] =
+        slab.header && XXH3_64bits(slab.header, slab.n_beats * SL_BEAT_BYTES) != job->s->m.hash[i];
 }
 
 int sl_store_verify(const struct sl_store *store, struct sl_pool *pool)
@@ -297,13 +307,9 @@ int sl_store_verify(const struct sl_store *store, struct sl_pool *pool)
     struct sl_pack_run run = {.pool = pool};
     sl_pack_for(&run, verify_item, &job, n);
     int err = 0;
-    for (size_t i = 0; i < n && !err; i++) {
-        char name[SL_SLAB_NAME_MAX];
-        sl_slab_item_name(&store->m.layout.item[i], name);
+    for (size_t i = 0; i < n && !err; i++)
         if (job.bad[i])
-            err = sl_fail(SL_ERR_FORMAT, damaged,
-                          "slab %s: its checksum differs from the manifest's", name);
-    }
+            err = sl_store_fail_hash(&store->m.layout.item[i]);
     free(job.bad);
     if (!err && sl_kept_hash(&store->kept) != store->m.tensors_hash)
         err = sl_fail(SL_ERR_FORMAT, damaged, "%s: its checksum differs from the manifest's",
