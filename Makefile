@@ -171,7 +171,7 @@ help: ## This list
 -include rtl/rtl.mk sim/sim.mk sim/board/board.mk tools/xclbin/xclbin.mk tests/rtl/bench.mk tests/checkfab/checkfab.mk tools/rtl/gates.mk tools/cpu_bench.mk
 
 # The core's sources under other tools. The unoptimised copy judges the compiler (tests/test_compiler.c).
-HLS_O0_OBJ := $(HLS_SRC:hls/%.c=$(BUILD)/hls/o0/%.o)
+HLS_O0_OBJ := $(patsubst hls/%.c,$(BUILD)/hls/o0/%.o,$(filter-out hls/steps.c,$(HLS_SRC)))
 $(BUILD)/unit_tests: $(HLS_O0_OBJ)
 $(BUILD)/hls/o0/%.o: hls/%.c
 	@mkdir -p $(@D)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How fast the CPU multiplies plain matrices (accel/cpu_plain.h), one thread, in parts as the
+ * How fast the CPU multiplies plain matrices (accel/cpu_ops.h), one thread, in parts as the
  * program cuts them, beside what the machine gives in the same minute: read loops and, where there
  * is VNNI, its peak. Everything is repeated in turns, and timed by the thread's own processor time:
  * others may be at work on the machine. From L2: the best of all turns. From memory: the median
@@ -16,7 +16,7 @@
 #include <time.h>
 
 #include "accel/activation.h"
-#include "accel/cpu_plain.h"
+#include "accel/cpu_ops.h"
 #include "store/slab.h"
 
 enum {
