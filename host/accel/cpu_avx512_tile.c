@@ -17,15 +17,15 @@ struct tile {
     const struct sl_cpu_rows *rows;
     bool pair;                              /* 4-bit: two rows in one */
     uint32_t n_chunk, n_pad;                /* n_pad: tokens, rounded up to 4 */
+    const uint8_t *unit;                    /* the first */
     const uint8_t *code[2][SL_TILE_UNITS];  /* of the low and the high row; 4-bit: [0] for both */
     const uint8_t *scale[2][SL_TILE_UNITS]; /* likewise */
 };
 
-/* What is asked for while a chunk is multiplied. */
-struct next_chunk {
-    const uint8_t *const (*code)[SL_TILE_UNITS];
-    size_t ahead; /* of the pointers in code */
-    int n_row;    /* of code; 0: nothing */
+/* What is asked for while a chunk is multiplied with some tokens. */
+struct next_bytes {
+    const char *at;
+    size_t per_group; /* bytes */
 };
 
 /* ---- x --------------------------------------------------------------------------------------- */
@@ -256,22 +256,13 @@ SL_AVX512 static void decode_scales(const struct tile *tile, uint32_t chunk)
 
 /* ---- the product ----------------------------------------------------------------------------- */
 
-/*
- * Asks for the next chunk of two of the 16 units (or for the first one of the next tile): so many
- * streams are more than the hardware follows, and all at once would be more than it has buffers
- * for.
+/* Asks for a part of the next tile: the memory's order is not that of use, which is many streams.
  */
-SL_V512 void prefetch_two(const struct next_chunk *next, int g)
+SL_V512 void prefetch_group(const struct next_bytes *next, int g)
 {
-    for (int row = 0; row < next->n_row; row++)
-#pragma GCC unroll 2
-        for (int u = 0; u < 2; u++) {
-            const char *code = (const char *)next->code[row][2 * g + u] + next->ahead;
-            _mm_prefetch(code, _MM_HINT_T0);
-            _mm_prefetch(code + 64, _MM_HINT_T0);
-            _mm_prefetch(code + 128, _MM_HINT_T0);
-            _mm_prefetch(code + 192, _MM_HINT_T0);
-        }
+    const char *p = next->at + (size_t)g * next->per_group;
+    for (size_t i = 0; i < next->per_group; i += 64)
+        _mm_prefetch(p + i, _MM_HINT_T1);
 }
 
 /* Where a chunk's x and the sums of some tokens are. */
@@ -280,7 +271,7 @@ struct tile_tokens {
     int64_t (*xe)[SL_CHUNK_GROUPS];
     int32_t (*start)[SL_CHUNK_GROUPS];
     int64_t (*acc)[2][2][8];
-    struct next_chunk next;
+    struct next_bytes next;
 };
 
 /* Keeps gcc from holding sums of all tokens in registers, which it then spills. */
@@ -314,7 +305,7 @@ SL_V512 void tokens_scaled(struct sl_tile_work *w, struct tile_tokens k, int n)
     for (int g = 0; g < SL_CHUNK_GROUPS; g++) {
         __m512i d[2][8];
         SUMS_STAY_IN_MEMORY();
-        prefetch_two(&k.next, g);
+        prefetch_group(&k.next, g);
 #pragma GCC unroll 8
         for (int t = 0; t < n; t++)
             d[0][t] = d[1][t] = _mm512_set1_epi32(k.start[t][g]);
@@ -340,7 +331,7 @@ SL_V512 void tokens_fp8(struct sl_tile_work *w, struct tile_tokens k, int n)
     for (int g = 0; g < SL_CHUNK_GROUPS; g++) {
         __m512i d[2][8];
         SUMS_STAY_IN_MEMORY();
-        prefetch_two(&k.next, g);
+        prefetch_group(&k.next, g);
 #pragma GCC unroll 8
         for (int t = 0; t < n; t++)
             d[0][t] = d[1][t] = _mm512_setzero_si512();
@@ -388,29 +379,26 @@ SL_AVX512 static void fp8_4(struct sl_tile_work *w, struct tile_tokens k)
     tokens_fp8(w, k, 4);
 }
 
-SL_AVX512 static void prefetch_scales(const struct tile *tile, size_t ahead)
+/* The share of the next tile that belongs to one of the steps of this one. */
+static struct next_bytes next_of(const struct tile *tile, uint32_t step, uint32_t n_step)
 {
-    for (int i = 0; i < (tile->pair ? 1 : 2) * SL_TILE_UNITS; i++) {
-        const char *scale = (const char *)tile->scale[i / SL_TILE_UNITS][i % SL_TILE_UNITS] + ahead;
-        for (size_t at = 0; at < tile->rows->scale_bytes; at += 64)
-            _mm_prefetch(scale + at, _MM_HINT_T0);
-    }
+    const size_t all = SL_TILE_UNITS * tile->rows->unit_bytes;
+    const size_t lines = (all / 64 + n_step * SL_CHUNK_GROUPS - 1) / (n_step * SL_CHUNK_GROUPS);
+    const size_t each = lines * 64;
+    return (struct next_bytes){(const char *)tile->unit + all + step * each * SL_CHUNK_GROUPS,
+                               each};
 }
 
 static void multiply_chunk(const struct tile *tile, uint32_t chunk)
 {
     struct sl_tile_work *w = &tile->work->tile;
     const bool fp8 = tile->rows->format == SL_FORMAT_FP8;
-    struct next_chunk next = {tile->code, (chunk + 1) * (size_t)SL_CHUNK, tile->pair ? 1 : 2};
-    if (chunk + 1 == tile->n_chunk) {
-        next.ahead = SL_TILE_UNITS * tile->rows->unit_bytes;
-        prefetch_scales(tile, next.ahead);
-    }
-    for (uint32_t t = 0, n; t < tile->n_pad; t += n) {
+    const uint32_t per_chunk = (tile->n_pad + 7) / 8;
+    for (uint32_t t = 0, n, i = 0; t < tile->n_pad; t += n, i++) {
         n = tile->n_pad - t >= 8 ? 8 : 4;
         size_t at = (size_t)chunk * tile->n_pad + t;
-        struct tile_tokens k = {&w->x[at], &w->xe[at], &w->start[at], &w->acc[t], next};
-        next.n_row = 0; /* once is enough */
+        struct tile_tokens k = {&w->x[at], &w->xe[at], &w->start[at], &w->acc[t],
+                                next_of(tile, chunk * per_chunk + i, per_chunk * tile->n_chunk)};
         if (n == 8)
             (fp8 ? fp8_8 : scaled8)(w, k);
         else
@@ -425,6 +413,7 @@ static void locate_units(struct tile *tile, uint32_t first, uint32_t last)
 {
     const struct sl_cpu_rows *r = tile->rows;
     const bool pair = tile->pair;
+    tile->unit = r->unit + first * r->unit_bytes;
     for (uint32_t u = 0; u < SL_TILE_UNITS; u++) {
         uint32_t at = first + u < last ? first + u : last;
         const uint8_t *unit = r->unit + at * r->unit_bytes;

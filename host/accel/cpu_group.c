@@ -10,10 +10,10 @@
 #include "accel/cpu_kernels.h"
 
 enum {
-    PART_UNITS = SL_BLOCK, /* parts are multiples of it: a block of h is whole */
-    MAX_PART_UNITS = SL_CPU_MAX_PART_ROWS / 2,
-    PARTS_PER_THREAD = 8,    /* so that threads finish together */
-    ALONE_BYTES = 128 << 10, /* less than waking a thread is worth */
+    PART_UNITS = SL_BLOCK,                /* parts are multiples of it: a block of h is whole */
+    MAX_UNITS = SL_CPU_MAX_PART_ROWS / 2, /* taken together */
+    PARTS_PER_THREAD = 8,                 /* so that threads finish together */
+    ALONE_BYTES = 128 << 10,              /* less than waking a thread is worth */
     N_PASS = 2
 };
 
@@ -203,7 +203,6 @@ static void plan_pass(struct pass *p)
     }
     const uint32_t part = ceil_div(all, threads_of(cpu) * PARTS_PER_THREAD);
     p->part_units = (part + PART_UNITS - 1) / PART_UNITS * PART_UNITS;
-    p->part_units = p->part_units < MAX_PART_UNITS ? p->part_units : MAX_PART_UNITS;
     for (unsigned i = 0; all && i < cpu->n_member; i++)
         p->first[i + 1] =
             p->first[i] + ceil_div(units_of(&cpu->member[i], p->number), p->part_units);
@@ -216,10 +215,13 @@ static void run_part(void *user, size_t i, unsigned thread)
     while (i >= p->first[at + 1])
         at++;
     struct sl_cpu_member *m = &p->cpu->member[at];
-    const uint32_t unit = (uint32_t)(i - p->first[at]) * p->part_units;
-    const uint32_t left = units_of(m, p->number) - unit;
-    const uint32_t n = left < p->part_units ? left : p->part_units;
-    (p->number == 0 ? first_pass : second_pass)(p->cpu, m, thread, unit, n);
+    const uint32_t first = (uint32_t)(i - p->first[at]) * p->part_units;
+    const uint32_t left = units_of(m, p->number) - first;
+    const uint32_t end = first + (left < p->part_units ? left : p->part_units);
+    for (uint32_t unit = first, n; unit < end; unit += n) {
+        n = end - unit < MAX_UNITS ? end - unit : MAX_UNITS;
+        (p->number == 0 ? first_pass : second_pass)(p->cpu, m, thread, unit, n);
+    }
 }
 
 /* A whole job by the core. */
