@@ -70,12 +70,12 @@ SL_PORT_FN static void reduce(SL_GLOBAL sl_beat *ctl, const struct sl_req *r)
                 reduce_beat(ctl, r, r->x_off + (uint64_t)t * r->x_stride, i);
 }
 
-SL_PORT_FN static void run_job(SL_GLOBAL sl_beat *ctl, SL_W_PARAMS struct sl_req *r,
-                               const struct sl_limits *limits, SL_WORK_PARAMS,
-                               struct sl_report *rep)
+SL_PORT_FN void sl_core_compute(SL_GLOBAL sl_beat *ctl, SL_W_PARAMS const struct sl_req *r,
+                                const struct sl_limits *limits, SL_WORK_PARAMS,
+                                struct sl_report *rep)
 {
     struct sl_head head;
-    rep->status = sl_job_prepare(ctl, w0, r, limits, &head, rep);
+    rep->status = sl_job_open(w0, r, limits->w, &head);
     if (rep->status != SL_STATUS_OK)
         return;
     switch (r->op) {
@@ -131,7 +131,9 @@ SL_PORT_FN void sl_core_run(SL_GLOBAL sl_beat *ctl, SL_W_PARAMS struct sl_launch
         struct sl_req r;
         struct sl_report rep = {SL_STATUS_OK, 0, 0, 0, 0, 0};
         sl_job_parse(&b, &r);
-        run_job(ctl, SL_W_ARGS & r, &launch->limits, SL_WORK_ARGS, &rep);
+        rep.status = sl_job_check(ctl, &r, launch->limits.ctl, &rep);
+        if (rep.status == SL_STATUS_OK)
+            sl_core_compute(ctl, SL_W_ARGS & r, &launch->limits, SL_WORK_ARGS, &rep);
         /* A job list that the launch itself overwrote may ask for counters that were not provided
          * for. */
         if (r.flags & SL_FLAG_PORT_COUNTERS && launch->counters && rep.status == SL_STATUS_OK)

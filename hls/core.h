@@ -10,6 +10,7 @@
 
 #define sl_core SL_NAME(sl_core)
 #define sl_core_run SL_NAME(sl_core_run)
+#define sl_core_compute SL_NAME(sl_core_compute)
 
 /*
  * One launch. ctl: control and activation buffer of ctl_limit beats; w0 .. w(P-1): weight arenas of
@@ -29,5 +30,10 @@ struct sl_launch {
 /* The launch with work arrays of the caller, of the sizes in activation.h. Their contents need not
  * be set. */
 void sl_core_run(SL_GLOBAL sl_beat *ctl, SL_W_PARAMS struct sl_launch *launch, SL_WORK_PARAMS);
+
+/* A job that sl_job_check has passed: the remaining checks, then its operation. Fills the report.
+ */
+void sl_core_compute(SL_GLOBAL sl_beat *ctl, SL_W_PARAMS const struct sl_req *r,
+                     const struct sl_limits *limits, SL_WORK_PARAMS, struct sl_report *rep);
 
 #endif

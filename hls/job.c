@@ -266,9 +266,16 @@ static bool head_ok(const struct sl_req *r, const struct sl_head *head)
     return ok;
 }
 
-SL_PORT_FN static uint32_t slab_open(SL_GLOBAL const sl_beat *w, const struct sl_req *r,
-                                     uint32_t w_limit, struct sl_head *head)
+static bool reads_weights(uint32_t op)
 {
+    return op == SL_OP_EXPERT || op == SL_OP_PLAIN || op == SL_OP_ROUTER;
+}
+
+SL_PORT_FN uint32_t sl_job_open(SL_GLOBAL const sl_beat *w, const struct sl_req *r,
+                                uint32_t w_limit, struct sl_head *head)
+{
+    if (!reads_weights(r->op))
+        return SL_STATUS_OK;
     uint64_t end = (uint64_t)r->w_off + slab_beats(r) + SL_SLACK_BEATS;
     if (end > w_limit)
         return SL_STATUS_BAD_ADDRESS;
@@ -281,20 +288,12 @@ SL_PORT_FN static uint32_t slab_open(SL_GLOBAL const sl_beat *w, const struct sl
     return end > w_limit ? SL_STATUS_BAD_HEADER : SL_STATUS_OK;
 }
 
-static bool reads_weights(uint32_t op)
+SL_PORT_FN uint32_t sl_job_check(SL_GLOBAL const sl_beat *ctl, struct sl_req *r, uint32_t ctl_limit,
+                                 struct sl_report *rep)
 {
-    return op == SL_OP_EXPERT || op == SL_OP_PLAIN || op == SL_OP_ROUTER;
-}
-
-SL_PORT_FN uint32_t sl_job_prepare(SL_GLOBAL const sl_beat *ctl, SL_GLOBAL const sl_beat *w,
-                                   struct sl_req *r, const struct sl_limits *limits,
-                                   struct sl_head *head, struct sl_report *rep)
-{
-    uint32_t status = check_job(r, limits->ctl);
+    uint32_t status = check_job(r, ctl_limit);
     if (status == SL_STATUS_OK && r->flags & SL_FLAG_INDIRECT)
         status = route_job(ctl, r, rep);
-    if (status == SL_STATUS_OK && reads_weights(r->op))
-        status = slab_open(w, r, limits->w, head);
     return status;
 }
 

@@ -52,7 +52,8 @@ struct sl_rows {
 };
 
 #define sl_job_parse SL_NAME(sl_job_parse)
-#define sl_job_prepare SL_NAME(sl_job_prepare)
+#define sl_job_check SL_NAME(sl_job_check)
+#define sl_job_open SL_NAME(sl_job_open)
 #define sl_job_record SL_NAME(sl_job_record)
 #define sl_job_macs SL_NAME(sl_job_macs)
 #define sl_port_beats SL_NAME(sl_port_beats)
@@ -61,14 +62,16 @@ struct sl_rows {
 
 void sl_job_parse(const sl_beat *b, struct sl_req *r);
 
-/*
- * Every check that needs no list and no activation. w: any port's arena. INDIRECT: fills w_off from
- * the route beat and the slot table, expert and weight of the report. Fills head when the operation
- * has weights. SL_STATUS_OK or BAD_OP .. BAD_HEADER.
+/* Every check that needs no weights, no list and no activation. INDIRECT: fills w_off from the
+ * route beat and the slot table, expert and weight of the report. SL_STATUS_OK or BAD_OP .. MISS.
  */
-uint32_t sl_job_prepare(SL_GLOBAL const sl_beat *ctl, SL_GLOBAL const sl_beat *w, struct sl_req *r,
-                        const struct sl_limits *limits, struct sl_head *head,
-                        struct sl_report *rep);
+uint32_t sl_job_check(SL_GLOBAL const sl_beat *ctl, struct sl_req *r, uint32_t ctl_limit,
+                      struct sl_report *rep);
+
+/* The slab of a job that has passed, if its operation has weights. w: any port's arena. Fills head.
+ * SL_STATUS_OK, BAD_ADDRESS or BAD_HEADER. */
+uint32_t sl_job_open(SL_GLOBAL const sl_beat *w, const struct sl_req *r, uint32_t w_limit,
+                     struct sl_head *head);
 
 /* The record of a finished job, with the counts that follow from its shape. */
 void sl_job_record(const struct sl_req *r, const struct sl_report *rep, sl_beat *b);

@@ -3,19 +3,12 @@
 
 #include "primitives.h"
 
-enum { MAX_E = SL_MAX_N_EXPERT, MAX_ROW = 3 * MAX_E, MAX_T = SL_MAX_TOKENS, CHUNK = 64 };
+enum { MAX_E = SL_MAX_N_EXPERT, MAX_ROW = SL_MAX_ROUTER_ROWS, MAX_T = SL_MAX_TOKENS, CHUNK = 64 };
 
 /* |q w| summed over blocks of 32 with exponents up to XE16_MAX (docs/numerics.md section 4). */
 SL_STATIC_ASSERT((uint64_t)SL_BLOCK * 32767 * 32768 <=
                      (uint64_t)INT64_MAX / (SL_MAX_K / SL_BLOCK) >> SL_XE16_MAX,
                  "a router row fits 64 bits")
-
-/* What the slab says besides the rows. */
-struct tables {
-    int8_t exp[MAX_ROW];
-    int32_t bias[MAX_E];
-    uint32_t rows_at; /* first beat of the rows */
-};
 
 /* The chosen experts of all tokens, best first. */
 struct routes {
@@ -73,11 +66,11 @@ SL_PORT_FN static uint32_t load_x(SL_GLOBAL const sl_beat *ctl, const struct sl_
     return bad ? SL_STATUS_BAD_ACTIVATION : SL_STATUS_OK;
 }
 
-SL_PORT_FN static void load_tables(SL_GLOBAL const sl_beat *w, const struct sl_req *r,
-                                   const struct sl_head *head, struct tables *tab)
+SL_PORT_FN void sl_router_load(SL_GLOBAL const sl_beat *w, const struct sl_req *r, uint32_t flags,
+                               struct sl_router_tables *tab)
 {
     uint32_t n = sl_router_rows(r), at = r->w_off + 1;
-    bool has_bias = head->flags & SL_SLAB_HAS_BIAS;
+    bool has_bias = flags & SL_SLAB_HAS_BIAS;
     sl_beat b;
     sl_beat_clear(&b);
     SL_LOOP(exps)
@@ -177,9 +170,9 @@ SL_PORT_FN static void sum_line(SL_W_PARAMS const struct sl_req *r, uint32_t row
 }
 
 /* logits: [token][row of the slab], s32 Q16. */
-SL_PORT_FN static void load_logits(SL_W_PARAMS const struct sl_req *r, const struct tables *tab,
-                                   const int32_t base[MAX_T], SL_WORK_PARAMS,
-                                   int32_t logits[MAX_T][MAX_ROW])
+SL_PORT_FN static void load_logits(SL_W_PARAMS const struct sl_req *r,
+                                   const struct sl_router_tables *tab, const int32_t base[MAX_T],
+                                   SL_WORK_PARAMS, int32_t logits[MAX_T][MAX_ROW])
 {
     int64_t sums[SL_P][MAX_T];
     uint32_t n = sl_router_rows(r), n_sat = 0;
@@ -354,22 +347,18 @@ SL_PORT_FN static void write_lists(SL_GLOBAL sl_beat *out, const struct sl_req *
     write_words(out + sl_beats_of(r->rows, 4), list, n);
 }
 
-SL_PORT_FN uint32_t sl_router_topk(SL_GLOBAL sl_beat *ctl, SL_W_PARAMS const struct sl_req *r,
-                                   const struct sl_head *head, SL_WORK_PARAMS)
+SL_PORT_FN void sl_router_choose(SL_GLOBAL sl_beat *ctl, const struct sl_req *r,
+                                 const int32_t bias[SL_MAX_N_EXPERT],
+                                 int32_t logits[SL_MAX_TOKENS][SL_MAX_ROUTER_ROWS])
 {
-    struct tables tab;
     struct routes routes;
-    int32_t base[MAX_T], logits[MAX_T][MAX_ROW], scores[MAX_E], keys[MAX_E];
+    int32_t scores[MAX_E], keys[MAX_E];
     uint32_t table_beats = sl_beats_of(r->rows, 4);
     uint32_t lists_at = r->y_off + r->n_tokens;
     uint32_t scores_at = lists_at + table_beats + sl_beats_of((uint32_t)r->n_tokens * r->top_k, 4);
-    if (load_x(ctl, r, SL_WORK_ARGS, base) != SL_STATUS_OK)
-        return SL_STATUS_BAD_ACTIVATION;
-    load_tables(w0, r, head, &tab);
-    load_logits(SL_W_ARGS r, &tab, base, SL_WORK_ARGS, logits);
     SL_LOOP(tok)
     for (uint32_t t = 0; t < r->n_tokens; t++) {
-        score(r, tab.bias, logits[t], scores, keys);
+        score(r, bias, logits[t], scores, keys);
         select_topk(keys, r->rows, r->top_k, routes.expert[t]);
         weigh(r, scores, routes.expert[t], routes.weight[t]);
         write_route(ctl, r, &routes, t);
@@ -377,5 +366,17 @@ SL_PORT_FN uint32_t sl_router_topk(SL_GLOBAL sl_beat *ctl, SL_W_PARAMS const str
             write_scores(ctl + scores_at + t * table_beats, scores, r->rows);
     }
     write_lists(ctl + lists_at, r, &routes);
+}
+
+SL_PORT_FN uint32_t sl_router_topk(SL_GLOBAL sl_beat *ctl, SL_W_PARAMS const struct sl_req *r,
+                                   const struct sl_head *head, SL_WORK_PARAMS)
+{
+    struct sl_router_tables tab;
+    int32_t base[MAX_T], logits[MAX_T][MAX_ROW];
+    if (load_x(ctl, r, SL_WORK_ARGS, base) != SL_STATUS_OK)
+        return SL_STATUS_BAD_ACTIVATION;
+    sl_router_load(w0, r, head->flags, &tab);
+    load_logits(SL_W_ARGS r, &tab, base, SL_WORK_ARGS, logits);
+    sl_router_choose(ctl, r, tab.bias, logits);
     return SL_STATUS_OK;
 }

@@ -43,4 +43,29 @@ struct sl_plain_part {
 SL_PLAIN_ROWS(p1);
 SL_PLAIN_ROWS(o0);
 
+/*
+ * A job in steps, one weight port, for who computes some operations otherwise: its checks, its
+ * choice and its record are the core's. The order is check, open (or compute, which repeats it),
+ * finish; the first that does not return SL_STATUS_OK is the last but finish.
+ */
+enum { SL_STEP_ROUTER_ROWS = 3 * SL_MAX_N_EXPERT };
+struct sl_step {
+    struct sl_job job;         /* by the caller; check puts the slot table's w_off in */
+    struct sl_record record;   /* status and counts of what was done; finish adds macs and beats */
+    uint32_t x[SL_MAX_TOKENS]; /* EXPERT, PLAIN: where each token's x is, in beats, by open */
+};
+/* BAD_OP .. MISS: all that needs neither weights nor activations. */
+uint32_t sl_step_check_p1(const void *ctl, uint32_t ctl_limit, struct sl_step *s);
+/* BAD_ADDRESS, BAD_HEADER, BAD_LIST. w: where job.w_off counts from; both may have been changed. */
+uint32_t sl_step_open_p1(const void *ctl, uint32_t ctl_limit, const void *w, uint32_t w_limit,
+                         struct sl_step *s);
+/* Everything behind check by the core itself. */
+uint32_t sl_step_compute_p1(void *ctl, uint32_t ctl_limit, const void *w, uint32_t w_limit,
+                            struct sl_core_work *work, struct sl_step *s);
+/* ROUTER behind its scores: selection, weights, lists, the record at y_off (docs/numerics.md 5.4,
+ * logits l there: s32 Q16). */
+void sl_step_choose_p1(void *ctl, const void *w, const struct sl_step *s,
+                       int32_t logits[SL_MAX_TOKENS][SL_STEP_ROUTER_ROWS]);
+void sl_step_finish_p1(struct sl_step *s);
+
 #endif

@@ -39,7 +39,9 @@ SL_PORT_FN static bool open_unit(SL_GLOBAL const sl_beat *ctl, SL_GLOBAL const s
     if (job->r.op != job->op && job->r.op != job->also)
         job->rep.status = SL_STATUS_BAD_OP;
     else
-        job->rep.status = sl_job_prepare(ctl, w, &job->r, limits, &job->head, &job->rep);
+        job->rep.status = sl_job_check(ctl, &job->r, limits->ctl, &job->rep);
+    if (job->rep.status == SL_STATUS_OK)
+        job->rep.status = sl_job_open(w, &job->r, limits->w, &job->head);
     return job->rep.status == SL_STATUS_OK;
 }
 

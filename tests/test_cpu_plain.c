@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "accel/cpu_plain.h"
+#include "accel/cpu_ops.h"
 #include "ref/ref_core.h"
 #include "ref/ref_gen.h"
 #include "test_main.h"

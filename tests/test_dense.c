@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "accel/cpu_plain.h"
+#include "accel/cpu_ops.h"
 #include "accel/fabric_state.h"
 #include "golden_read.h"
 #include "ref/ref_core.h"

@@ -13,7 +13,7 @@ forbid() { # message, pattern, files...
     fi
 }
 forbid "the command line sees sluice.h and its own headers only" \
-    '^#include "(base|engine|store|accel|card|cache|sl_abi|sl_core)' host/cli/*.[ch]
+    '^#include "(base|engine|store|accel|card|cache|bench|sl_abi|sl_core)' host/cli/*.[ch]
 forbid "the engine never names a job, a record or a register" \
     'struct sl_(job|record|caps)\b|SL_(OP|AT|STATUS|ARG)_|"(card/|accel/(device|joblist|csim))' host/engine/*.[ch]
 forbid "the store knows slabs, not jobs" 'struct sl_(job|record)\b|SL_(OP|STATUS)_|"(accel|card)/' host/store/*.[ch]

@@ -78,7 +78,7 @@ for s in $stages; do
         stage "rtl: handshakes, FIFOs and bursts proved" quiet_make BUILD="$build" rtl-prove "PROOFS=$proofs"
         stage "rtl: arithmetic proved equal to its law" quiet_make BUILD="$build" rtl-miter "${MITERS:-MITER=fp8 s8 4bit sign log2 sat32 rne_u64 rne scale_s32 scale_f32}"
         ;;
-    checkfab) stage "checkfab" checkfab csim,csim:4,csim:16,csim:28,sim,sim,dpi ;;
+    checkfab) stage "checkfab" checkfab csim,csim:4,csim:16,csim:28,cpu,cpu:avx2,sim,sim,dpi ;;
     cards) # a few cases of everything: each launch goes through a vendor's runtime
         quiet_make BUILD="$build" cards
         stage "checkfab through XRT and OpenCL" checkfab xrt,opencl,opencl,ports=1,opencl,ports=28 --n 1

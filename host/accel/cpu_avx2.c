@@ -8,17 +8,14 @@
  * in s32; times a scale below 2^13 in s64 by vpmuldq; shifted by xe <= 21, 2^53; 1,024 groups, and
  * any part of them, 2^63 (docs/numerics.md 4): exact.
  */
-#include "accel/cpu_kernels.h"
+#include "accel/cpu_avx2.h"
 
 #ifdef __x86_64__
-#include <immintrin.h>
-
-#define AVX2 __attribute__((target("avx2,fma")))
-#define V256 AVX2 static inline __attribute__((always_inline))
 
 enum { BLOCK_GROUPS = 8 }; /* 4-bit blocks have four */
 
 struct work_avx2 {
+    struct sl_cpu_work base;
     int8_t x[SL_MAX_TOKENS][SL_MAX_K];
     /* xe of the groups; two rows at once: ascending, otherwise the even groups of a block, then
      * the odd ones. fp8: 2^xe. */
@@ -28,6 +25,7 @@ struct work_avx2 {
 /* A row or pair of rows, and one token. */
 struct row_call {
     const uint8_t *scale, *code;
+    size_t ahead;
     const int8_t *x;
     const int64_t *xe;
     uint32_t n_block;
@@ -37,18 +35,13 @@ struct row_sums {
     int64_t low, high;
 };
 
-V256 void prefetch_beats(const uint8_t *p, size_t bytes)
+SL_V256 void prefetch_beats(const uint8_t *p, size_t bytes)
 {
     for (size_t i = 0; i < bytes; i += SL_BEAT_BYTES)
-        _mm_prefetch((const char *)p + SL_CPU_PREFETCH + i, _MM_HINT_T0);
+        _mm_prefetch((const char *)p + i, _MM_HINT_T0);
 }
 
-V256 __m256i load256(const void *p)
-{
-    return _mm256_loadu_si256(p);
-}
-
-V256 __m256i add_quads(__m256i a, __m256i b, __m256i c, __m256i d)
+SL_V256 __m256i add_quads(__m256i a, __m256i b, __m256i c, __m256i d)
 {
     __m256i ab = _mm256_add_epi32(_mm256_unpacklo_epi32(a, b), _mm256_unpackhi_epi32(a, b));
     __m256i cd = _mm256_add_epi32(_mm256_unpacklo_epi32(c, d), _mm256_unpackhi_epi32(c, d));
@@ -56,7 +49,7 @@ V256 __m256i add_quads(__m256i a, __m256i b, __m256i c, __m256i d)
 }
 
 /* Lane i: the sum of the lanes of v[i]. */
-V256 __m256i reduce8(const __m256i v[8])
+SL_V256 __m256i reduce8(const __m256i v[8])
 {
     __m256i low = add_quads(v[0], v[1], v[2], v[3]), high = add_quads(v[4], v[5], v[6], v[7]);
     return _mm256_add_epi32(_mm256_permute2x128_si256(low, high, 0x20),
@@ -64,14 +57,14 @@ V256 __m256i reduce8(const __m256i v[8])
 }
 
 /* 32 products in sums of four. */
-V256 __m256i dot_s8(__m256i w, __m256i x)
+SL_V256 __m256i dot_s8(__m256i w, __m256i x)
 {
     __m256i two = _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(x, w));
     return _mm256_madd_epi16(two, _mm256_set1_epi16(1));
 }
 
 /* (32 + (b & 31)) << (b >> 5) of eight scale bytes. */
-V256 __m256i load_scales(const uint8_t *p)
+SL_V256 __m256i load_scales(const uint8_t *p)
 {
     __m256i b = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const void *)p));
     __m256i sig =
@@ -79,12 +72,7 @@ V256 __m256i load_scales(const uint8_t *p)
     return _mm256_sllv_epi32(sig, _mm256_srli_epi32(b, 5));
 }
 
-V256 __m256i odd_lanes(__m256i v)
-{
-    return _mm256_srli_epi64(v, 32);
-}
-
-V256 int64_t sum_lanes(__m256i v)
+SL_V256 int64_t sum_lanes(__m256i v)
 {
     __m128i s = _mm_add_epi64(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
     return _mm_cvtsi128_si64(s) + _mm_extract_epi64(s, 1);
@@ -93,46 +81,47 @@ V256 int64_t sum_lanes(__m256i v)
 /* ---- rows ------------------------------------------------------------------------------------ */
 
 /* Even lanes are the low row, odd lanes the high one. */
-V256 struct row_sums pair_4bit(const struct row_call *c, __m256i book)
+SL_V256 struct row_sums pair_4bit(const struct row_call *c, __m256i book)
 {
     const __m256i nibble = _mm256_set1_epi8(15);
     __m256i a = _mm256_setzero_si256(), b = a;
     for (uint32_t i = 0; i < c->n_block; i++) {
         __m256i v[8];
-        prefetch_beats(c->code + i * 128, 128);
+        prefetch_beats(c->code + c->ahead + i * 128, 128);
 #pragma GCC unroll 4
         for (int j = 0; j < 4; j++) {
-            __m256i codes = load256(c->code + i * 128 + 32 * j);
-            __m256i x = load256(c->x + i * 128 + 32 * j);
+            __m256i codes = sl_load256(c->code + i * 128 + 32 * j);
+            __m256i x = sl_load256(c->x + i * 128 + 32 * j);
             __m256i high = _mm256_and_si256(_mm256_srli_epi16(codes, 4), nibble);
             codes = _mm256_and_si256(codes, nibble);
             v[2 * j] = dot_s8(_mm256_shuffle_epi8(book, codes), x);
             v[2 * j + 1] = dot_s8(_mm256_shuffle_epi8(book, high), x);
         }
         __m256i s = reduce8(v), scales = load_scales(c->scale + i * 8);
-        __m256i xe = load256(c->xe + i * 4);
+        __m256i xe = sl_load256(c->xe + i * 4);
         __m256i low = _mm256_mul_epi32(s, scales);
-        __m256i high = _mm256_mul_epi32(odd_lanes(s), odd_lanes(scales));
+        __m256i high = _mm256_mul_epi32(sl_odd_lanes256(s), sl_odd_lanes256(scales));
         a = _mm256_add_epi64(a, _mm256_sllv_epi64(low, xe));
         b = _mm256_add_epi64(b, _mm256_sllv_epi64(high, xe));
     }
     return (struct row_sums){sum_lanes(a), sum_lanes(b)};
 }
 
-V256 int64_t row_q8(const struct row_call *c)
+SL_V256 int64_t row_q8(const struct row_call *c)
 {
     __m256i a = _mm256_setzero_si256();
     for (uint32_t i = 0; i < c->n_block; i++) {
         __m256i v[8];
-        prefetch_beats(c->code + i * 256, 256);
+        prefetch_beats(c->code + c->ahead + i * 256, 256);
 #pragma GCC unroll 8
         for (int j = 0; j < 8; j++)
-            v[j] = dot_s8(load256(c->code + i * 256 + 32 * j), load256(c->x + i * 256 + 32 * j));
+            v[j] =
+                dot_s8(sl_load256(c->code + i * 256 + 32 * j), sl_load256(c->x + i * 256 + 32 * j));
         __m256i s = reduce8(v), scales = load_scales(c->scale + i * 8);
         __m256i even = _mm256_mul_epi32(s, scales);
-        __m256i odd = _mm256_mul_epi32(odd_lanes(s), odd_lanes(scales));
-        a = _mm256_add_epi64(a, _mm256_sllv_epi64(even, load256(c->xe + i * 8)));
-        a = _mm256_add_epi64(a, _mm256_sllv_epi64(odd, load256(c->xe + i * 8 + 4)));
+        __m256i odd = _mm256_mul_epi32(sl_odd_lanes256(s), sl_odd_lanes256(scales));
+        a = _mm256_add_epi64(a, _mm256_sllv_epi64(even, sl_load256(c->xe + i * 8)));
+        a = _mm256_add_epi64(a, _mm256_sllv_epi64(odd, sl_load256(c->xe + i * 8 + 4)));
     }
     return sum_lanes(a);
 }
@@ -143,7 +132,7 @@ struct fp8_tables {
     __m256i lead, low, low_up, high;
 };
 
-V256 struct fp8_tables fp8_tables(void)
+SL_V256 struct fp8_tables fp8_tables(void)
 {
     static const uint8_t t[4][16] = {{0, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8},
                                      {1, 1, 2, 4, 8, 16, 32, 64, 128, 0, 0, 0, 0, 0, 0, 0},
@@ -159,7 +148,7 @@ V256 struct fp8_tables fp8_tables(void)
  * 32 products in sums of four. A weight is low + 2^11 high with low <= 15 << 10 and high <= 15 << 3
  * in s16: four products of low stay below 2^23, of high below 2^16; together below 2^27.
  */
-V256 __m256i dot_fp8(__m256i codes, __m256i x, const struct fp8_tables *t)
+SL_V256 __m256i dot_fp8(__m256i codes, __m256i x, const struct fp8_tables *t)
 {
     const __m256i zero = _mm256_setzero_si256();
     __m256i e = _mm256_and_si256(_mm256_srli_epi16(codes, 3), _mm256_set1_epi8(15));
@@ -180,48 +169,47 @@ V256 __m256i dot_fp8(__m256i codes, __m256i x, const struct fp8_tables *t)
     return _mm256_add_epi32(low, _mm256_slli_epi32(high, 11));
 }
 
-V256 int64_t row_fp8(const struct row_call *c, const struct fp8_tables *t)
+SL_V256 int64_t row_fp8(const struct row_call *c, const struct fp8_tables *t)
 {
     __m256i a = _mm256_setzero_si256();
     for (uint32_t i = 0; i < c->n_block; i++) {
         __m256i v[8];
-        prefetch_beats(c->code + i * 256, 256);
+        prefetch_beats(c->code + c->ahead + i * 256, 256);
 #pragma GCC unroll 8
         for (int j = 0; j < 8; j++)
-            v[j] =
-                dot_fp8(load256(c->code + i * 256 + 32 * j), load256(c->x + i * 256 + 32 * j), t);
+            v[j] = dot_fp8(sl_load256(c->code + i * 256 + 32 * j),
+                           sl_load256(c->x + i * 256 + 32 * j), t);
         __m256i s = reduce8(v);
-        a = _mm256_add_epi64(a, _mm256_mul_epi32(s, load256(c->xe + i * 8)));
-        a = _mm256_add_epi64(a, _mm256_mul_epi32(odd_lanes(s), load256(c->xe + i * 8 + 4)));
+        a = _mm256_add_epi64(a, _mm256_mul_epi32(s, sl_load256(c->xe + i * 8)));
+        a = _mm256_add_epi64(a,
+                             _mm256_mul_epi32(sl_odd_lanes256(s), sl_load256(c->xe + i * 8 + 4)));
     }
     return sum_lanes(a);
 }
 
 /* ---- a part ---------------------------------------------------------------------------------- */
 
-AVX2 static struct row_sums unit_4bit(struct row_call c, const struct sl_cpu_rows *r, int format)
+SL_AVX2 static struct row_sums unit_4bit(struct row_call c, const struct sl_cpu_rows *r)
 {
-    const __m128i book = _mm_loadu_si128((const void *)sl_cpu_book(format));
-    prefetch_beats(c.scale, r->scale_bytes);
+    const __m128i book = _mm_loadu_si128((const void *)sl_cpu_book(r->format));
+    prefetch_beats(c.scale + r->ahead, r->scale_bytes);
     return pair_4bit(&c, _mm256_broadcastsi128_si256(book));
 }
 
-AVX2 static struct row_sums unit_q8(struct row_call c, const struct sl_cpu_rows *r, int format)
+SL_AVX2 static struct row_sums unit_q8(struct row_call c, const struct sl_cpu_rows *r)
 {
-    (void)format;
     struct row_sums s;
-    prefetch_beats(c.scale, r->scale_bytes);
+    prefetch_beats(c.scale + r->ahead, r->scale_bytes);
     s.low = row_q8(&c);
     c.scale += r->row_bytes;
     c.code += r->row_bytes;
-    prefetch_beats(c.scale, r->scale_bytes);
+    prefetch_beats(c.scale + r->ahead, r->scale_bytes);
     s.high = row_q8(&c);
     return s;
 }
 
-AVX2 static struct row_sums unit_fp8(struct row_call c, const struct sl_cpu_rows *r, int format)
+SL_AVX2 static struct row_sums unit_fp8(struct row_call c, const struct sl_cpu_rows *r)
 {
-    (void)format;
     const struct fp8_tables tables = fp8_tables();
     struct row_sums s;
     s.low = row_fp8(&c, &tables);
@@ -230,16 +218,13 @@ AVX2 static struct row_sums unit_fp8(struct row_call c, const struct sl_cpu_rows
     return s;
 }
 
-/* The n codes at src, columns from left on as zeros. True when one is -128. */
-AVX2 static bool load_codes(const uint8_t *src, uint32_t left, uint32_t n, int8_t *dst)
+/* The n codes at src, columns from left on as zeros. */
+SL_AVX2 static void load_codes(const int8_t *src, uint32_t left, uint32_t n, int8_t *dst)
 {
-    __m256i wrong = _mm256_setzero_si256();
-    for (uint32_t i = 0; i < n; i += SL_BLOCK) { /* k is a multiple of 32 */
-        __m256i q = i < left ? load256(src + i) : _mm256_setzero_si256();
-        wrong = _mm256_or_si256(wrong, _mm256_cmpeq_epi8(q, _mm256_set1_epi8(-128)));
+    for (uint32_t i = 0; i < n; i += SL_BLOCK) { /* left is a multiple of 32 */
+        __m256i q = i < left ? sl_load256(src + i) : _mm256_setzero_si256();
         _mm256_store_si256((void *)(dst + i), q);
     }
-    return _mm256_movemask_epi8(wrong);
 }
 
 /* Position of group g among the exponents of a token. */
@@ -248,61 +233,77 @@ static uint32_t place_of(uint32_t g, bool pair)
     return pair ? g : g / BLOCK_GROUPS * BLOCK_GROUPS + g % 2 * 4 + g % BLOCK_GROUPS / 2;
 }
 
-static bool prepare_token(const struct sl_cpu_plain *c, uint32_t t, uint32_t columns,
-                          struct work_avx2 *w)
+static uint32_t blocks_of(int format, uint32_t n_col)
 {
-    const struct sl_cpu_token token = sl_cpu_token_at(c, t);
-    const bool pair = sl_format_is_4bit(c->slab->format), fp8 = c->slab->format == SL_FORMAT_FP8;
-    const uint32_t n = c->slab->k / SL_BLOCK;
-    bool bad = sl_cpu_base_is_bad(token.base);
-    for (uint32_t g = 0; g < columns / SL_BLOCK; g++) {
-        uint8_t xe = g < n ? token.xe[g] : 0;
-        bad |= xe > SL_XE_MAX;
-        xe &= 31;
-        w->xe[t][place_of(g, pair)] = fp8 ? (int64_t)1 << xe : xe;
-    }
-    return load_codes(token.code, c->slab->k, columns, w->x[t]) || bad;
+    const uint32_t columns = sl_format_is_4bit(format) ? 128 : 256;
+    return (n_col + columns - 1) / columns;
 }
 
-static void put_y(const struct sl_cpu_plain *c, uint32_t row, uint32_t t, const struct row_sums *s)
+static void load_avx2(const struct sl_cpu_x *x, int format, void *work)
 {
-    const int e = c->slab->exp0 + sl_cpu_token_at(c, t).base;
-    float *y = c->y + t * c->y_stride + c->first + row;
-    y[0] = sl_cpu_round(s->low, c->slab->mant0, e);
-    if (row + 1 < c->n_row)
-        y[1] = sl_cpu_round(s->high, c->slab->mant0, e);
+    struct work_avx2 *w = work;
+    const bool pair = sl_format_is_4bit(format), fp8 = format == SL_FORMAT_FP8;
+    const uint32_t columns = blocks_of(format, x->n_col) * (pair ? 128 : 256);
+    w->base.n_tok = x->n_tok;
+    for (uint32_t t = 0; t < x->n_tok; t++) {
+        for (uint32_t g = 0; g < columns / SL_BLOCK; g++) {
+            const uint8_t xe = g < x->n_col / SL_BLOCK ? x->xe[t][g] & 31 : 0;
+            w->xe[t][place_of(g, pair)] = fp8 ? (int64_t)1 << xe : xe;
+        }
+        load_codes(x->code[t], x->n_col, columns, w->x[t]);
+    }
 }
+
+static void sums_avx2(const struct sl_cpu_rows *rows, uint32_t first, uint32_t n, void *work)
+{
+    struct work_avx2 *w = work;
+    struct row_sums (*unit_of)(struct row_call, const struct sl_cpu_rows *) =
+        sl_format_is_4bit(rows->format) ? unit_4bit
+        : rows->format == SL_FORMAT_Q8  ? unit_q8
+                                        : unit_fp8;
+    const uint32_t n_block = blocks_of(rows->format, rows->n_col);
+    const uint8_t *unit = rows->unit + first * rows->unit_bytes;
+    for (uint32_t u = 0; u < n; u++, unit += rows->unit_bytes)
+        for (uint32_t t = 0; t < w->base.n_tok; t++) {
+            const struct row_call call = {.scale = unit + rows->scale_at,
+                                          .code = unit + rows->code_at,
+                                          .ahead = rows->ahead,
+                                          .x = w->x[t],
+                                          .xe = w->xe[t],
+                                          .n_block = n_block};
+            const struct row_sums s = unit_of(call, rows);
+            w->base.sum[t][2 * u] = s.low;
+            w->base.sum[t][2 * u + 1] = s.high;
+        }
+}
+
+static void round_avx2(const int64_t *sum, uint32_t n, uint16_t mant, int e, float *y)
+{
+    for (uint32_t i = 0; i < n; i++)
+        y[i] = sl_cpu_round(sum[i], mant, e);
+}
+
+static const struct sl_cpu_ops ops_avx2;
 
 static unsigned plain_avx2(const struct sl_cpu_plain *c, void *work)
 {
-    struct work_avx2 *w = work;
-    const struct sl_cpu_rows rows = sl_cpu_rows_of(c);
-    const int format = c->slab->format;
-    const uint32_t block = sl_format_is_4bit(format) ? 128 : 256;
-    const uint32_t n_block = (c->slab->k + block - 1) / block;
-    struct row_sums (*unit_of)(struct row_call, const struct sl_cpu_rows *, int) =
-        sl_format_is_4bit(format) ? unit_4bit
-        : format == SL_FORMAT_Q8  ? unit_q8
-                                  : unit_fp8;
-    bool bad = false;
-    for (uint32_t t = 0; t < c->n_tok; t++)
-        bad |= prepare_token(c, t, n_block * block, w);
-    if (bad)
-        return SL_STATUS_BAD_ACTIVATION;
-    const uint8_t *unit = rows.unit;
-    for (uint32_t u = 0; u < rows.n_unit; u++, unit += rows.unit_bytes)
-        for (uint32_t t = 0; t < c->n_tok; t++) {
-            struct row_call call = {unit, unit + rows.scale_bytes, w->x[t], w->xe[t], n_block};
-            struct row_sums s = unit_of(call, &rows, format);
-            put_y(c, 2 * u, t, &s);
-        }
-    return SL_STATUS_OK;
+    return sl_cpu_plain_by(&ops_avx2, c, work);
 }
+
+static const struct sl_cpu_ops ops_avx2 = {.name = "avx2",
+                                           .work_bytes = sizeof(struct work_avx2),
+                                           .plain = plain_avx2,
+                                           .x_ok = sl_x_ok_avx2,
+                                           .load = load_avx2,
+                                           .sums = sums_avx2,
+                                           .round = round_avx2,
+                                           .swiglu = sl_swiglu_avx2,
+                                           .x16_ok = sl_x16_ok_avx2,
+                                           .router = sl_router_avx2};
 
 const struct sl_cpu_ops *sl_cpu_ops_avx2(void)
 {
-    static const struct sl_cpu_ops ops = {"avx2", sizeof(struct work_avx2), plain_avx2};
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? &ops : NULL;
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? &ops_avx2 : NULL;
 }
 #else
 const struct sl_cpu_ops *sl_cpu_ops_avx2(void)

@@ -23,7 +23,7 @@ struct row_call {
 SL_V512 void prefetch_beats(const uint8_t *p, size_t bytes)
 {
     for (size_t i = 0; i < bytes; i += SL_BEAT_BYTES)
-        _mm_prefetch((const char *)p + SL_CPU_PREFETCH + i, _MM_HINT_T0);
+        _mm_prefetch((const char *)p + i, _MM_HINT_T0);
 }
 
 SL_V512 __m512i order_of(const uint8_t order[16])
@@ -74,12 +74,13 @@ SL_V512 void store_pair(__m512i a, __m512i b, int64_t sum[2])
 /* Even lanes are the low row, odd lanes the high one. */
 SL_V512 void unit_4bit(const struct row_call *c, __m512i book, __m512i order, int64_t sum[2])
 {
-    const uint8_t *scale = c->unit, *w = c->unit + c->rows->scale_bytes;
+    const uint8_t *scale = c->unit + c->rows->scale_at, *w = c->unit + c->rows->code_at;
+    const size_t ahead = c->rows->ahead;
     __m512i a = _mm512_setzero_si512(), b = a;
-    prefetch_beats(scale, c->rows->scale_bytes);
+    prefetch_beats(scale + ahead, c->rows->scale_bytes);
     for (uint32_t i = 0; i < c->n_block; i++) {
         const struct sl_row_block *block = &c->block[i];
-        prefetch_beats(w + i * 256, 256);
+        prefetch_beats(w + ahead + i * 256, 256);
         __m512i s = pair_block(w + i * 256, c->x + i * 256, book);
         s = _mm512_sub_epi32(s, _mm512_load_si512(block->raise));
         __m512i scales = load_scales(scale + i * 16, order), xe = _mm512_load_si512(block->even);
@@ -96,13 +97,14 @@ SL_V512 void unit_4bit(const struct row_call *c, __m512i book, __m512i order, in
 SL_V512 __m512i row_q8(const struct row_call *c, const uint8_t *row, __m512i order)
 {
     const __m512i zero = _mm512_setzero_si512(), flip = _mm512_set1_epi8(-128);
-    const uint8_t *w = row + c->rows->scale_bytes;
+    const uint8_t *scale = row + c->rows->scale_at, *w = row + c->rows->code_at;
+    const size_t ahead = c->rows->ahead;
     __m512i a = zero, b = zero;
-    prefetch_beats(row, c->rows->scale_bytes);
+    prefetch_beats(scale + ahead, c->rows->scale_bytes);
     for (uint32_t i = 0; i < c->n_block; i++) {
         const struct sl_row_block *block = &c->block[i];
         __m512i v[8];
-        prefetch_beats(w + i * 512, 512);
+        prefetch_beats(w + ahead + i * 512, 512);
 #pragma GCC unroll 8
         for (int j = 0; j < 8; j++) {
             __m512i codes = _mm512_loadu_si512(w + i * 512 + 64 * j);
@@ -110,7 +112,7 @@ SL_V512 __m512i row_q8(const struct row_call *c, const uint8_t *row, __m512i ord
                                        _mm512_load_si512(c->x + i * 512 + 64 * j));
         }
         __m512i s = _mm512_sub_epi32(sl_reduce8(v), _mm512_load_si512(block->raise));
-        __m512i scales = load_scales(row + i * 16, order);
+        __m512i scales = load_scales(scale + i * 16, order);
         __m512i even = _mm512_mul_epi32(s, scales);
         __m512i odd = _mm512_mul_epi32(sl_odd_lanes(s), sl_odd_lanes(scales));
         even = _mm512_sllv_epi64(even, _mm512_load_si512(block->even));
@@ -161,14 +163,16 @@ SL_V512 __m512i dot_fp8(__m512i codes, __m512i x, const struct limb_tables *l)
 
 SL_V512 __m512i row_fp8(const struct row_call *c, const uint8_t *row, const struct limb_tables *l)
 {
+    const uint8_t *w = row + c->rows->code_at;
+    const size_t ahead = c->rows->ahead;
     __m512i a = _mm512_setzero_si512(), b = a;
     for (uint32_t i = 0; i < c->n_block; i++) {
         const struct sl_row_block *block = &c->block[i];
         __m512i v[8];
-        prefetch_beats(row + i * 512, 512);
+        prefetch_beats(w + ahead + i * 512, 512);
 #pragma GCC unroll 8
         for (int j = 0; j < 8; j++)
-            v[j] = dot_fp8(_mm512_loadu_si512(row + i * 512 + 64 * j),
+            v[j] = dot_fp8(_mm512_loadu_si512(w + i * 512 + 64 * j),
                            _mm512_load_si512(c->x + i * 512 + 64 * j), l);
         __m512i s = sl_reduce8(v);
         __m512i even = _mm512_mul_epi32(s, _mm512_load_si512(block->even));
@@ -251,18 +255,9 @@ SL_AVX512 static void prepare_rows(const int8_t *x, const uint8_t *xe, uint32_t 
     }
 }
 
-SL_AVX512 static void round_rows(const int64_t *sum, uint32_t n, uint16_t mant, int e, float *y)
+static void sums_of(const struct row_call *call, int64_t *sum)
 {
-    uint32_t i = 0;
-    for (; e >= SL_CPU_E_MIN && e <= SL_CPU_E_MAX && i + 8 <= n; i += 8)
-        _mm256_storeu_ps(y + i, sl_round8(_mm512_load_si512(sum + i), mant, e));
-    for (; i < n; i++)
-        y[i] = sl_cpu_round(sum[i], mant, e);
-}
-
-static void sums_of(const struct sl_cpu_plain *c, const struct row_call *call, int64_t *sum)
-{
-    const int format = c->slab->format;
+    const int format = call->rows->format;
     if (format == SL_FORMAT_FP8)
         sums_fp8(*call, sum);
     else if (format == SL_FORMAT_Q8)
@@ -271,63 +266,100 @@ static void sums_of(const struct sl_cpu_plain *c, const struct row_call *call, i
         sums_4bit(*call, format, sum);
 }
 
-/* False: BAD_ACTIVATION. */
-SL_AVX512 static bool prepare(const struct sl_cpu_plain *c, uint32_t t, uint32_t n_block,
-                              struct sl_work_avx512 *w)
+static uint32_t blocks_of(int format, uint32_t n_col)
 {
-    const int format = c->slab->format;
-    const uint32_t chunks = n_block * (sl_format_is_4bit(format) ? 1 : 2);
-    const struct sl_cpu_token token = sl_cpu_token_at(c, t);
-    if (sl_load_token(&token, c->slab->k, w->row.x[t], SL_CHUNK, chunks, w->xe))
-        return false;
-    if (sl_format_is_4bit(format))
-        prepare_pairs(w->row.x[t], w->xe, n_block, w->row.block[t]);
-    else
-        prepare_rows(w->row.x[t], w->xe, n_block, format == SL_FORMAT_FP8, w->row.block[t]);
-    return true;
+    const uint32_t columns = sl_format_is_4bit(format) ? SL_CHUNK : 2 * SL_CHUNK;
+    return (n_col + columns - 1) / columns;
+}
+
+SL_AVX512 static void load_rows(const struct sl_cpu_x *x, int format, struct sl_work_avx512 *w)
+{
+    const bool pair = sl_format_is_4bit(format);
+    const uint32_t n_block = blocks_of(format, x->n_col);
+    for (uint32_t t = 0; t < x->n_tok; t++) {
+        sl_load_token(x, t, w->row.x[t], SL_CHUNK, n_block * (pair ? 1 : 2), w->xe);
+        if (pair)
+            prepare_pairs(w->row.x[t], w->xe, n_block, w->row.block[t]);
+        else
+            prepare_rows(w->row.x[t], w->xe, n_block, format == SL_FORMAT_FP8, w->row.block[t]);
+    }
 }
 
 /* With two tokens the second one finds the weights of a few units in a cache. */
-static unsigned plain_rows(const struct sl_cpu_plain *c, struct sl_work_avx512 *w)
+static void sums_rows(const struct sl_cpu_rows *rows, uint32_t first, uint32_t n_unit,
+                      struct sl_work_avx512 *w)
 {
     enum { FEW = 8 };
-    const uint32_t columns = sl_format_is_4bit(c->slab->format) ? SL_CHUNK : 2 * SL_CHUNK;
-    const uint32_t n_block = (c->slab->k + columns - 1) / columns;
-    const struct sl_cpu_rows rows = sl_cpu_rows_of(c);
-    for (uint32_t t = 0; t < c->n_tok; t++)
-        if (!prepare(c, t, n_block, w))
-            return SL_STATUS_BAD_ACTIVATION;
-    for (uint32_t u = 0, n; u < rows.n_unit; u += n) {
-        n = c->n_tok == 1 || rows.n_unit - u < FEW ? rows.n_unit - u : FEW;
-        for (uint32_t t = 0; t < c->n_tok; t++) {
-            struct row_call call = {.rows = &rows,
-                                    .unit = rows.unit + u * rows.unit_bytes,
+    const uint32_t n_block = blocks_of(rows->format, rows->n_col);
+    for (uint32_t u = 0, n; u < n_unit; u += n) {
+        n = w->base.n_tok == 1 || n_unit - u < FEW ? n_unit - u : FEW;
+        for (uint32_t t = 0; t < w->base.n_tok; t++) {
+            struct row_call call = {.rows = rows,
+                                    .unit = rows->unit + (size_t)(first + u) * rows->unit_bytes,
                                     .x = w->row.x[t],
                                     .block = w->row.block[t],
                                     .n_block = n_block,
                                     .n_unit = n};
-            sums_of(c, &call, w->row.sum[t] + 2 * (size_t)u);
+            sums_of(&call, w->base.sum[t] + 2 * (size_t)u);
         }
     }
-    for (uint32_t t = 0; t < c->n_tok; t++)
-        round_rows(w->row.sum[t], c->n_row, c->slab->mant0,
-                   c->slab->exp0 + sl_cpu_token_at(c, t).base, c->y + t * c->y_stride + c->first);
-    return SL_STATUS_OK;
 }
+
+/* ---- the table ------------------------------------------------------------------------------- */
+
+static void load_avx512(const struct sl_cpu_x *x, int format, void *work)
+{
+    struct sl_work_avx512 *w = work;
+    w->base.n_tok = x->n_tok;
+    if (x->n_tok <= SL_ROW_TOKENS)
+        load_rows(x, format, w);
+    else
+        sl_tile_load_avx512(x, format, w);
+}
+
+static void sums_avx512(const struct sl_cpu_rows *rows, uint32_t first, uint32_t n, void *work)
+{
+    struct sl_work_avx512 *w = work;
+    if (w->base.n_tok <= SL_ROW_TOKENS)
+        sums_rows(rows, first, n, w);
+    else
+        sl_tile_sums_avx512(rows, first, n, w);
+}
+
+SL_AVX512 static void round_avx512(const int64_t *sum, uint32_t n, uint16_t mant, int e, float *y)
+{
+    uint32_t i = 0;
+    for (; e >= SL_CPU_E_MIN && e <= SL_CPU_E_MAX && i + 8 <= n; i += 8)
+        _mm256_storeu_ps(y + i, sl_round8(_mm512_load_si512(sum + i), mant, e));
+    for (; i < n; i++)
+        y[i] = sl_cpu_round(sum[i], mant, e);
+}
+
+static const struct sl_cpu_ops ops_avx512;
 
 static unsigned plain_avx512(const struct sl_cpu_plain *c, void *work)
 {
-    return c->n_tok <= SL_ROW_TOKENS ? plain_rows(c, work) : sl_plain_tile_avx512(c, work);
+    return sl_cpu_plain_by(&ops_avx512, c, work);
 }
+
+static const struct sl_cpu_ops ops_avx512 = {.name = "avx512",
+                                             .work_bytes = sizeof(struct sl_work_avx512),
+                                             .plain = plain_avx512,
+                                             .x_ok = sl_x_ok_avx512,
+                                             .load = load_avx512,
+                                             .sums = sums_avx512,
+                                             .round = round_avx512,
+                                             .swiglu = sl_swiglu_avx512,
+                                             .x16_ok = sl_x16_ok_avx512,
+                                             .router = sl_router_avx512};
 
 const struct sl_cpu_ops *sl_cpu_ops_avx512(void)
 {
-    static const struct sl_cpu_ops ops = {"avx512", sizeof(struct sl_work_avx512), plain_avx512};
     return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                    __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
                    __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512vnni") &&
                    __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("fma")
-               ? &ops
+               ? &ops_avx512
                : NULL;
 }
 #else

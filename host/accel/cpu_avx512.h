@@ -33,7 +33,6 @@ struct sl_row_block {
 struct sl_row_work {
     int8_t x[SL_ROW_TOKENS][SL_MAX_K];
     struct sl_row_block block[SL_ROW_TOKENS][SL_MAX_CHUNKS];
-    int64_t sum[SL_ROW_TOKENS][SL_CPU_MAX_PART_ROWS];
 };
 
 struct sl_tile_work {
@@ -48,6 +47,7 @@ struct sl_tile_work {
 };
 
 struct sl_work_avx512 {
+    struct sl_cpu_work base;
     uint8_t xe[SL_CPU_MAX_GROUPS + 64]; /* of a token, zeros behind */
     union {
         struct sl_row_work row;
@@ -55,8 +55,17 @@ struct sl_work_avx512 {
     };
 };
 
-/* A checked call for more than SL_ROW_TOKENS tokens: SL_STATUS_*. */
-unsigned sl_plain_tile_avx512(const struct sl_cpu_plain *c, struct sl_work_avx512 *work);
+/* load and sums of more than SL_ROW_TOKENS tokens. */
+void sl_tile_load_avx512(const struct sl_cpu_x *x, int format, struct sl_work_avx512 *work);
+void sl_tile_sums_avx512(const struct sl_cpu_rows *rows, uint32_t first, uint32_t n,
+                         struct sl_work_avx512 *work);
+
+/* cpu_avx512_ffn.c. */
+bool sl_x_ok_avx512(const struct sl_cpu_x *x);
+void sl_swiglu_avx512(const struct sl_cpu_swiglu *s, const int64_t *sum, uint32_t n, int8_t *h,
+                      uint8_t *he, struct sl_cpu_counts *counts);
+bool sl_x16_ok_avx512(const uint8_t *xe, const uint8_t *code, uint32_t k);
+void sl_router_avx512(const struct sl_cpu_router *r, void *work);
 
 #ifdef __x86_64__
 #include <immintrin.h>
@@ -107,29 +116,23 @@ SL_V512 __m512i sl_book512(int format)
     return _mm512_xor_si512(_mm512_broadcast_i32x4(book), _mm512_set1_epi8(-128));
 }
 
-/* Copies a token's codes in chunks `stride` bytes apart, n_chunk of them (zeros from k on), and its
- * exponents into xe. True when it holds what is BAD_ACTIVATION. */
-SL_V512 bool sl_load_token(const struct sl_cpu_token *t, uint32_t k, int8_t *dst, size_t stride,
+/* Copies a token's codes in chunks `stride` bytes apart, n_chunk of them (zeros from n_col on), and
+ * its exponents into xe. */
+SL_V512 void sl_load_token(const struct sl_cpu_x *x, uint32_t t, int8_t *dst, size_t stride,
                            uint32_t n_chunk, uint8_t *xe)
 {
-    const uint32_t n_block = k / SL_BLOCK;
-    bool bad = sl_cpu_base_is_bad(t->base);
-    __mmask64 wrong = 0;
+    const uint32_t k = x->n_col, n_block = k / SL_BLOCK;
     for (uint32_t at = 0; at < n_chunk * SL_CHUNK_GROUPS; at += 64) {
         uint32_t left = at < n_block ? n_block - at : 0;
         __mmask64 in = left >= 64 ? ~UINT64_C(0) : (UINT64_C(1) << left) - 1;
-        __m512i e = _mm512_maskz_loadu_epi8(in, t->xe + at);
-        wrong |= _mm512_cmpgt_epu8_mask(e, _mm512_set1_epi8(SL_XE_MAX));
-        _mm512_storeu_si512(xe + at, e);
+        _mm512_storeu_si512(xe + at, _mm512_maskz_loadu_epi8(in, x->xe[t] + at));
     }
     for (uint32_t at = 0; at < n_chunk * SL_CHUNK; at += 64) {
         uint32_t left = at < k ? k - at : 0;
         __mmask64 in = left >= 64 ? ~UINT64_C(0) : (UINT64_C(1) << left) - 1;
-        __m512i q = _mm512_maskz_loadu_epi8(in, t->code + at);
-        wrong |= _mm512_cmpeq_epi8_mask(q, _mm512_set1_epi8(-128));
-        _mm512_store_si512(dst + at / SL_CHUNK * stride + at % SL_CHUNK, q);
+        _mm512_store_si512(dst + at / SL_CHUNK * stride + at % SL_CHUNK,
+                           _mm512_maskz_loadu_epi8(in, x->code[t] + at));
     }
-    return bad || wrong;
 }
 
 /* Sums of four columns each. */

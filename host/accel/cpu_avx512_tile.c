@@ -13,20 +13,19 @@
 #ifdef __x86_64__
 
 struct tile {
-    const struct sl_cpu_plain *call;
     struct sl_work_avx512 *work;
-    struct sl_cpu_rows rows;
+    const struct sl_cpu_rows *rows;
     bool pair;                              /* 4-bit: two rows in one */
     uint32_t n_chunk, n_pad;                /* n_pad: tokens, rounded up to 4 */
+    const uint8_t *unit;                    /* the first */
     const uint8_t *code[2][SL_TILE_UNITS];  /* of the low and the high row; 4-bit: [0] for both */
     const uint8_t *scale[2][SL_TILE_UNITS]; /* likewise */
 };
 
-/* What is asked for while a chunk is multiplied. */
-struct next_chunk {
-    const uint8_t *const (*code)[SL_TILE_UNITS];
-    size_t ahead; /* of the pointers in code */
-    int n_row;    /* of code; 0: nothing */
+/* What is asked for while a chunk is multiplied with some tokens. */
+struct next_bytes {
+    const char *at;
+    size_t per_group; /* bytes */
 };
 
 /* ---- x --------------------------------------------------------------------------------------- */
@@ -42,50 +41,53 @@ SL_V512 __m512i sums_of_groups(const int8_t *x)
 }
 
 /* What a sum over a group starts with takes back what raises the weights. */
-SL_AVX512 static void prepare_token(const struct tile *tile, uint32_t t)
+SL_AVX512 static void prepare_token(struct sl_work_avx512 *work, uint32_t n_chunk, uint32_t n_pad,
+                                    uint32_t t, bool fp8)
 {
-    struct sl_tile_work *w = &tile->work->tile;
-    const bool fp8 = tile->call->slab->format == SL_FORMAT_FP8;
+    struct sl_tile_work *w = &work->tile;
     const __m512i raise = _mm512_set1_epi32(fp8 ? -64 * (1 + (1 << 6) + (1 << 12)) : -128);
-    for (uint32_t c = 0; c < tile->n_chunk; c++) {
-        size_t at = (size_t)c * tile->n_pad + t;
+    for (uint32_t c = 0; c < n_chunk; c++) {
+        size_t at = (size_t)c * n_pad + t;
         __m512i s = _mm512_mullo_epi32(sums_of_groups(w->x[at]), raise);
         _mm256_store_si256((void *)w->start[at], _mm512_castsi512_si256(s));
-        __m512i e = _mm512_cvtepu8_epi64(
-            _mm_loadl_epi64((const void *)(tile->work->xe + c * SL_CHUNK_GROUPS)));
+        __m512i e =
+            _mm512_cvtepu8_epi64(_mm_loadl_epi64((const void *)(work->xe + c * SL_CHUNK_GROUPS)));
         e = fp8 ? _mm512_sllv_epi64(_mm512_set1_epi64(1), e) : e;
         _mm512_store_si512(w->xe[at], e);
     }
 }
 
 /* Tokens behind the last are zero. */
-static void prepare_no_token(const struct tile *tile, uint32_t t)
+static void prepare_no_token(struct sl_tile_work *w, uint32_t n_chunk, uint32_t n_pad, uint32_t t)
 {
-    struct sl_tile_work *w = &tile->work->tile;
-    for (uint32_t c = 0; c < tile->n_chunk; c++) {
-        size_t at = (size_t)c * tile->n_pad + t;
+    for (uint32_t c = 0; c < n_chunk; c++) {
+        size_t at = (size_t)c * n_pad + t;
         memset(w->x[at], 0, sizeof w->x[at]);
         memset(w->start[at], 0, sizeof w->start[at]);
         memset(w->xe[at], 0, sizeof w->xe[at]);
     }
 }
 
-SL_AVX512 static bool prepare_x(const struct tile *tile, int32_t base[SL_MAX_TOKENS])
+static uint32_t chunks_of(uint32_t n_col)
 {
-    const struct sl_cpu_plain *call = tile->call;
-    for (uint32_t t = 0; t < tile->n_pad; t++) {
-        if (t >= call->n_tok) {
-            prepare_no_token(tile, t);
-            continue;
-        }
-        struct sl_cpu_token token = sl_cpu_token_at(call, t);
-        base[t] = token.base;
-        if (sl_load_token(&token, call->slab->k, tile->work->tile.x[t],
-                          (size_t)tile->n_pad * SL_CHUNK, tile->n_chunk, tile->work->xe))
-            return false;
-        prepare_token(tile, t);
+    return (n_col + SL_CHUNK - 1) / SL_CHUNK;
+}
+
+static uint32_t padded(uint32_t n_tok)
+{
+    return (n_tok + 3) / 4 * 4;
+}
+
+SL_AVX512 void sl_tile_load_avx512(const struct sl_cpu_x *x, int format,
+                                   struct sl_work_avx512 *work)
+{
+    const uint32_t n_chunk = chunks_of(x->n_col), n_pad = padded(x->n_tok);
+    for (uint32_t t = 0; t < x->n_tok; t++) {
+        sl_load_token(x, t, work->tile.x[t], (size_t)n_pad * SL_CHUNK, n_chunk, work->xe);
+        prepare_token(work, n_chunk, n_pad, t, format == SL_FORMAT_FP8);
     }
-    return true;
+    for (uint32_t t = x->n_tok; t < n_pad; t++)
+        prepare_no_token(&work->tile, n_chunk, n_pad, t);
 }
 
 /* ---- weights --------------------------------------------------------------------------------- */
@@ -146,7 +148,7 @@ SL_V512 void transpose_beats(const uint8_t *const p[SL_TILE_UNITS], size_t at, _
 
 SL_AVX512 static void decode_4bit(const struct tile *tile, uint32_t chunk)
 {
-    const __m512i book = sl_book512(tile->call->slab->format);
+    const __m512i book = sl_book512(tile->rows->format);
     uint8_t(*w)[2][64] = tile->work->tile.w;
     for (size_t at = 0; at < SL_CHUNK; at += 64) {
         __m512i v[16];
@@ -254,22 +256,13 @@ SL_AVX512 static void decode_scales(const struct tile *tile, uint32_t chunk)
 
 /* ---- the product ----------------------------------------------------------------------------- */
 
-/*
- * Asks for the next chunk of two of the 16 units (or for the first one of the next tile): so many
- * streams are more than the hardware follows, and all at once would be more than it has buffers
- * for.
+/* Asks for a part of the next tile: the memory's order is not that of use, which is many streams.
  */
-SL_V512 void prefetch_two(const struct next_chunk *next, int g)
+SL_V512 void prefetch_group(const struct next_bytes *next, int g)
 {
-    for (int row = 0; row < next->n_row; row++)
-#pragma GCC unroll 2
-        for (int u = 0; u < 2; u++) {
-            const char *code = (const char *)next->code[row][2 * g + u] + next->ahead;
-            _mm_prefetch(code, _MM_HINT_T0);
-            _mm_prefetch(code + 64, _MM_HINT_T0);
-            _mm_prefetch(code + 128, _MM_HINT_T0);
-            _mm_prefetch(code + 192, _MM_HINT_T0);
-        }
+    const char *p = next->at + (size_t)g * next->per_group;
+    for (size_t i = 0; i < next->per_group; i += 64)
+        _mm_prefetch(p + i, _MM_HINT_T1);
 }
 
 /* Where a chunk's x and the sums of some tokens are. */
@@ -278,7 +271,7 @@ struct tile_tokens {
     int64_t (*xe)[SL_CHUNK_GROUPS];
     int32_t (*start)[SL_CHUNK_GROUPS];
     int64_t (*acc)[2][2][8];
-    struct next_chunk next;
+    struct next_bytes next;
 };
 
 /* Keeps gcc from holding sums of all tokens in registers, which it then spills. */
@@ -312,7 +305,7 @@ SL_V512 void tokens_scaled(struct sl_tile_work *w, struct tile_tokens k, int n)
     for (int g = 0; g < SL_CHUNK_GROUPS; g++) {
         __m512i d[2][8];
         SUMS_STAY_IN_MEMORY();
-        prefetch_two(&k.next, g);
+        prefetch_group(&k.next, g);
 #pragma GCC unroll 8
         for (int t = 0; t < n; t++)
             d[0][t] = d[1][t] = _mm512_set1_epi32(k.start[t][g]);
@@ -338,7 +331,7 @@ SL_V512 void tokens_fp8(struct sl_tile_work *w, struct tile_tokens k, int n)
     for (int g = 0; g < SL_CHUNK_GROUPS; g++) {
         __m512i d[2][8];
         SUMS_STAY_IN_MEMORY();
-        prefetch_two(&k.next, g);
+        prefetch_group(&k.next, g);
 #pragma GCC unroll 8
         for (int t = 0; t < n; t++)
             d[0][t] = d[1][t] = _mm512_setzero_si512();
@@ -386,29 +379,26 @@ SL_AVX512 static void fp8_4(struct sl_tile_work *w, struct tile_tokens k)
     tokens_fp8(w, k, 4);
 }
 
-SL_AVX512 static void prefetch_scales(const struct tile *tile, size_t ahead)
+/* The share of the next tile that belongs to one of the steps of this one. */
+static struct next_bytes next_of(const struct tile *tile, uint32_t step, uint32_t n_step)
 {
-    for (int i = 0; i < (tile->pair ? 1 : 2) * SL_TILE_UNITS; i++) {
-        const char *scale = (const char *)tile->scale[i / SL_TILE_UNITS][i % SL_TILE_UNITS] + ahead;
-        for (size_t at = 0; at < tile->rows.scale_bytes; at += 64)
-            _mm_prefetch(scale + at, _MM_HINT_T0);
-    }
+    const size_t all = SL_TILE_UNITS * tile->rows->unit_bytes;
+    const size_t lines = (all / 64 + n_step * SL_CHUNK_GROUPS - 1) / (n_step * SL_CHUNK_GROUPS);
+    const size_t each = lines * 64;
+    return (struct next_bytes){(const char *)tile->unit + all + step * each * SL_CHUNK_GROUPS,
+                               each};
 }
 
 static void multiply_chunk(const struct tile *tile, uint32_t chunk)
 {
     struct sl_tile_work *w = &tile->work->tile;
-    const bool fp8 = tile->call->slab->format == SL_FORMAT_FP8;
-    struct next_chunk next = {tile->code, (chunk + 1) * (size_t)SL_CHUNK, tile->pair ? 1 : 2};
-    if (chunk + 1 == tile->n_chunk) {
-        next.ahead = SL_TILE_UNITS * tile->rows.unit_bytes;
-        prefetch_scales(tile, next.ahead);
-    }
-    for (uint32_t t = 0, n; t < tile->n_pad; t += n) {
+    const bool fp8 = tile->rows->format == SL_FORMAT_FP8;
+    const uint32_t per_chunk = (tile->n_pad + 7) / 8;
+    for (uint32_t t = 0, n, i = 0; t < tile->n_pad; t += n, i++) {
         n = tile->n_pad - t >= 8 ? 8 : 4;
         size_t at = (size_t)chunk * tile->n_pad + t;
-        struct tile_tokens k = {&w->x[at], &w->xe[at], &w->start[at], &w->acc[t], next};
-        next.n_row = 0; /* once is enough */
+        struct tile_tokens k = {&w->x[at], &w->xe[at], &w->start[at], &w->acc[t],
+                                next_of(tile, chunk * per_chunk + i, per_chunk * tile->n_chunk)};
         if (n == 8)
             (fp8 ? fp8_8 : scaled8)(w, k);
         else
@@ -418,24 +408,26 @@ static void multiply_chunk(const struct tile *tile, uint32_t chunk)
 
 /* ---- a part ---------------------------------------------------------------------------------- */
 
-/* Lanes without a unit repeat the part's last one; their sums go nowhere. */
-static void locate_units(struct tile *tile, uint32_t first)
+/* Lanes without a unit repeat the part's last one; their sums are nobody's. */
+static void locate_units(struct tile *tile, uint32_t first, uint32_t last)
 {
-    const struct sl_cpu_rows *r = &tile->rows;
+    const struct sl_cpu_rows *r = tile->rows;
     const bool pair = tile->pair;
+    tile->unit = r->unit + first * r->unit_bytes;
     for (uint32_t u = 0; u < SL_TILE_UNITS; u++) {
-        uint32_t at = first + u < r->n_unit ? first + u : r->n_unit - 1;
+        uint32_t at = first + u < last ? first + u : last;
         const uint8_t *unit = r->unit + at * r->unit_bytes;
         for (int row = 0; row < 2; row++) {
-            tile->scale[row][u] = unit + (pair ? 0 : row * r->row_bytes);
-            tile->code[row][u] = tile->scale[row][u] + r->scale_bytes;
+            const uint8_t *start = unit + (pair ? 0 : row * r->row_bytes);
+            tile->scale[row][u] = start + r->scale_at;
+            tile->code[row][u] = start + r->code_at;
         }
     }
 }
 
 static void sum_tile(const struct tile *tile)
 {
-    const int format = tile->call->slab->format;
+    const int format = tile->rows->format;
     memset(tile->work->tile.acc, 0, tile->n_pad * sizeof tile->work->tile.acc[0]);
     for (uint32_t c = 0; c < tile->n_chunk; c++) {
         if (format == SL_FORMAT_FP8) {
@@ -449,57 +441,38 @@ static void sum_tile(const struct tile *tile)
 }
 
 /* Lanes 2i, 2i + 1 of the first (second) sums of a row are units 4i, 4i + 1 (4i + 2, 4i + 3). */
-SL_AVX512 static void round_tile(int64_t acc[2][2][8], uint16_t mant, int e, float y[SL_TILE_ROWS])
+SL_AVX512 static void put_sums(int64_t acc[2][2][8], int64_t sum[SL_TILE_ROWS])
 {
-    if (e < SL_CPU_E_MIN || e > SL_CPU_E_MAX) {
-        for (int i = 0; i < SL_TILE_ROWS; i++)
-            y[i] = sl_cpu_round(acc[i % 2][i / 4 % 2][i / 8 * 2 + i / 2 % 2], mant, e);
-        return;
-    }
+#pragma GCC unroll 2
     for (int part = 0; part < 2; part++) {
-        __m256 a = sl_round8(_mm512_load_si512(acc[0][part]), mant, e);
-        __m256 b = sl_round8(_mm512_load_si512(acc[1][part]), mant, e);
-        __m256 low = _mm256_unpacklo_ps(a, b), high = _mm256_unpackhi_ps(a, b);
-        float *to = y + 4 * part;
-        _mm_store_ps(to, _mm256_castps256_ps128(low));
-        _mm_store_ps(to + 8, _mm256_castps256_ps128(high));
-        _mm_store_ps(to + 16, _mm256_extractf128_ps(low, 1));
-        _mm_store_ps(to + 24, _mm256_extractf128_ps(high, 1));
+        __m512i a = _mm512_load_si512(acc[0][part]), b = _mm512_load_si512(acc[1][part]);
+        __m512i even = _mm512_unpacklo_epi64(a, b), odd = _mm512_unpackhi_epi64(a, b);
+        __m128i *to = (__m128i *)(void *)sum + 2 * part;
+        _mm_store_si128(to, _mm512_castsi512_si128(even));
+        _mm_store_si128(to + 1, _mm512_castsi512_si128(odd));
+        _mm_store_si128(to + 4, _mm512_extracti64x2_epi64(even, 1));
+        _mm_store_si128(to + 5, _mm512_extracti64x2_epi64(odd, 1));
+        _mm_store_si128(to + 8, _mm512_extracti64x2_epi64(even, 2));
+        _mm_store_si128(to + 9, _mm512_extracti64x2_epi64(odd, 2));
+        _mm_store_si128(to + 12, _mm512_extracti64x2_epi64(even, 3));
+        _mm_store_si128(to + 13, _mm512_extracti64x2_epi64(odd, 3));
     }
 }
 
-/* The rows of a tile from `row` of the part on. */
-static void put_tile(const struct tile *tile, const int32_t base[SL_MAX_TOKENS], uint32_t row)
+SL_AVX512 void sl_tile_sums_avx512(const struct sl_cpu_rows *rows, uint32_t first, uint32_t n,
+                                   struct sl_work_avx512 *work)
 {
-    const struct sl_cpu_plain *c = tile->call;
-    for (uint32_t t = 0; t < c->n_tok; t++) {
-        _Alignas(64) float y[SL_TILE_ROWS];
-        float *to = c->y + t * c->y_stride + c->first + row;
-        round_tile(tile->work->tile.acc[t], c->slab->mant0, c->slab->exp0 + base[t], y);
-        if (c->n_row - row >= SL_TILE_ROWS) /* of known size: without a loop over words */
-            memcpy(to, y, sizeof y);
-        else
-            memcpy(to, y, (c->n_row - row) * sizeof *y);
-    }
-}
-
-SL_AVX512 unsigned sl_plain_tile_avx512(const struct sl_cpu_plain *c, struct sl_work_avx512 *work)
-{
-    struct tile tile = {.call = c,
-                        .work = work,
-                        .rows = sl_cpu_rows_of(c),
-                        .pair = sl_format_is_4bit(c->slab->format),
-                        .n_chunk = (c->slab->k + SL_CHUNK - 1) / SL_CHUNK,
-                        .n_pad = (c->n_tok + 3) / 4 * 4};
-    int32_t base[SL_MAX_TOKENS];
-    if (!prepare_x(&tile, base))
-        return SL_STATUS_BAD_ACTIVATION;
-    for (uint32_t row = 0; row < c->n_row; row += SL_TILE_ROWS) {
-        locate_units(&tile, row / 2);
+    struct tile tile = {.work = work,
+                        .rows = rows,
+                        .pair = sl_format_is_4bit(rows->format),
+                        .n_chunk = chunks_of(rows->n_col),
+                        .n_pad = padded(work->base.n_tok)};
+    for (uint32_t u = 0; u < n; u += SL_TILE_UNITS) {
+        locate_units(&tile, first + u, first + n - 1);
         sum_tile(&tile);
-        put_tile(&tile, base, row);
+        for (uint32_t t = 0; t < work->base.n_tok; t++)
+            put_sums(work->tile.acc[t], work->base.sum[t] + 2 * (size_t)u);
     }
-    return SL_STATUS_OK;
 }
 
 #endif

@@ -5,36 +5,29 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "accel/cpu_device_state.h"
 #include "base/err.h"
-#include "sl_core_native.h"
 #include "store/slab.h"
 
-enum { SCRATCH_BEATS = 2 }; /* behind the control arena: a job and its record */
-
-struct cpu_device {
-    struct sl_device base;
-    struct sl_core_work *work;    /* owned */
-    uint8_t *w;                   /* owned, w_beats */
-    const struct sl_slab **bound; /* owned, [w_beats]; NULL until something is bound */
-};
+/* ---- arenas ---------------------------------------------------------------------------------- */
 
 static int cpu_alloc(struct sl_device *dev, uint32_t ctl_beats, uint32_t w_beats)
 {
-    struct cpu_device *cpu = (struct cpu_device *)dev;
-    const size_t ctl = ((size_t)ctl_beats + SCRATCH_BEATS) * SL_BEAT_BYTES;
-    const size_t w = (size_t)w_beats * SL_BEAT_BYTES;
+    struct sl_cpu_device *cpu = (struct sl_cpu_device *)dev;
+    const size_t ctl = (size_t)ctl_beats * SL_BEAT_BYTES, w = (size_t)w_beats * SL_BEAT_BYTES;
     dev->ctl_host = sl_alloc_aligned(SL_BEAT_BYTES, ctl);
-    cpu->w = sl_alloc_aligned(SL_BEAT_BYTES, w);
-    if (!dev->ctl_host || !cpu->w)
+    /* Zero pages that nobody writes take no memory: weights may all be bound. */
+    cpu->w_memory = sl_alloc(1, w + SL_BEAT_BYTES);
+    if (!dev->ctl_host || !cpu->w_memory)
         return SL_ERR_NOMEM;
     memset(dev->ctl_host, 0, ctl);
-    memset(cpu->w, 0, w);
+    cpu->w = (uint8_t *)cpu->w_memory + SL_BEAT_BYTES - (uintptr_t)cpu->w_memory % SL_BEAT_BYTES;
     return 0;
 }
 
 static uint8_t *arena_of(struct sl_device *dev, int arena)
 {
-    return arena == SL_ARENA_CTL ? dev->ctl_host : ((struct cpu_device *)dev)->w;
+    return arena == SL_ARENA_CTL ? dev->ctl_host : ((struct sl_cpu_device *)dev)->w;
 }
 
 static int cpu_write(struct sl_device *dev, int arena, uint32_t off, const void *src,
@@ -54,49 +47,68 @@ static int cpu_read(struct sl_device *dev, int arena, uint32_t off, void *dst, u
 
 static int cpu_bind(struct sl_device *dev, uint32_t off, const struct sl_slab *slab)
 {
-    struct cpu_device *cpu = (struct cpu_device *)dev;
+    struct sl_cpu_device *cpu = (struct sl_cpu_device *)dev;
     if (!cpu->bound && !(cpu->bound = sl_alloc(dev->w_beats, sizeof *cpu->bound)))
         return SL_ERR_NOMEM;
     cpu->bound[off] = slab;
     return 0;
 }
 
-/* A job by itself, at the end of the arena: its own weights, its own limits. */
-static void run_one(struct cpu_device *cpu, const struct sl_job *job, struct sl_record *record)
+const uint8_t *sl_cpu_weights(const struct sl_cpu_device *cpu, uint32_t *w_off, uint32_t *w_limit)
 {
-    struct sl_device *dev = &cpu->base;
-    const uint32_t at = dev->ctl_beats, limit = at + SCRATCH_BEATS;
-    struct sl_job *own = (void *)(dev->ctl_host + (size_t)at * SL_BEAT_BYTES);
-    const struct sl_slab *slab = NULL;
-    const void *w[1] = {cpu->w};
-    uint32_t w_limit = dev->w_beats;
-    *own = *job;
-    if (cpu->bound && job->w_off < dev->w_beats && (slab = cpu->bound[job->w_off])) {
-        own->w_off = 0;
-        w[0] = slab;
-        w_limit = (uint32_t)sl_slab_port_beats(slab, 1) + SL_SLACK_BEATS;
-    }
-    sl_core_call_p1(dev->ctl_host, w, cpu->work, at, 1, limit, w_limit);
-    *record = *(struct sl_record *)(own + 1);
+    const struct sl_slab *slab =
+        cpu->bound && *w_off < cpu->base.w_beats ? cpu->bound[*w_off] : NULL;
+    *w_limit = cpu->base.w_beats;
+    if (!slab)
+        return cpu->w;
+    *w_off = 0;
+    *w_limit = (uint32_t)sl_slab_port_beats(slab, 1) + SL_SLACK_BEATS;
+    return (const uint8_t *)slab;
 }
 
-static int cpu_launch(struct sl_device *dev, uint32_t job_off, uint32_t n_job, unsigned deadline_ms)
+/* ---- threads --------------------------------------------------------------------------------- */
+
+static void free_threads(struct sl_cpu_thread *thread, unsigned n)
 {
-    struct sl_job *job = (void *)(dev->ctl_host + (size_t)job_off * SL_BEAT_BYTES);
-    struct sl_record *record = (void *)(job + n_job);
-    (void)deadline_ms;
-    for (uint32_t i = 0; i < n_job; i++)
-        run_one((struct cpu_device *)dev, &job[i], &record[i]);
+    for (unsigned i = 0; thread && i < n; i++) {
+        free(thread[i].work);
+        free(thread[i].core);
+    }
+    free(thread);
+}
+
+static int alloc_threads(struct sl_cpu_device *cpu, unsigned n)
+{
+    const size_t bytes = (cpu->ops->work_bytes + 63) / 64 * 64;
+    struct sl_cpu_thread *thread = sl_alloc(n, sizeof *thread);
+    bool ok = thread != NULL;
+    for (unsigned i = 0; ok && i < n; i++) {
+        thread[i].work = sl_alloc_aligned(64, bytes);
+        thread[i].core = sl_alloc(1, sizeof *thread[i].core);
+        ok = thread[i].work && thread[i].core;
+    }
+    if (!ok) {
+        free_threads(thread, n);
+        return SL_ERR_NOMEM;
+    }
+    free_threads(cpu->thread, cpu->n_thread);
+    cpu->thread = thread;
+    cpu->n_thread = n;
     return 0;
 }
 
+/* ---- open and close -------------------------------------------------------------------------- */
+
 static void cpu_close(struct sl_device *dev)
 {
-    struct cpu_device *cpu = (struct cpu_device *)dev;
+    struct sl_cpu_device *cpu = (struct sl_cpu_device *)dev;
+    free_threads(cpu->thread, cpu->n_thread);
     free(dev->ctl_host);
-    free(cpu->w);
+    free(cpu->w_memory);
     free(cpu->bound);
-    free(cpu->work);
+    free(cpu->member);
+    free(cpu->h);
+    free(cpu->logits);
     free(cpu);
 }
 
@@ -104,32 +116,57 @@ static const struct sl_device_ops cpu_ops = {.alloc = cpu_alloc,
                                              .write = cpu_write,
                                              .bind = cpu_bind,
                                              .read = cpu_read,
-                                             .launch = cpu_launch,
+                                             .launch = sl_cpu_launch,
                                              .close = cpu_close};
+
+int sl_cpu_device_set_pool(struct sl_device *dev, struct sl_pool *pool)
+{
+    struct sl_cpu_device *cpu = (struct sl_cpu_device *)dev;
+    if (dev->ops != &cpu_ops)
+        return 0;
+    int err = alloc_threads(cpu, pool ? sl_pool_threads(pool) : 1);
+    if (!err)
+        cpu->pool = pool;
+    return err;
+}
 
 int sl_cpu_device_open(struct sl_device **out, const char *arg)
 {
-    if (arg)
-        return sl_fail(SL_ERR_USAGE, "leave it out", "cpu has no option '%.40s'", arg);
-    struct cpu_device *cpu = sl_alloc(1, sizeof *cpu);
+    const struct sl_cpu_ops *ops = sl_cpu_ops_best();
+    int err = arg ? sl_cpu_ops_named(&ops, arg) : 0;
+    struct sl_cpu_device *cpu = err ? NULL : sl_alloc(1, sizeof *cpu);
     if (!cpu)
-        return SL_ERR_NOMEM;
-    cpu->work = sl_alloc(1, sizeof *cpu->work);
-    if (!cpu->work) {
-        free(cpu);
-        return SL_ERR_NOMEM;
-    }
+        return err ? err : SL_ERR_NOMEM;
     cpu->base.ops = &cpu_ops;
     cpu->base.n_port = 1;
+    cpu->ops = ops;
+    cpu->member = sl_alloc(SL_CPU_MAX_MEMBER, sizeof *cpu->member);
+    cpu->h = sl_alloc_aligned(64, SL_CPU_H_BYTES);
+    cpu->logits = sl_alloc(SL_MAX_TOKENS, sizeof *cpu->logits);
+    err = cpu->member && cpu->h && cpu->logits ? alloc_threads(cpu, 1) : SL_ERR_NOMEM;
+    if (err) {
+        cpu_close(&cpu->base);
+        return err;
+    }
     *out = &cpu->base;
     return 0;
 }
 
 size_t sl_cpu_device_list(struct sl_device_desc *out, size_t cap)
 {
-    if (cap)
-        *out = (struct sl_device_desc){.name = "cpu",
-                                       .detail = "the CPU, with weights where the model has them",
-                                       .usable = true};
-    return 1;
+    static const struct {
+        const char *name, *detail;
+        const struct sl_cpu_ops *(*get)(void);
+    } all[] = {{"cpu", "the CPU, with weights where the model has them", sl_cpu_ops_best},
+               {"cpu:avx512", "its AVX-512 instructions with VNNI and VBMI", sl_cpu_ops_avx512},
+               {"cpu:avx2", "its AVX2 instructions", sl_cpu_ops_avx2},
+               {"cpu:native", "the core in HLS C on its threads", sl_cpu_ops_native}};
+    enum { N = sizeof all / sizeof all[0] };
+    for (size_t i = 0; i < N && i < cap; i++) {
+        snprintf(out[i].name, sizeof out[i].name, "%s", all[i].name);
+        snprintf(out[i].detail, sizeof out[i].detail, "%s%s", all[i].detail,
+                 all[i].get() ? "" : ": not on this machine");
+        out[i].usable = all[i].get() != NULL;
+    }
+    return N;
 }

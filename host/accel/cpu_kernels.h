@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the vector implementations of struct sl_cpu_ops have in common: where rows lie, the code
- * books, and the one rounding at the end.
+ * What the vector implementations of struct sl_cpu_ops have in common: items, the code books, and
+ * the roundings at the end.
  */
 #ifndef SL_ACCEL_CPU_KERNELS_H
 #define SL_ACCEL_CPU_KERNELS_H
@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include "accel/cpu_plain.h"
+#include "accel/cpu_ops.h"
 #include "store/slab.h"
 
 enum {
@@ -20,42 +20,21 @@ enum {
     SL_CPU_MAX_GROUPS = SL_MAX_K / SL_BLOCK
 };
 
-/* Rows of a plain slab, in bytes. */
-struct sl_cpu_rows {
-    const uint8_t *unit; /* the part's first */
-    size_t unit_bytes;
-    size_t scale_bytes; /* in front of the codes of a row (4-bit: of a pair) */
-    size_t row_bytes;   /* scales and codes; 4-bit: of a pair */
-    uint32_t n_unit;
-};
+/* sl_cpu_ops.plain by the other entries of a vector implementation. */
+unsigned sl_cpu_plain_by(const struct sl_cpu_ops *ops, const struct sl_cpu_plain *c, void *work);
 
-static inline struct sl_cpu_rows sl_cpu_rows_of(const struct sl_cpu_plain *c)
+/* The parts of an 8-bit item (docs/numerics.md 3.1): base, block exponents one beat on, codes. */
+static inline int32_t sl_cpu_base_of(const uint8_t *item)
 {
-    const int format = c->slab->format;
-    const uint32_t k = c->slab->k;
-    struct sl_cpu_rows r = {.unit_bytes = sl_unit_beats(format, k) * SL_BEAT_BYTES,
-                            .scale_bytes = sl_scale_beats(format, k) * SL_BEAT_BYTES,
-                            .n_unit = (c->n_row + 1) / 2};
-    r.row_bytes = r.scale_bytes + sl_k64(k);
-    r.unit = (const uint8_t *)c->slab + SL_BEAT_BYTES + c->first / 2 * r.unit_bytes;
-    return r;
+    int32_t base;
+    memcpy(&base, item, sizeof base);
+    return base;
 }
 
-/* The item of token t (docs/numerics.md 3.1): base, block exponents, codes. */
-struct sl_cpu_token {
-    int32_t base;
-    const uint8_t *xe, *code;
-};
-
-static inline struct sl_cpu_token sl_cpu_token_at(const struct sl_cpu_plain *c, uint32_t t)
+static inline const uint8_t *sl_cpu_codes_of(const uint8_t *item, uint32_t k)
 {
-    const uint32_t n_block = c->slab->k / SL_BLOCK;
-    const size_t exp_bytes = (size_t)(n_block + 63) / 64 * 64;
-    const uint8_t *item = c->x + t * (SL_BEAT_BYTES + exp_bytes + sl_k64(c->slab->k));
-    struct sl_cpu_token token = {.xe = item + SL_BEAT_BYTES,
-                                 .code = item + SL_BEAT_BYTES + exp_bytes};
-    memcpy(&token.base, item, sizeof token.base);
-    return token;
+    const uint32_t n_block = k / SL_BLOCK;
+    return item + SL_BEAT_BYTES + (size_t)(n_block + 63) / 64 * 64;
 }
 
 static inline bool sl_cpu_base_is_bad(int32_t base)
@@ -139,6 +118,72 @@ static inline float sl_cpu_round(int64_t sum, uint16_t mant, int e)
         return (float)p * sl_cpu_pow2(e);
     float f = sl_cpu_round_rare(p < 0 ? 0 - (uint64_t)p : (uint64_t)p, e);
     return p < 0 ? -f : f;
+}
+
+/* ---- to s32 (sl_scale_s32 of docs/numerics.md 1) ----------------------------------------------
+ */
+
+/* a * 2^-s to nearest, ties to even; 1 <= s. */
+static inline uint64_t sl_cpu_rne(uint64_t a, int s)
+{
+    if (s > 64)
+        return 0;
+    const uint64_t half = UINT64_C(1) << (s - 1);
+    const uint64_t kept = s < 64 ? a >> s : 0, rest = s < 64 ? a & (2 * half - 1) : a;
+    return kept + (rest > half || (rest == half && (kept & 1)));
+}
+
+/* sat32(RNE(sum * mant * 2^e)); *n_sat counts saturation. The product as in sl_cpu_round. */
+static inline int32_t sl_cpu_scale_s32(int64_t sum, uint16_t mant, int e, uint32_t *n_sat)
+{
+    const bool minus = sum < 0;
+    const uint64_t limit = (uint64_t)INT32_MAX + minus;
+    __extension__ unsigned __int128 wide = minus ? 0 - (uint64_t)sum : (uint64_t)sum;
+    wide *= mant;
+    uint64_t q = (uint64_t)wide;
+    if (wide >> 64) {
+        q = (uint64_t)(wide >> 16) | ((wide & 0xFFFF) != 0);
+        e += 16;
+    }
+    if (e < 0)
+        q = sl_cpu_rne(q, -e);
+    else if (q > limit || e > 31)
+        q = q ? limit + 1 : 0;
+    else
+        q <<= e;
+    *n_sat += q > limit;
+    q = q > limit ? limit : q;
+    return (int32_t)(minus ? 0 - (int64_t)q : (int64_t)q);
+}
+
+/* ---- h ----------------------------------------------------------------------------------------
+ */
+
+/* sigmoid at i / 16, i = 0 .. 256, in Q16 (docs/numerics.md 5.1). */
+static inline const uint32_t *sl_cpu_sigmoid(void)
+{
+    static const uint32_t table[257] = {
+#include "sigmoid.def"
+    };
+    return table;
+}
+
+/* What a block of h, whose magnitudes have `all` as their union of bits, is quantised with: its
+ * exponent, the shift, and the counts (docs/numerics.md 3.2). */
+struct sl_cpu_window {
+    int he, shift;
+};
+
+static inline struct sl_cpu_window sl_cpu_window_of(uint64_t all, int u,
+                                                    struct sl_cpu_counts *counts)
+{
+    if (!all)
+        return (struct sl_cpu_window){0, 0};
+    int he = 63 - __builtin_clzll(all) - 38 + u;
+    counts->saturations += he > SL_XE_MAX;
+    counts->clamps += he < 0;
+    he = he < 0 ? 0 : he > SL_XE_MAX ? SL_XE_MAX : he;
+    return (struct sl_cpu_window){he, he - u + 32};
 }
 
 #endif

@@ -4,7 +4,7 @@
 #ifndef SL_ACCEL_FABRIC_STATE_H
 #define SL_ACCEL_FABRIC_STATE_H
 
-#include "accel/cpu_plain.h"
+#include "accel/cpu_ops.h"
 #include "accel/fabric.h"
 #include "accel/joblist.h"
 #include "accel/slots.h"

@@ -268,7 +268,8 @@ int sl_member_open(struct sl_member *m, const char *device, const struct sl_fabr
     if (err)
         return err;
     memcpy(m->name, m->dev->name, sizeof m->name);
-    if (card && params->cpu_takes_over)
+    err = sl_cpu_device_set_pool(m->dev, m->fabric->pool);
+    if (!err && card && params->cpu_takes_over)
         err = check_spare(m->dev);
     err = err ? err : load(m);
     if (!err && card)

@@ -31,6 +31,8 @@ static const struct verb verbs[SL_N_VERB] = {
                           "test a device: memory, bandwidth, arithmetic", 0, 0},
     [SL_VERB_CACHE] = {"cache", "--trace FILE --slots N[,N...]",
                        "replay a routing trace against policies of residency", 0, 0},
+    [SL_VERB_BENCH] = {"bench", "[--membw]", "speed of memory, and of the CPU device beside it", 0,
+                       0},
     [SL_VERB_HELP] = {"help", "[VERB]", "this list, or the options of a verb", 0, 1},
     [SL_VERB_VERSION] = {"version", "", "version of the program", 0, 0},
 };
@@ -45,6 +47,7 @@ enum {
     DEVICES = 1 << SL_VERB_DEVICES,
     VALIDATE = 1 << SL_VERB_VALIDATE,
     CACHE = 1 << SL_VERB_CACHE,
+    BENCH = 1 << SL_VERB_BENCH,
     EVAL = RUN | LOGITS | PERPLEXITY, /* verbs that open a model and evaluate tokens */
     ANY = (1 << SL_N_VERB) - 1
 };
@@ -85,7 +88,7 @@ const struct sl_option sl_option_table[] = {
         "context in tokens; 0: the model's own, at most 4096 (perplexity: windows of 256)"),
     INT("batch-size", "b", batch_size, 0, 1 << 16, EVAL,
         "tokens evaluated together in prefill; 0: 256. Changes no result"),
-    INT("threads", "t", threads, 0, 1024, EVAL | CONVERT,
+    INT("threads", "t", threads, 0, 1024, EVAL | CONVERT | BENCH,
         "CPU threads; 0: one per processor. Changes no result"),
     REAL("temp", temp, 100, "temperature; 0: the most likely token (default: the model's own)"),
     INT("top-k", NULL, top_k, 0, INT32_MAX, RUN,
@@ -96,7 +99,8 @@ const struct sl_option sl_option_table[] = {
          "divide the logits of tokens seen before; 1: off (default: the model's own)"),
     INT("seed", "s", seed, -1, 9007199254740992.0, RUN,
         "random seed, default 0; -1: a random one, printed"),
-    TEXT("device", "dev", device, EVAL | VALIDATE, "NAME", "what computes the experts; see below"),
+    TEXT("device", "dev", device, EVAL | VALIDATE | BENCH, "NAME",
+         "what computes the experts; see below"),
     CHOICE(
         "on-device-error", NULL, on_device_error, EVAL, "fail|cpu",
         "cpu: when the device fails, the CPU goes on from there with the same bits; default fail"),
@@ -109,8 +113,8 @@ const struct sl_option sl_option_table[] = {
     CHOICE("dense", NULL, dense, EVAL, "auto|cpu|device",
            "attention matrices and LM head; auto: CPU at decode, device in prefill. Changes no "
            "result"),
-    CHOICE("format", NULL, format, EVAL | CONVERT | CACHE, "nf4|int4|mxfp4|q8|fp8",
-           "format of the experts, default q8"),
+    CHOICE("format", NULL, format, EVAL | CONVERT | CACHE | BENCH, "nf4|int4|mxfp4|q8|fp8",
+           "format of the experts, default q8 (bench: all)"),
     CHOICE("format-dense", NULL, format_dense, EVAL | CONVERT, "nf4|int4|mxfp4|q8|fp8",
            "format of attention matrices and LM head, default q8"),
     FLAG("exact", NULL, exact, EVAL, "plain fp32 on the CPU, nothing quantised"),
@@ -136,8 +140,14 @@ const struct sl_option sl_option_table[] = {
         "bytes of one expert, instead of a model"),
     INT("ahead", NULL, ahead, 0, 1 << 20, CACHE,
         "lookahead: uploads that fit beside the work of one layer, default 1"),
+    FLAG("membw", NULL, membw, BENCH, "memory only"),
+    TEXT("shape", NULL, shape, BENCH, "KxF",
+         "d_model and d_ff of the experts, default 2048x8192; plain matrices have F rows of K"),
+    TEXT("batches", NULL, batches, BENCH, "N[,N...]", "tokens together, default 1,16,64,512"),
+    INT("turns", NULL, turns, 1, 999, BENCH,
+        "repetitions, of which medians are printed; default 15"),
     FLAG("json", NULL, json,
-         RUN | CONVERT | INFO | TOKENIZE | PERPLEXITY | DEVICES | VALIDATE | CACHE,
+         RUN | CONVERT | INFO | TOKENIZE | PERPLEXITY | DEVICES | VALIDATE | CACHE | BENCH,
          "print one JSON object instead"),
     FLAG("no-bos", NULL, no_bos, EVAL, "do not put the model's first token in front of a text"),
     FLAG("no-special", NULL, no_special, EVAL | TOKENIZE, "names such as <|eos|> are plain text"),
@@ -493,8 +503,13 @@ static bool choose_verb(struct sl_options *o, const char *word, struct sl_compla
 bool sl_options_parse(struct sl_options *out, int argc, char **argv, struct sl_complaint *why)
 {
     struct walk w = {.o = out, .why = why};
-    *out = (struct sl_options){
-        .ahead = 1, .n_predict = -1, .top_k = -1, .temp = NAN, .top_p = NAN, .repeat_penalty = NAN};
+    *out = (struct sl_options){.ahead = 1,
+                               .turns = 15,
+                               .n_predict = -1,
+                               .top_k = -1,
+                               .temp = NAN,
+                               .top_p = NAN,
+                               .repeat_penalty = NAN};
     if (argc < 2)
         return refuse(why, "sluice help lists the verbs", "command line: no verb given");
     if (!choose_verb(out, argv[1], why) || !walk_arguments(&w, argc - 1, argv + 1))
@@ -542,6 +557,7 @@ static void help_devices(FILE *f)
     fputs(
         "\ndevices (sluice devices lists those that are there):\n"
         "  csim[:P]                       the core in C, P weight ports: 1 4 16 28\n"
+        "  cpu[:avx512|:avx2|:native]     the CPU, by its best instructions or by those\n"
         "  sim[:P[xT]][,OPTION...]        the RTL under Verilator, P weight ports, T token\n"
         "                                 columns; make sim P=.. T=.. builds it\n"
         "    dpi                          group sums in C: faster, the same cycles\n"
@@ -571,6 +587,24 @@ static void help_devices(FILE *f)
         f);
 }
 
+static void help_bench(FILE *f)
+{
+    fputs(
+        "\nWhole experts and plain matrices run as jobs of the CPU device, all threads, with "
+        "weights\n"
+        "from memory: another slab every turn, together a quarter of a GB or more. Beside each, "
+        "in\n"
+        "the same turn, a loop reads as many bytes: memory shared with other work varies, the\n"
+        "ratio does not. Columns:\n"
+        "  read GB/s     the better of a plain and a prefetching loop\n"
+        "  GB/s, share   weights through the operation; of that loop (median of ratios)\n"
+        "  G mac/s       multiply-accumulates; of peak: of VNNI between registers, all threads\n"
+        "  tokens/s      through one expert or matrix; x one: of the rate with 1 token\n"
+        "  L2: rows of a plain matrix by one core from its own cache, the best turn: weight bytes\n"
+        "      per cycle, and share of one core's VNNI peak\n",
+        f);
+}
+
 void sl_options_help(FILE *f, enum sl_verb verb)
 {
     if (verb == SL_VERB_HELP) {
@@ -584,6 +618,8 @@ void sl_options_help(FILE *f, enum sl_verb verb)
             help_option(f, &sl_option_table[i]);
     if ((EVAL | DEVICES | VALIDATE) >> verb & 1)
         help_devices(f);
+    if (verb == SL_VERB_BENCH)
+        help_bench(f);
     fputs("\nexit codes: 0 done, 1 failure, 2 wrong command line, 3 model or file, 4 device,\n"
           "            5 verification failed, 130 interrupted by Ctrl-C\n",
           f);

@@ -20,6 +20,7 @@ enum sl_verb {
     SL_VERB_DEVICES,
     SL_VERB_VALIDATE,
     SL_VERB_CACHE,
+    SL_VERB_BENCH,
     SL_VERB_HELP,
     SL_VERB_VERSION,
     SL_N_VERB
@@ -33,6 +34,7 @@ struct sl_options {
     size_t n_arg;
     const char *model, *prompt, *file, *tokens, *output, *reference, *profile;
     const char *record_routes, *trace, *slots, *policy;
+    const char *shape, *batches;
     const char *device, *on_device_error, *resident, *dense, *format, *format_dense;
     const char *cache_type_k, *cache_type_v;
     int64_t n_predict;                     /* -1: until the end of generation */
@@ -41,8 +43,9 @@ struct sl_options {
     int64_t seed;                          /* -1: random */
     int64_t expert_bytes;                  /* 0: not given */
     int64_t ahead;
+    int64_t turns;
     double temp, top_p, repeat_penalty; /* NaN: the model's own */
-    bool exact, kv_on_fabric, json, no_bos, no_special, no_display_prompt, force, no_reference;
+    bool exact, kv_on_fabric, json, no_bos, no_special, no_display_prompt, force, no_reference, membw;
 };
 
 /* Why a command line was refused. */

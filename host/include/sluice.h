@@ -234,6 +234,46 @@ struct sl_validate_params {
  * test 1 has failed, the others were skipped. SL_ERR_INTERRUPTED: the rest was not reported. */
 int sl_validate(const struct sl_validate_params *params);
 
+/* How fast the CPU is at the fabric's work, beside what the machine gives in the same moment. */
+struct sl_bench_machine {
+    unsigned n_thread;
+    double clock;                    /* Hz of one core; 0: not known */
+    double peak;                     /* VNNI multiply-accumulates per second of one core; 0: none */
+    double read_one[2], read_all[2]; /* bytes per second from memory, of one thread and of all: a
+                                        plain loop, a prefetching one; medians */
+};
+/* One operation in one format with so many tokens. Whole operations of the device from memory, all
+ * threads: medians over the turns, ratios of what was measured in the same turn. NaN: not measured.
+ */
+struct sl_bench_row {
+    const char *op, *format; /* "expert" (d_model, d_ff), "plain" (d_ff rows of d_model) */
+    const char *impl;        /* the device's name */
+    uint32_t d_model, d_ff, n_tok;
+    double read, rate, share; /* bytes per second: the better read loop, the operation; ratio */
+    double macs, of_peak;     /* per second; ratio to all threads' VNNI peak */
+    double tokens;            /* per second */
+    /* Rows of a plain matrix from one core's L2, the best of all turns. */
+    double l2_rate, l2_per_cycle; /* weight bytes per second and cycle */
+    double l2_macs, l2_of_peak;
+};
+enum { SL_BENCH_MAX_BATCH = 8 };
+struct sl_bench_params {
+    const char *device;                 /* "cpu", "cpu:avx2" ..; NULL: "cpu" */
+    const char *format;                 /* NULL: all */
+    uint32_t d_model, d_ff;             /* multiples of 32, at most 32,768 */
+    uint32_t n_tok[SL_BENCH_MAX_BATCH]; /* 1 .. 4096; n_batch of them */
+    unsigned n_batch, turns, n_thread;  /* n_thread 0: one per processor */
+    bool machine_only;
+    void (*machine)(void *user, const struct sl_bench_machine *m);
+    void (*row)(void *user, const struct sl_bench_row *row);
+    void *user;
+    sl_progress_fn progress; /* may be NULL */
+    void *progress_user;
+};
+/* SL_ERR_UNSUPPORTED for a device that is not the CPU; SL_ERR_NOMEM: experts are as large as they
+ * are, and a quarter of a GB together at least. */
+int sl_bench(const struct sl_bench_params *params);
+
 /* ---- routes and residency ------------------------------------------------------------------- */
 
 /* Which experts were chosen, as CSV: "token,layer,expert", a line for each. Tokens are counted from

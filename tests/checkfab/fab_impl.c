@@ -2,6 +2,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "accel/cpu_device.h"
+#include "base/pool.h"
 #include "fab.h"
 
 enum {
@@ -15,16 +17,29 @@ enum {
  * What an HLS tool made of it takes some hundred times the cycles, and a unit alone counts nothing.
  * Behind XRT and OpenCL is the same simulation, or the C of hls/ where a platform compiles it.
  */
+/* Threads as the program has them. The pool outlives every device, of which there is one at a time.
+ */
+static int fab_cpu_open(struct sl_device **out, const char *name)
+{
+    enum { THREADS = 3 };
+    static struct sl_pool *pool;
+    int err = pool ? 0 : sl_pool_open(&pool, THREADS);
+    err = err ? err : sl_device_open(out, name);
+    return err ? err : sl_cpu_device_set_pool(*out, pool);
+}
+
 static const struct fab_family families[] = {
     {"csim", "make", ALL_OPS, 0, 4000000, false, sl_device_open},
+    {"cpu", "make", ALL_OPS, 0, 4000000, false, fab_cpu_open},
     {"sim", "make sim", ALL_OPS, 0, 200000, true, sl_device_open},
     {"xrt", "make xclbin", ALL_OPS, 0, 200000, true, sl_device_open},
     {"opencl", "make xclbin", ALL_OPS, 0, 200000, false, sl_device_open},
     {"hlsrtl", "make hlsrtl", UNIT_OPS, SL_FLAG_PORT_COUNTERS, 800, true, fab_hlsrtl_open},
 };
 
-const char *const fab_standard[] = {
-    "csim", "csim:4", "csim:28", "sim", "sim,dpi", "sim:4x4,dpi,stall=20,seed=1", "hlsrtl", NULL};
+const char *const fab_standard[] = {"csim",     "csim:4", "csim:28", "cpu",
+                                    "cpu:avx2", "sim",    "sim,dpi", "sim:4x4,dpi,stall=20,seed=1",
+                                    "hlsrtl",   NULL};
 
 const struct fab_family *fab_family_of(const char *name)
 {
