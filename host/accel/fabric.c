@@ -100,10 +100,40 @@ static int fabric_kv_pack(void *ctx, enum sl_kv_format format, uint32_t head_dim
 
 /* ---- open and close ------------------------------------------------------------------------- */
 
+static void get_placement(const struct sl_fabric *f, struct sl_placement *out)
+{
+    struct sl_expert_memory_stats memory;
+    sl_expert_memory_get_stats(f->experts, &memory);
+    out->on_card = f->stats.placement.on_card;
+    out->on_cpu = f->stats.n_expert_cpu;
+    for (unsigned i = 0; i < f->n_card; i++) {
+        struct sl_slots_stats s;
+        sl_slots_get_stats(f->member[i].slots, &s);
+        out->n_slot += s.n_slot;
+        out->promoted += s.promoted;
+        out->promoted_bytes += s.bytes;
+        out->passed_by += s.passed_by;
+        out->put_off += s.put_off;
+        out->upload_failed += s.failed;
+    }
+    out->memory_slot = memory.n_slot;
+    out->memory_slot_bytes = memory.slot_bytes;
+    out->demands = memory.requests;
+    out->hits = memory.hits;
+    out->bytes_read = memory.bytes_read;
+    out->prefetches = memory.prefetches;
+    out->prefetch_hits = memory.prefetch_hits;
+    out->prefetch_wasted = memory.prefetch_wasted;
+    out->wait_s = memory.wait_s;
+    out->decode = f->predictor.kind[SL_PREDICT_DECODE];
+    out->prefill = f->predictor.kind[SL_PREDICT_PREFILL];
+}
+
 static void fabric_get_stats(const void *ctx, struct sl_ops_stats *out)
 {
     const struct sl_fabric *f = ctx;
     *out = f->stats;
+    get_placement(f, &out->placement);
     for (unsigned i = 0; i < f->n_member; i++) {
         const struct sl_member *m = &f->member[i];
         out->n_launch += m->index < f->n_card || !f->n_card ? m->jobs.n_launch : 0;
@@ -117,6 +147,7 @@ static void fabric_close(void *ctx)
 {
     struct sl_fabric *f = ctx;
     sl_moe_close(f);
+    sl_predict_close(&f->predictor);
     sl_dense_cpu_close(f);
     for (unsigned i = 0; i < f->n_member; i++)
         sl_member_close(&f->member[i]);
@@ -202,13 +233,16 @@ static int fabric_load(struct sl_fabric *f, const struct sl_fabric_params *param
     const struct sl_config *c = f->config;
     f->n_place = 1 + c->n_layer * (SL_PLACE_EXPERT + c->n_expert);
     f->expert = *sl_store_expert_shape(f->store);
-    const struct sl_expert_memory_params memory = {.store = f->store};
+    const struct sl_expert_memory_params memory = {
+        .store = f->store, .budget = params->expert_memory, .policy = params->policy};
     int err = sl_expert_memory_open(&f->experts, &memory);
     err = err ? err : sl_resident_parse(&f->n_resident, params->resident, c->n_expert);
     err = err ? err : count_cards(f, params->device ? params->device : "csim");
     err = err ? err : open_members(f, params);
     if (!err && f->dense != SL_DENSE_DEVICE)
         err = sl_dense_cpu_open(f);
+    if (!err && sl_cpu_member(f) && sl_expert_memory_streams(f->experts))
+        err = sl_predict_open(&f->predictor, c->n_expert);
     return err ? err : sl_moe_open(f);
 }
 

@@ -7,6 +7,7 @@
 #include "accel/cpu_ops.h"
 #include "accel/fabric.h"
 #include "accel/joblist.h"
+#include "accel/predict.h"
 #include "accel/slots.h"
 #include "base/pool.h"
 #include "store/expert_memory.h"
@@ -59,6 +60,7 @@ struct sl_fabric {
     unsigned n_card, n_member; /* cards first */
     struct sl_member member[SL_OPS_MAX_DEVICE + 1];
     struct sl_expert_memory *experts; /* owned: routed experts in host memory */
+    struct sl_predictor predictor;
     struct sl_moe_work *moe;
     struct sl_ops_stats stats;
     char name[SL_DEVICE_NAME];

@@ -37,6 +37,7 @@ int sl_moe_open(struct sl_fabric *f)
     ok = ok && (w->result = sl_alloc(n * c->d_model, sizeof *w->result)) &&
          (w->route = sl_alloc(SL_FABRIC_CHUNK, sizeof *w->route)) &&
          (w->early = sl_alloc(SL_FABRIC_CHUNK, sizeof *w->early)) &&
+         (w->guess = sl_alloc(SL_FABRIC_CHUNK, sizeof *w->guess)) &&
          (w->x8 = sl_alloc_aligned(SL_BEAT_BYTES,
                                    SL_FABRIC_CHUNK * (size_t)sl_act8_beats(k) * SL_BEAT_BYTES)) &&
          (w->x16 = sl_alloc_aligned(SL_BEAT_BYTES,
@@ -56,6 +57,7 @@ void sl_moe_close(struct sl_fabric *f)
     free(w->result);
     free(w->route);
     free(w->early);
+    free(w->guess);
     free(w->x8);
     free(w->x16);
     free(w);
@@ -93,7 +95,7 @@ static int look_ahead(struct sl_moe_pass *p)
     if (err)
         return err;
     sl_moe_begin(p, p->cpu);
-    err = sl_moe_add_routers(p, p->cpu, off);
+    err = sl_moe_add_routers(p, p->cpu, p->layer, off);
     err = err ? err : sl_joblist_launch(&p->cpu->jobs);
     err = err ? err : sl_moe_read_routes(p, p->cpu, off, p->work->early);
     p->looked_ahead = !err;
@@ -115,7 +117,7 @@ static int decode_on_card(struct sl_moe_pass *p, uint32_t *route_off)
     const uint32_t top_k = p->f->config->n_expert_used;
     int err = has_all(p) ? 0 : look_ahead(p);
     sl_moe_begin(p, m);
-    err = err ? err : sl_moe_add_routers(p, m, route_off);
+    err = err ? err : sl_moe_add_routers(p, m, p->layer, route_off);
     err = err ? err : sl_moe_add_shared(p, m);
     for (uint32_t i = 0; !err && i < top_k; i++)
         err = sl_moe_add_indirect(p, m, route_off[0], i);
@@ -146,7 +148,7 @@ static int choose(struct sl_moe_pass *p, uint32_t *route_off)
     struct sl_member *m = p->home;
     const bool card = m->launcher != NULL;
     sl_moe_begin(p, m);
-    int err = sl_moe_add_routers(p, m, route_off);
+    int err = sl_moe_add_routers(p, m, p->layer, route_off);
     err = err || !card ? err : sl_moe_add_shared(p, m);
     err = err ? err : sl_joblist_launch(&m->jobs);
     err = err ? err : sl_moe_read_routes(p, m, route_off, p->work->route);
@@ -172,6 +174,8 @@ static int run_pass(struct sl_moe_pass *p)
     err = err ? err : sl_moe_sit(p, p->home);
     if (!err)
         err = (p->n_tok == 1 && p->home->launcher ? decode_on_card : choose)(p, route_off);
+    if (!err && (p->looked_ahead || !p->route_off))
+        sl_predict_score(p);
     return err ? err : sl_moe_run(p);
 }
 

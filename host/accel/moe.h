@@ -40,11 +40,12 @@ struct sl_moe_round {
 
 struct sl_moe_work {
     struct sl_moe_round round[2]; /* owned */
-    float *result; /* [SL_FABRIC_CHUNK * (top_k + 1)][d_model]; row = token * (top_k + 1) +
-                      choice, shared last */
-    struct sl_route *route, *early; /* [SL_FABRIC_CHUNK]; early: the CPU's, for what a card will
-                                       choose */
-    uint8_t *x8, *x16;              /* activations of a pass */
+    float *result;          /* [SL_FABRIC_CHUNK * (top_k + 1)][d_model]; row = token * (top_k + 1) +
+                               choice, shared last */
+    struct sl_route *route; /* [SL_FABRIC_CHUNK] */
+    struct sl_route *early; /* likewise: the CPU's, for what a card will choose */
+    struct sl_route *guess; /* likewise: of the next layer, from this one's x */
+    uint8_t *x8, *x16;      /* activations of a pass */
 };
 
 /* A member's part in a pass: where x lies in its control arena. */
@@ -99,8 +100,10 @@ uint32_t sl_moe_route_beats(const struct sl_config *c, uint32_t n_tok);
 int sl_moe_sit(struct sl_moe_pass *p, struct sl_member *m);
 /* An empty job list behind x. */
 void sl_moe_begin(struct sl_moe_pass *p, struct sl_member *m);
-/* Adds a router job for each 64 tokens; their records at off[], in the order of tokens. */
-int sl_moe_add_routers(struct sl_moe_pass *p, struct sl_member *m, uint32_t *off);
+/* Adds a router job of the layer for each 64 tokens; their records at off[], in the order of
+ * tokens.
+ */
+int sl_moe_add_routers(struct sl_moe_pass *p, struct sl_member *m, uint32_t layer, uint32_t *off);
 /* Adds the shared expert: to the member's list; NULL: as tasks that wait. */
 int sl_moe_add_shared(struct sl_moe_pass *p, struct sl_member *m);
 /* Adds a task that waits: a choice of token 0. */

@@ -57,10 +57,10 @@ static uint32_t chunk_of(uint32_t n, uint32_t done)
     return n - done < SL_MAX_TOKENS ? n - done : SL_MAX_TOKENS;
 }
 
-int sl_moe_add_routers(struct sl_moe_pass *p, struct sl_member *m, uint32_t *off)
+int sl_moe_add_routers(struct sl_moe_pass *p, struct sl_member *m, uint32_t layer, uint32_t *off)
 {
     const struct sl_config *c = p->f->config;
-    const uint32_t place = sl_place_of(p->f, p->layer, SL_PLACE_ROUTER);
+    const uint32_t place = sl_place_of(p->f, layer, SL_PLACE_ROUTER);
     for (uint32_t t = 0, i = 0; t < p->n_tok; t += SL_MAX_TOKENS, i++) {
         uint32_t n = chunk_of(p->n_tok, t);
         int err = sl_joblist_alloc(&m->jobs, sl_moe_route_beats(c, n), &off[i]);
@@ -267,6 +267,8 @@ int sl_moe_collect(struct sl_moe_pass *p, struct sl_member *m)
             err = put_off(p, task, true);
         else
             take_results(p, task);
+        if (!missing && m->launcher && task->expert < SL_MOE_SHARED)
+            p->f->stats.placement.on_card += task->n;
     }
     return err;
 }

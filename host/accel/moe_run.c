@@ -218,9 +218,11 @@ static int wait_for_disk(struct sl_moe_pass *p, struct window *w)
                      : 0;
 }
 
-static int run_round(struct sl_moe_pass *p, struct window *w)
+static int run_round(struct sl_moe_pass *p, struct window *w, bool first)
 {
-    int err = 0;
+    int err = settle(p, w);
+    if (!err && first)
+        err = sl_predict_next(p);
     while (!err && (any_waiting(p) || any_running(p))) {
         uint32_t n_cpu = 0;
         err = settle(p, w);
@@ -244,10 +246,10 @@ int sl_moe_run(struct sl_moe_pass *p)
     struct window window;
     int err = 0;
     p->window = &window;
-    while (!err && p->now->n_task) {
+    for (bool first = true; !err && p->now->n_task; first = false) {
         place_tasks(p);
         open_window(p, &window);
-        err = run_round(p, &window);
+        err = run_round(p, &window, first);
         while (window.n_open)
             let_go(p, &window, 0);
         for (uint32_t i = 0; !err && i < p->now->n_task; i++)

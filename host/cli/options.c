@@ -108,8 +108,8 @@ const struct sl_option sl_option_table[] = {
          "routed experts of each layer that the device holds; the CPU computes the others. Changes "
          "no result"),
     CHOICE("policy", NULL, policy, EVAL, "adaptive|lru|lfu|static",
-           "which experts stay where memory does not hold all, default adaptive; static: those that "
-           "were there first. Changes no result"),
+           "which experts stay where memory does not hold all, default adaptive; static: those "
+           "that were there first. Changes no result"),
     CHOICE("dense", NULL, dense, EVAL, "auto|cpu|device",
            "attention matrices and LM head; auto: CPU at decode, device in prefill. Changes no "
            "result"),
@@ -131,6 +131,8 @@ const struct sl_option sl_option_table[] = {
          "record the run: a trace for ui.perfetto.dev, and a table of every operation"),
     TEXT("record-routes", NULL, record_routes, RUN | PERPLEXITY, "FILE",
          "write which experts each layer chose for each token, as CSV (sluice cache reads it)"),
+    FLAG("explain", NULL, explain, RUN,
+         "tell where the experts were computed, and why; what was moved and read"),
     TEXT("trace", NULL, trace, CACHE, "FILE", "routes that run or perplexity recorded"),
     TEXT("slots", NULL, slots, CACHE, "N[,N...]",
          "slots for the experts of all layers; N%: a share of the trace's experts"),

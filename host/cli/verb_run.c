@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "console.h"
+#include "explain.h"
 #include "input.h"
 #include "profile_report.h"
 #include "utf8_stream.h"
@@ -238,6 +239,8 @@ static void report(const struct run *r, const struct sl_session_stats *stats)
         if (d->failure[0])
             fprintf(stderr, "warning: the CPU took over from %s: %s\n", d->name, d->failure);
     }
+    if (r->o->explain)
+        sl_explain_print(&stats->placement);
 }
 
 static json_t *device_list(const struct sl_session_stats *stats)
@@ -316,6 +319,8 @@ static int report_json(const struct run *r, const struct sl_session_stats *stats
     json_object_set_new(o, "repetition_penalty", short_real(r->sampling.repeat_penalty));
     json_object_set_new(o, "operations", operation_list(stats));
     json_object_set_new(o, "devices", device_list(stats));
+    if (r->o->explain)
+        json_object_set_new(o, "placement", sl_explain_json(&stats->placement));
     if (r->profile)
         json_object_set_new(o, "profile", sl_profile_json(r->profile, r->o->profile));
     return sl_json_print(o);

@@ -10,6 +10,7 @@
 #define SL_ENGINE_OPS_H
 
 #include "engine/config.h"
+#include "sluice.h"
 
 enum sl_matrix {
     SL_MATRIX_Q,
@@ -64,6 +65,7 @@ struct sl_ops_stats {
     uint64_t n_expert_cpu;               /* tokens through experts that the device does not have */
     struct sl_device_stats device[SL_OPS_MAX_DEVICE];
     unsigned n_device;
+    struct sl_placement placement;
 };
 
 struct sl_ops {

@@ -187,6 +187,7 @@ void sl_session_get_stats(const struct sl_session *session, struct sl_session_st
             out->op[out->n_op++] = all[i];
     struct sl_ops_stats now = {0};
     s->model->ops.get_stats(s->model->ops.ctx, &now);
+    out->placement = now.placement;
     for (; out->n_device < now.n_device; out->n_device++) {
         const struct sl_device_stats *d = &now.device[out->n_device];
         out->device[out->n_device] = (struct sl_device_use){d->name, d->failure, d->n_launch};

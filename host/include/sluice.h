@@ -129,6 +129,26 @@ struct sl_device_use {
     const char *failure; /* why the CPU took over its work; "": it did not */
     uint64_t launches;
 };
+/* Guesses of the next layer's experts (sets of a pass), as far as experts are read from disk. */
+struct sl_prediction {
+    uint64_t guesses, right, chosen; /* experts that were guessed, of them right; and wanted */
+    uint64_t switched;               /* how often its use began or ended */
+    bool on;                         /* guesses are read ahead */
+};
+/* What became of the demands for routed experts. */
+struct sl_placement {
+    /* Tokens through one expert each. on_cpu: where a card could have computed them, had it held
+     * the expert. */
+    uint64_t on_card, on_cpu, streamed;
+    /* Slots of cards, and what moved into them. */
+    uint64_t n_slot, promoted, promoted_bytes;
+    uint64_t passed_by, put_off, upload_failed; /* not thought worth it; no room; failed */
+    /* Experts read from disk; no slots: memory holds them all. */
+    uint64_t memory_slot, memory_slot_bytes, demands, hits, bytes_read;
+    uint64_t prefetches, prefetch_hits, prefetch_wasted;
+    double wait_s; /* for the disk */
+    struct sl_prediction decode, prefill;
+};
 struct sl_session_stats {
     uint64_t n_tokens, n_launches, n_retries; /* retries: jobs repeated with a lower u_h */
     uint64_t n_decode_tokens, n_decode_launches;
@@ -136,6 +156,7 @@ struct sl_session_stats {
     size_t n_op;
     struct sl_device_use device[8]; /* none for an exact model */
     size_t n_device;
+    struct sl_placement placement; /* since the model was opened */
 };
 void sl_session_get_stats(const struct sl_session *session, struct sl_session_stats *out);
 

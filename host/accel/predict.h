@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Which experts the next layer will want: this layer's x through the next layer's router, by the
+ * CPU (the hidden state changes little from layer to layer). Guesses are only compared with what
+ * the layer then chooses, until enough of them were right; from then on what is guessed is read
+ * ahead, and kept, in host memory. When too few are right it stops again, and goes on comparing.
+ */
+#ifndef SL_ACCEL_PREDICT_H
+#define SL_ACCEL_PREDICT_H
+
+#include "sluice.h"
+
+struct sl_moe_pass;
+
+enum { SL_PREDICT_DECODE, SL_PREDICT_PREFILL, SL_PREDICT_N };
+
+struct sl_predictor {
+    uint32_t layer; /* that guess[] is about; UINT32_MAX: none */
+    bool *guess;    /* [n_expert], owned; NULL: nothing is predicted */
+    struct sl_prediction kind[SL_PREDICT_N];
+    double right[SL_PREDICT_N]; /* share of right guesses, recent ones counting more */
+};
+
+/* SL_ERR_NOMEM. */
+int sl_predict_open(struct sl_predictor *p, uint32_t n_expert);
+void sl_predict_close(struct sl_predictor *p);
+/* The pass knows its routes: how good was the guess? */
+void sl_predict_score(struct sl_moe_pass *pass);
+/* The pass has asked for all that it needs: what will the next layer want? */
+int sl_predict_next(struct sl_moe_pass *pass);
+
+#endif
