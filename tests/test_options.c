@@ -213,7 +213,7 @@ static void wrong_lines_are_refused_with_reason_and_hint(void)
         {"run -m M -p P -x", "-x: unknown option", "sluice run --help"},
         {"run -m M -p P --force", "--force: not an option of `run`", "sluice run --help"},
         {"run -m M -p P --exact --format q8", "--exact", "leave out"},
-        {"run -m= -p P", "--model: the value is empty", "give a value"},
+        {"run --model= -p P", "--model: the value is empty", "give a value"},
         {"tokenize -p P", "no model", "-m MODEL"},
         {"logits -m M --tokens T", "no output", "-o FILE"},
         {"perplexity -m M", "no text", "-f FILE"},

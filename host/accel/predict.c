@@ -5,11 +5,12 @@
 #include <string.h>
 
 #include "accel/moe.h"
+#include "base/clock.h"
 #include "base/err.h"
 
 enum { TRIAL = 64, NO_LAYER = UINT32_MAX };
-static const double use_from = 0.6, stop_below = 0.4; /* share of right guesses */
-static const double memory = 1.0 / 256;               /* weight of one guess in that share */
+static const double memory = 1.0 / 256; /* weight of one guess, or layer, in a fading mean */
+static const double margin = 0.05;      /* of the share of right guesses: no switching to and fro */
 
 int sl_predict_open(struct sl_predictor *p, uint32_t n_expert)
 {
@@ -38,6 +39,39 @@ static void mark(bool *set, const struct sl_moe_pass *pass, const struct sl_rout
             set[route[t].expert[i]] = true;
 }
 
+/* A fading mean that begins as a plain one: the n-th value. */
+static void add_to(double *mean, double value, uint64_t n)
+{
+    const double w = (double)n * memory < 1 ? 1.0 / (double)n : memory;
+    *mean += w * (value - *mean);
+}
+
+/* The layer that ends: what it waited, and what else it took. */
+static void measure(struct sl_predictor *p, int k, const struct sl_expert_memory *experts)
+{
+    struct sl_expert_memory_stats now;
+    const uint64_t t = sl_now_ns();
+    sl_expert_memory_get_stats(experts, &now);
+    const double waited = now.wait_s - p->last_wait_s;
+    const uint64_t missed = now.misses - p->last_miss;
+    if (p->last_ns) {
+        add_to(&p->work_s[k], (double)(t - p->last_ns) * 1e-9 - waited, ++p->n_layer[k]);
+        if (missed)
+            add_to(&p->read_s, waited / (double)missed, ++p->n_read);
+    }
+    p->last_ns = t;
+    p->last_wait_s = now.wait_s;
+    p->last_miss = now.misses;
+}
+
+static bool pays(const struct sl_predictor *p, int k)
+{
+    const double c = p->work_s[k], r = p->read_s, right = p->right[k];
+    const double saved = c < r ? c : r, lost = c < r ? r - c : 0;
+    const double edge = p->kind[k].on ? -margin : margin;
+    return (right - edge) * saved > (1 - right + edge) * lost;
+}
+
 void sl_predict_score(struct sl_moe_pass *pass)
 {
     struct sl_predictor *p = &pass->f->predictor;
@@ -53,12 +87,10 @@ void sl_predict_score(struct sl_moe_pass *pass)
             continue;
         sum->guesses++;
         sum->right += chosen[e];
-        /* The plain mean first, a fading one when there are enough. */
-        const double w = (double)sum->guesses * memory < 1 ? 1.0 / (double)sum->guesses : memory;
-        p->right[k] += w * (chosen[e] - p->right[k]);
+        add_to(&p->right[k], chosen[e], sum->guesses);
     }
     p->layer = NO_LAYER;
-    const bool on = sum->guesses >= TRIAL && p->right[k] >= (sum->on ? stop_below : use_from);
+    const bool on = sum->guesses >= TRIAL && pays(p, k);
     sum->switched += on != sum->on;
     sum->on = on;
 }
@@ -69,7 +101,10 @@ int sl_predict_next(struct sl_moe_pass *pass)
     struct sl_predictor *p = &f->predictor;
     uint32_t off[SL_MOE_MAX_ROUTER_JOB];
     const uint32_t next = pass->layer + 1;
-    if (!p->guess || next == f->config->n_layer)
+    if (!p->guess)
+        return 0;
+    measure(p, kind_of(pass), f->experts);
+    if (next == f->config->n_layer)
         return 0;
     int err = sl_moe_sit(pass, pass->cpu);
     if (err)

@@ -19,6 +19,13 @@ struct sl_predictor {
     bool *guess;    /* [n_expert], owned; NULL: nothing is predicted */
     struct sl_prediction kind[SL_PREDICT_N];
     double right[SL_PREDICT_N]; /* share of right guesses, recent ones counting more */
+    /* Times of a layer, seconds, fading means: all but waiting for the disk, and the wait for each
+     * expert that was missing. */
+    double work_s[SL_PREDICT_N], read_s;
+    uint64_t n_layer[SL_PREDICT_N], n_read;
+    uint64_t last_ns; /* of the last layer's end; what the memory had counted then */
+    double last_wait_s;
+    uint64_t last_miss;
 };
 
 /* SL_ERR_NOMEM. */

@@ -107,7 +107,7 @@ const struct sl_option sl_option_table[] = {
     TEXT("resident", NULL, resident, EVAL, "all|none|N",
          "routed experts of each layer that the device holds; the CPU computes the others. Changes "
          "no result"),
-    CHOICE("policy", NULL, policy, EVAL, "adaptive|lru|lfu|static",
+    CHOICE("keep", NULL, keep, EVAL, "adaptive|lru|lfu|static",
            "which experts stay where memory does not hold all, default adaptive; static: those "
            "that were there first. Changes no result"),
     CHOICE("dense", NULL, dense, EVAL, "auto|cpu|device",
