@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Experts that the device does not have are computed by the CPU from the store: the same words,
- * whichever they are, in decode and in prefill, on any device. */
+/* Where an expert is computed, and when it is moved, changes no word: held by a card, sent through
+ * it, moved in meanwhile, by the CPU; in decode and in prefill, on any device and several, and when
+ * uploads fail. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "accel/device.h"
 #include "cli_rig.h"
+#include "sluice.h"
 
 static const char *const models[] = {"models/demo-hunyuan --prompt=In_the_beginning",
                                      "models/demo-yuan --format nf4 --prompt=In_the_beginning"};
@@ -25,7 +29,14 @@ static void the_text_does_not_depend_on_what_is_resident(void)
                                       "--device csim:4 --resident 8",
                                       "--device csim --resident 15",
                                       "--device csim+csim:4 --resident 5",
-                                      "--device csim --resident 3 --dense cpu -b 3"};
+                                      "--device csim --resident 3 --dense cpu -b 3",
+                                      "--device csim:4 --resident 4 --keep lru",
+                                      "--device csim --resident 4 --keep lfu -b 7",
+                                      "--device csim --resident 4 --keep static",
+                                      "--device csim+csim:4+csim --resident 6 --keep adaptive",
+                                      "--device csim+csim+csim:4 --resident 2 --keep lru",
+                                      "--device cpu",
+                                      "--device cpu:native --dense device -b 5"};
     static struct cli_result want, got;
     for (unsigned m = 0; m < N_MODEL; m++) {
         run(&want, models[m], "--device csim");
@@ -36,6 +47,74 @@ static void the_text_does_not_depend_on_what_is_resident(void)
         }
     }
 }
+
+/* ---- as a library --------------------------------------------------------------------------- */
+
+enum { N_PROMPT = 200, N_DECODE = 30, N_VOCAB_MAX = 8192 };
+
+/* Logits of every token: a prompt in two chunks, then one by one. */
+static void logits_of(const struct sl_model_params *params, float *out)
+{
+    struct sl_model *model = NULL;
+    struct sl_session *session = NULL;
+    struct sl_model_info info;
+    struct sl_session_params sp = {.n_batch = 150};
+    CU_ASSERT_EQUAL_FATAL(sl_model_open(&model, params), 0);
+    sl_model_get_info(model, &info);
+    CU_ASSERT_FATAL(info.n_vocab <= N_VOCAB_MAX);
+    CU_ASSERT_EQUAL_FATAL(sl_session_open(&session, model, &sp), 0);
+    int32_t ids[N_PROMPT + N_DECODE];
+    for (int i = 0; i < N_PROMPT + N_DECODE; i++)
+        ids[i] = (int32_t)((uint32_t)i * 2654435761u % info.n_vocab);
+    CU_ASSERT_EQUAL(sl_session_eval(session, ids, N_PROMPT, false, out), 0);
+    for (int i = 1; i <= N_DECODE; i++)
+        CU_ASSERT_EQUAL(sl_session_eval(session, ids + N_PROMPT + i - 1, 1, false,
+                                        out + (size_t)i * info.n_vocab),
+                        0);
+    sl_session_close(&session);
+    sl_model_close(&model);
+}
+
+/* Two of three uploads, once the model is open: they come back later. */
+static unsigned n_upload, upload_from;
+static int most_fail(struct sl_device *dev)
+{
+    (void)dev;
+    n_upload++;
+    return n_upload > upload_from && n_upload % 3 ? SL_ERR_IO : 0;
+}
+
+static void uploads_that_fail_cost_no_word(void)
+{
+    static const char *const resident[] = {"0", "3"};
+    const size_t n = (N_DECODE + 1) * (size_t)N_VOCAB_MAX;
+    float *want = calloc(n, sizeof *want), *got = calloc(n, sizeof *got);
+    CU_ASSERT_FATAL(want && got);
+    struct sl_model_params params = {
+        .path = "models/demo-hunyuan", .device = "csim:4", .dense = "cpu", .keep = "lru"};
+    logits_of(&params, want);
+    for (size_t i = 0; i < sizeof resident / sizeof resident[0]; i++) {
+        params.resident = resident[i];
+        n_upload = 0;
+        upload_from = 0;
+        /* How many belong to opening it. */
+        struct sl_model *model = NULL;
+        sl_device_upload_fault = most_fail;
+        upload_from = UINT32_MAX;
+        CU_ASSERT_EQUAL(sl_model_open(&model, &params), 0);
+        sl_model_close(&model);
+        upload_from = n_upload;
+        n_upload = 0;
+        logits_of(&params, got);
+        sl_device_upload_fault = NULL;
+        CU_ASSERT(n_upload > upload_from + 3);
+        CU_ASSERT_EQUAL(memcmp(want, got, n * sizeof *got), 0);
+    }
+    free(want);
+    free(got);
+}
+
+/* ---- counts --------------------------------------------------------------------------------- */
 
 /* Tokens through experts on the CPU, from the report; -1: the line is missing. */
 static long on_cpu(const char *json)
@@ -73,6 +152,7 @@ static void other_numbers_are_refused(void)
 }
 
 static const struct sl_case cases[] = {
+    {"uploads_that_fail_cost_no_word", uploads_that_fail_cost_no_word},
     {"the_text_does_not_depend_on_what_is_resident", the_text_does_not_depend_on_what_is_resident},
     {"what_the_cpu_computes_is_counted", what_the_cpu_computes_is_counted},
     {"other_numbers_are_refused", other_numbers_are_refused},

@@ -120,10 +120,14 @@ int sl_device_write(struct sl_device *dev, int arena, uint32_t off, const void *
     return err ? err : dev->ops->write(dev, arena, off, src, n_beats);
 }
 
+int (*sl_device_upload_fault)(struct sl_device *dev);
+
 int sl_device_write_begin(struct sl_device *dev, int arena, uint32_t off, const void *src,
                           uint32_t n_beats)
 {
     int err = check_range(dev, arena, off, n_beats);
+    if (!err && sl_device_upload_fault)
+        err = sl_device_upload_fault(dev);
     if (err)
         return err;
     return dev->ops->write_begin ? dev->ops->write_begin(dev, arena, off, src, n_beats)
@@ -135,9 +139,9 @@ int sl_device_write_end(struct sl_device *dev)
     return dev->ops->write_end ? dev->ops->write_end(dev) : 0;
 }
 
-bool sl_device_write_busy(struct sl_device *dev)
+unsigned sl_device_write_open(struct sl_device *dev)
 {
-    return dev->ops->write_busy && dev->ops->write_busy(dev);
+    return dev->ops->write_open ? dev->ops->write_open(dev) : 0;
 }
 
 int sl_device_bind(struct sl_device *dev, uint32_t off, const struct sl_slab *slab)

@@ -47,8 +47,8 @@ struct sl_device_ops {
     int (*write_begin)(struct sl_device *dev, int arena, uint32_t off, const void *src,
                        uint32_t n_beats);
     int (*write_end)(struct sl_device *dev);
-    /* True while something begun is on its way, without waiting for it. NULL: never. */
-    bool (*write_busy)(struct sl_device *dev);
+    /* How many of those begun are on their way, without waiting for one. NULL: none ever. */
+    unsigned (*write_open)(struct sl_device *dev);
     /* Where the core reads slabs as the host holds them, in natural order: w_off `off` names `slab`
      * (checked, borrowed until it is bound to another or the device is closed), whatever the weight
      * arenas hold there. NULL: weights have to be written. */
@@ -86,13 +86,16 @@ int sl_device_alloc(struct sl_device *dev, uint32_t ctl_beats, uint32_t w_beats)
 /* Range-checked transfers. */
 int sl_device_write(struct sl_device *dev, int arena, uint32_t off, const void *src,
                     uint32_t n_beats);
+/* For tests of what happens then: asked ahead of each upload, and what is not 0 is its error. NULL:
+ * none fails by itself. */
+extern int (*sl_device_upload_fault)(struct sl_device *dev);
 /* Uploads beside the core: a launch may run between them, if it needs nothing of what is written.
  */
 int sl_device_write_begin(struct sl_device *dev, int arena, uint32_t off, const void *src,
                           uint32_t n_beats);
 int sl_device_write_end(struct sl_device *dev);
-/* True while write_end would have to wait. */
-bool sl_device_write_busy(struct sl_device *dev);
+/* How many uploads write_end would have to wait for. */
+unsigned sl_device_write_open(struct sl_device *dev);
 /* Instead of writing it: see the table. Any off below w_beats is as good as another. */
 int sl_device_bind(struct sl_device *dev, uint32_t off, const struct sl_slab *slab);
 int sl_device_read(struct sl_device *dev, int arena, uint32_t off, void *dst, uint32_t n_beats);

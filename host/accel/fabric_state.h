@@ -9,6 +9,7 @@
 #include "accel/joblist.h"
 #include "accel/predict.h"
 #include "accel/slots.h"
+#include "accel/stream.h"
 #include "base/pool.h"
 #include "store/expert_memory.h"
 
@@ -40,8 +41,10 @@ struct sl_member {
     struct sl_device *dev;        /* owned, like the rest */
     struct sl_launcher *launcher; /* NULL: the CPU computes in its caller */
     struct sl_slots *slots;       /* cards: which routed experts it holds from now to then */
+    struct sl_stream *stream;     /* cards that do not hold all of them: for prefill */
     struct sl_joblist jobs;
-    uint32_t *w_off;           /* [n_place]; SL_NOT_RESIDENT: it does not hold that slab */
+    double work_s;   /* measured: for the bytes of an expert, read and used once (moe_run.c) */
+    uint32_t *w_off; /* [n_place]; SL_NOT_RESIDENT: it does not hold that slab */
     char name[SL_DEVICE_NAME]; /* of the device that was asked for */
     char failure[256];         /* why the CPU took over; "": it did not */
 };

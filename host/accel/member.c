@@ -68,6 +68,22 @@ static int place_slabs(struct sl_member *m, uint64_t *top)
     return 0;
 }
 
+/* Buffers behind the slabs, for experts that pass through. */
+static int place_stream(struct sl_member *m, uint64_t *top)
+{
+    const struct sl_fabric *f = m->fabric;
+    if (m->index == f->n_card || f->n_resident == f->config->n_expert)
+        return 0;
+    m->stream = sl_alloc(1, sizeof *m->stream);
+    if (!m->stream)
+        return SL_ERR_NOMEM;
+    for (int i = 0; i < SL_STREAM_BUFFERS; i++) {
+        m->stream->buffer[i].w_off = (uint32_t)*top;
+        *top += binds(m) ? 1 : sl_slab_port_beats(&f->expert, m->dev->n_port);
+    }
+    return sl_stream_open(m->stream, m);
+}
+
 /* ---- upload ---------------------------------------------------------------------------------- */
 
 int sl_member_bind(struct sl_member *m, uint32_t place, const struct sl_slab *slab)
@@ -245,7 +261,8 @@ static int take_over(void *user)
     m->dev = m->jobs.dev = dev;
     m->jobs.take_over = NULL;
     err = write_slot_tables(m);
-    return err ? err : upload_all(m);
+    err = err ? err : upload_all(m);
+    return err || !m->stream ? err : sl_stream_again(m->stream, m);
 }
 
 /* ---- open and close -------------------------------------------------------------------------- */
@@ -257,6 +274,7 @@ static int load(struct sl_member *m)
     if (!m->w_off)
         return SL_ERR_NOMEM;
     int err = place_slabs(m, &w_beats);
+    err = err ? err : place_stream(m, &w_beats);
     err = err ? err : open_arenas(m, w_beats);
     return err ? err : upload_all(m);
 }
@@ -287,6 +305,10 @@ void sl_member_close(struct sl_member *m)
 {
     sl_launcher_close(&m->launcher);
     sl_slots_close(&m->slots);
+    if (m->stream)
+        sl_stream_close(m->stream);
+    free(m->stream);
+    m->stream = NULL;
     sl_joblist_close(&m->jobs);
     sl_device_close(&m->dev);
     free(m->w_off);

@@ -51,6 +51,7 @@ struct sl_moe_work {
 /* A member's part in a pass: where x lies in its control arena. */
 struct sl_moe_seat {
     bool open, running;
+    uint64_t begin; /* of its launch, sl_now_ns */
     uint32_t x8_off, x16_off;
     uint32_t top; /* of the heap, behind x */
 };
@@ -70,6 +71,9 @@ struct sl_moe_pass {
     bool looked_ahead;           /* the CPU knows the choice already: work->early */
     const struct window *window; /* of moe_run.c */
     bool seen[SL_MAX_EXPERT];    /* the home's slots know that it was wanted */
+    bool sent[SL_MAX_EXPERT];    /* it passes through the home's buffers (stream.h) */
+    bool any_sent;
+    uint32_t n_cpu_task; /* that the CPU may still take into its launch */
     struct sl_moe_seat seat[SL_OPS_MAX_DEVICE + 1];
 };
 
@@ -124,6 +128,11 @@ int sl_moe_collect(struct sl_moe_pass *p, struct sl_member *m);
 /* Carries out all tasks of the round, and of those that follow from it. The home's first launch may
  * be under way (seat.running). */
 int sl_moe_run(struct sl_moe_pass *p);
+/* It was requested and has come. */
+bool sl_moe_is_in_memory(const struct sl_moe_pass *p, uint32_t expert);
+/* What a member is expected to take for an expert with n tokens, in seconds, from what it took
+ * before; 0: nothing is known. */
+double sl_moe_seconds(const struct sl_member *m, uint32_t n_tok);
 /* Ends the member's launch, which was started with its launcher: routes, results. */
 int sl_moe_finish(struct sl_moe_pass *p, struct sl_member *m);
 

@@ -200,7 +200,9 @@ int sl_moe_add_tasks(struct sl_moe_pass *p, struct sl_member *m,
             return SL_ERR_NOMEM;
         job->flags = SL_FLAG_LIST;
         job->list_off = task->list;
-        job->w_off = m->w_off[sl_moe_place(p, task->expert)];
+        job->w_off = task->expert < SL_MOE_SHARED && p->sent[task->expert]
+                         ? sl_stream_run(p, task->expert)
+                         : m->w_off[sl_moe_place(p, task->expert)];
     }
     return err;
 }
@@ -250,6 +252,7 @@ static void take_results(struct sl_moe_pass *p, const struct sl_moe_task *task)
 
 int sl_moe_collect(struct sl_moe_pass *p, struct sl_member *m)
 {
+    struct sl_placement *sum = &p->f->stats.placement;
     int err = 0;
     for (uint32_t i = 0; !err && i < p->now->n_task; i++) {
         struct sl_moe_task *task = &p->now->task[i];
@@ -268,7 +271,7 @@ int sl_moe_collect(struct sl_moe_pass *p, struct sl_member *m)
         else
             take_results(p, task);
         if (!missing && m->launcher && task->expert < SL_MOE_SHARED)
-            p->f->stats.placement.on_card += task->n;
+            *(p->sent[task->expert] ? &sum->streamed : &sum->on_card) += task->n;
     }
     return err;
 }

@@ -7,9 +7,14 @@
 #include <string.h>
 
 #include "accel/moe.h"
+#include "base/clock.h"
 #include "base/err.h"
 
-enum { POLL_US = 200 };
+enum {
+    POLL_US = 200,
+    FEW_TASKS = 2 /* of a CPU launch beside which an upload has to be fed */
+};
+static const double fade = 1.0 / 16; /* weight of a measurement */
 
 /* Routed experts of the round that have to be in host memory: asked for, then let go. */
 struct window {
@@ -25,9 +30,14 @@ static bool reads_host(const struct sl_member *m)
 
 /* ---- what is needed in memory ---------------------------------------------------------------- */
 
-static bool needs_host(const struct sl_moe_task *task)
+static bool is_sent(const struct sl_moe_pass *p, const struct sl_moe_task *task)
 {
-    return task->expert < SL_MOE_SHARED && reads_host(task->member);
+    return task->expert < SL_MOE_SHARED && p->sent[task->expert];
+}
+
+static bool needs_host(const struct sl_moe_pass *p, const struct sl_moe_task *task)
+{
+    return task->expert < SL_MOE_SHARED && (reads_host(task->member) || p->sent[task->expert]);
 }
 
 static void open_window(struct sl_moe_pass *p, struct window *w)
@@ -35,7 +45,7 @@ static void open_window(struct sl_moe_pass *p, struct window *w)
     memset(w, 0, sizeof *w);
     for (uint32_t i = 0; i < p->now->n_task; i++) {
         const struct sl_moe_task *task = &p->now->task[i];
-        if (task->state != SL_MOE_WAITING || !needs_host(task))
+        if (task->state != SL_MOE_WAITING || !needs_host(p, task))
             continue;
         if (!w->left[task->expert]++)
             w->want[w->n_want++] = task->expert;
@@ -99,11 +109,22 @@ static bool is_open(const struct window *w, uint32_t expert)
 
 /* ---- launches -------------------------------------------------------------------------------- */
 
+bool sl_moe_is_in_memory(const struct sl_moe_pass *p, uint32_t expert)
+{
+    return is_open(p->window, expert) && sl_expert_memory_ready(p->f->experts, p->layer, expert);
+}
+
 /* Task by task: is everything there that it needs? */
 static bool task_is_ready(struct sl_moe_pass *p, const struct sl_moe_task *task)
 {
-    return !needs_host(task) || (is_open(p->window, task->expert) &&
-                                 sl_expert_memory_ready(p->f->experts, p->layer, task->expert));
+    if (is_sent(p, task))
+        return sl_stream_has(p, task->expert);
+    if (needs_host(p, task) && !sl_moe_is_in_memory(p, task->expert))
+        return false;
+    if (task->member == p->cpu && !p->n_cpu_task)
+        return false;
+    p->n_cpu_task -= task->member == p->cpu;
+    return true;
 }
 
 static int bind_running(struct sl_moe_pass *p, struct sl_member *m)
@@ -112,7 +133,7 @@ static int bind_running(struct sl_moe_pass *p, struct sl_member *m)
     for (uint32_t i = 0; !err && i < p->now->n_task; i++) {
         const struct sl_moe_task *task = &p->now->task[i];
         struct sl_slab_ref slab;
-        if (task->state != SL_MOE_RUNNING || task->member != m || !needs_host(task))
+        if (task->state != SL_MOE_RUNNING || task->member != m || !needs_host(p, task))
             continue;
         err = sl_expert_memory_wait(p->f->experts, p->layer, task->expert, &slab);
         err = err ? err : sl_member_bind(m, sl_moe_place(p, task->expert), slab.header);
@@ -131,9 +152,39 @@ static int prepare(struct sl_moe_pass *p, struct sl_member *m, uint32_t *n)
     return err || !*n ? err : bind_running(p, m);
 }
 
+/* An expert's bytes are read once for all of its tokens, of which four take as long again (measured
+ * for the CPU: docs/measurements.md, CPU kernels). */
+static double work_of(uint32_t n_tok)
+{
+    return 1 + 0.25 * n_tok;
+}
+
+double sl_moe_seconds(const struct sl_member *m, uint32_t n_tok)
+{
+    return work_of(n_tok) * m->work_s;
+}
+
+/* What the member's launch took that ends now. */
+static void learn_rate(const struct sl_moe_pass *p, struct sl_member *m)
+{
+    double work = 0;
+    for (uint32_t i = 0; i < p->now->n_task; i++) {
+        const struct sl_moe_task *task = &p->now->task[i];
+        if (task->state == SL_MOE_RUNNING && task->member == m)
+            work += work_of(task->n);
+    }
+    if (work == 0)
+        return;
+    const double s = (double)(sl_now_ns() - p->seat[m->index].begin) * 1e-9 / work;
+    m->work_s += (m->work_s > 0 ? fade : 1) * (s - m->work_s);
+}
+
 int sl_moe_finish(struct sl_moe_pass *p, struct sl_member *m)
 {
     p->seat[m->index].running = false;
+    learn_rate(p, m);
+    if (m == p->home)
+        sl_stream_ended(p);
     int err = sl_joblist_finish(&m->jobs, m->launcher);
     if (!err && m == p->home && p->route_off) {
         err = sl_moe_read_routes(p, m, p->route_off, p->work->route);
@@ -151,6 +202,7 @@ static int start_card(struct sl_moe_pass *p, struct sl_member *m)
     int err = prepare(p, m, &n);
     if (err || !n)
         return err;
+    p->seat[m->index].begin = sl_now_ns();
     err = sl_joblist_start(&m->jobs, m->launcher);
     p->seat[m->index].running = !err;
     return err;
@@ -159,6 +211,7 @@ static int start_card(struct sl_moe_pass *p, struct sl_member *m)
 static int run_cpu(struct sl_moe_pass *p, uint32_t *n)
 {
     *n = 0;
+    p->n_cpu_task = p->any_sent ? FEW_TASKS : UINT32_MAX;
     int err = p->cpu ? prepare(p, p->cpu, n) : 0;
     if (err || !*n)
         return err;
@@ -167,19 +220,23 @@ static int run_cpu(struct sl_moe_pass *p, uint32_t *n)
         if (task->state == SL_MOE_RUNNING && task->member == p->cpu)
             p->f->stats.n_expert_cpu += task->n;
     }
+    p->seat[p->cpu->index].begin = sl_now_ns();
     err = sl_joblist_launch(&p->cpu->jobs);
+    learn_rate(p, p->cpu);
     return err ? err : sl_moe_collect(p, p->cpu);
 }
 
 /* ---- the round ------------------------------------------------------------------------------- */
 
-static void place_tasks(struct sl_moe_pass *p)
+static void place_tasks(struct sl_moe_pass *p, bool first)
 {
+    memset(p->sent, 0, sizeof p->sent);
     for (uint32_t i = 0; i < p->now->n_task; i++) {
         struct sl_moe_task *task = &p->now->task[i];
         if (task->state == SL_MOE_WAITING)
             task->member = sl_moe_holds(p, p->home, task->expert) ? p->home : p->cpu;
     }
+    p->any_sent = first && sl_stream_choose(p);
 }
 
 static bool any_running(const struct sl_moe_pass *p)
@@ -229,12 +286,15 @@ static int run_round(struct sl_moe_pass *p, struct window *w, bool first)
         for (unsigned i = 0; !err && i < p->f->n_card; i++)
             err = start_card(p, &p->f->member[i]);
         err = err ? err : run_cpu(p, &n_cpu);
-        if (p->home->slots)
+        err = err ? err : sl_stream_step(p, false);
+        if (p->home->slots && !p->any_sent)
             sl_slots_push(p->home->slots);
         if (err || n_cpu)
             continue;
         if (any_running(p))
             err = finish_cards(p, POLL_US);
+        else if (sl_stream_is_filling(p))
+            err = sl_stream_step(p, true);
         else if (any_waiting(p))
             err = wait_for_disk(p, w);
     }
@@ -247,7 +307,7 @@ int sl_moe_run(struct sl_moe_pass *p)
     int err = 0;
     p->window = &window;
     for (bool first = true; !err && p->now->n_task; first = false) {
-        place_tasks(p);
+        place_tasks(p, first);
         open_window(p, &window);
         err = run_round(p, &window, first);
         while (window.n_open)

@@ -5,14 +5,14 @@
 #include <string.h>
 
 #include "accel/fabric_state.h"
+#include "accel/upload.h"
 #include "base/err.h"
 #include "cache/policy.h"
 #include "store/slab.h"
 
 enum {
-    MAX_QUEUE = 4,      /* more would be old when their turn comes */
-    PIECE_BEATS = 8192, /* 512 KiB: some 40 us of the link */
-    FREE = UINT32_MAX   /* no expert */
+    MAX_QUEUE = 4,    /* more would be old when their turn comes */
+    FREE = UINT32_MAX /* no expert */
 };
 
 /* An expert that is to move in; its slab is requested as long as it is here. */
@@ -24,26 +24,17 @@ struct slot {
     uint32_t w_off, place; /* place: of the expert that lies there, or FREE */
 };
 
-struct upload {
-    struct move what;
-    const struct sl_slab *slab;
-    struct slot *slot; /* NULL: nothing moves */
-    unsigned port;     /* of the image at hand */
-    uint32_t done;     /* beats of it */
-    bool failed;
-};
-
 struct sl_slots {
     struct sl_member *m;
     struct sl_expert_memory *experts; /* borrowed */
     struct sl_policy *policy;         /* NULL: fixed */
-    struct slot *slot;                /* [n_slot] */
+    struct slot *all;                 /* [n_slot] */
     uint32_t n_slot, hand;            /* hand: where the search for a victim goes on */
     struct move queue[MAX_QUEUE];
     uint32_t n_queue;
-    struct upload up;
-    uint32_t image_beats; /* of an expert on a port */
-    uint8_t *image;       /* of the port at hand; NULL: the device reads slabs in place */
+    struct sl_upload up;
+    struct move what;  /* is on its way */
+    struct slot *slot; /* to there; NULL: nothing is */
     struct sl_slots_stats stats;
 };
 
@@ -84,7 +75,7 @@ static bool is_moving(const struct sl_slots *s, struct move e)
     for (uint32_t i = 0; i < s->n_queue; i++)
         if (same(s->queue[i], e))
             return true;
-    return s->up.slot && same(s->up.what, e);
+    return s->slot && same(s->what, e);
 }
 
 /* Pins must leave room for what a token chooses. */
@@ -135,7 +126,7 @@ static bool next_move(struct sl_slots *s, struct move *out)
 static struct slot *find_slot(struct sl_slots *s)
 {
     for (uint32_t i = 0; i < s->n_slot; i++) {
-        struct slot *slot = &s->slot[(s->hand + i) % s->n_slot];
+        struct slot *slot = &s->all[(s->hand + i) % s->n_slot];
         if (slot->place != FREE && is_wanted(s, expert_at(s, slot->place)))
             continue;
         s->hand = (s->hand + i + 1) % s->n_slot;
@@ -154,12 +145,6 @@ static int vacate(struct sl_slots *s, struct slot *slot)
     return sl_member_write_slot_table(s->m, e.layer);
 }
 
-static void load_image(struct sl_slots *s)
-{
-    sl_slab_port_image(s->up.slab, s->up.port, s->m->dev->n_port, s->image);
-    s->up.done = 0;
-}
-
 static int begin(struct sl_slots *s)
 {
     struct sl_slab_ref slab;
@@ -174,48 +159,35 @@ static int begin(struct sl_slots *s)
         return 0;
     }
     err = vacate(s, slot);
-    s->up = (struct upload){.what = e, .slab = slab.header, .slot = slot};
-    if (!err && s->image)
-        load_image(s);
-    else if (!err)
-        err = sl_device_bind(s->m->dev, place_of(s, e), slab.header);
+    s->what = e;
+    s->slot = slot;
+    if (!err)
+        sl_upload_begin(&s->up, slab.header, s->up.image ? slot->w_off : place_of(s, e));
     return err;
-}
-
-static bool all_begun(const struct sl_slots *s)
-{
-    return !s->image || s->up.port == s->m->dev->n_port;
 }
 
 void sl_slots_push(struct sl_slots *s)
 {
-    struct upload *u = &s->up;
-    if (!u->slot || u->failed || all_begun(s) || sl_device_write_busy(s->m->dev))
-        return;
-    const uint32_t left = s->image_beats - u->done, n = left < PIECE_BEATS ? left : PIECE_BEATS;
-    u->failed = sl_device_write_begin(s->m->dev, (int)u->port, u->slot->w_off + u->done,
-                                      s->image + (size_t)u->done * SL_BEAT_BYTES, n);
-    u->done += n;
-    if (u->done == s->image_beats && ++u->port < s->m->dev->n_port)
-        load_image(s);
+    if (s->slot)
+        sl_upload_push(&s->up, 0);
 }
 
 static int finish(struct sl_slots *s)
 {
-    struct upload *u = &s->up;
-    struct slot *slot = u->slot;
-    const int late = sl_device_write_end(s->m->dev);
-    unpin(s, u->what);
-    u->slot = NULL;
-    if (u->failed || late) {
+    struct slot *slot = s->slot;
+    const uint64_t bytes = sl_slab_beats(s->up.slab) * SL_BEAT_BYTES;
+    const int err = sl_upload_end(&s->up);
+    unpin(s, s->what);
+    s->slot = NULL;
+    if (err) {
         s->stats.failed++; /* the slot stays free */
         return 0;
     }
-    slot->place = place_of(s, u->what);
-    s->m->w_off[slot->place] = s->image ? slot->w_off : slot->place;
+    slot->place = place_of(s, s->what);
+    s->m->w_off[slot->place] = s->up.w_off;
     s->stats.promoted++;
-    s->stats.bytes += sl_slab_beats(u->slab) * SL_BEAT_BYTES;
-    return sl_member_write_slot_table(s->m, u->what.layer);
+    s->stats.bytes += bytes;
+    return sl_member_write_slot_table(s->m, s->what.layer);
 }
 
 void sl_slots_turn(struct sl_slots *s)
@@ -223,9 +195,9 @@ void sl_slots_turn(struct sl_slots *s)
     int err = 0;
     if (!s->policy)
         return;
-    if (s->up.slot && (s->up.failed || (all_begun(s) && !sl_device_write_busy(s->m->dev))))
+    if (s->slot && sl_upload_arrived(&s->up))
         err = finish(s);
-    if (!err && !s->up.slot)
+    if (!err && !s->slot)
         err = begin(s);
     if (err) /* the device is lost: the next launch says so */
         sl_slots_stop(s);
@@ -237,9 +209,10 @@ void sl_slots_stop(struct sl_slots *s)
 {
     while (s->n_queue)
         unpin(s, s->queue[--s->n_queue]);
-    if (s->up.slot)
-        unpin(s, s->up.what);
-    s->up.slot = NULL;
+    if (s->slot)
+        unpin(s, s->what);
+    s->slot = NULL;
+    s->up.slab = NULL;
     sl_policy_close(&s->policy);
 }
 
@@ -259,14 +232,14 @@ static int open_policy(struct sl_slots *s, const char *name)
 static int collect_slots(struct sl_slots *s)
 {
     const struct sl_fabric *f = s->m->fabric;
-    s->slot = sl_alloc((size_t)f->config->n_layer * f->config->n_expert, sizeof *s->slot);
-    for (uint32_t l = 0; s->slot && l < f->config->n_layer; l++)
+    s->all = sl_alloc((size_t)f->config->n_layer * f->config->n_expert, sizeof *s->all);
+    for (uint32_t l = 0; s->all && l < f->config->n_layer; l++)
         for (uint32_t e = 0; e < f->config->n_expert; e++) {
             const uint32_t place = sl_place_of(f, l, SL_PLACE_EXPERT + e);
             if (s->m->w_off[place] != SL_NOT_RESIDENT)
-                s->slot[s->n_slot++] = (struct slot){s->m->w_off[place], place};
+                s->all[s->n_slot++] = (struct slot){s->m->w_off[place], place};
         }
-    return s->slot ? 0 : SL_ERR_NOMEM;
+    return s->all ? 0 : SL_ERR_NOMEM;
 }
 
 int sl_slots_open(struct sl_slots **out, struct sl_member *m, const char *policy)
@@ -276,12 +249,9 @@ int sl_slots_open(struct sl_slots **out, struct sl_member *m, const char *policy
         return SL_ERR_NOMEM;
     s->m = m;
     s->experts = m->fabric->experts;
-    s->image_beats = (uint32_t)sl_slab_port_beats(&m->fabric->expert, m->dev->n_port);
     int err = collect_slots(s);
     err = err ? err : open_policy(s, policy);
-    if (!err && !m->dev->ops->bind &&
-        !(s->image = sl_alloc_aligned(SL_BEAT_BYTES, (size_t)s->image_beats * SL_BEAT_BYTES)))
-        err = SL_ERR_NOMEM;
+    err = err ? err : sl_upload_open(&s->up, m->dev, &m->fabric->expert);
     s->stats.n_slot = s->n_slot;
     if (err)
         sl_slots_close(&s);
@@ -296,8 +266,8 @@ void sl_slots_close(struct sl_slots **slots)
     if (!s)
         return;
     sl_slots_stop(s);
-    free(s->slot);
-    free(s->image);
+    sl_upload_close(&s->up);
+    free(s->all);
     free(s);
     *slots = NULL;
 }

@@ -178,12 +178,12 @@ static bool answer_is_there(const struct remote *r, enum sl_remote_lane lane)
     return poll(&fd, 1, 0) > 0;
 }
 
-static bool remote_write_busy(struct sl_device *dev)
+static unsigned remote_write_open(struct sl_device *dev)
 {
     struct remote *r = (struct remote *)dev;
     while (r->n_open && !r->lost && answer_is_there(r, SL_REMOTE_UP))
         settle(r, r->n_open - 1);
-    return r->n_open && !r->lost;
+    return r->lost ? 0 : r->n_open;
 }
 
 /* Into the window; when its places are full, the oldest part has to arrive first. */
@@ -298,7 +298,7 @@ static const struct sl_device_ops remote_ops = {.alloc = remote_alloc,
                                                 .write = remote_write,
                                                 .write_begin = remote_write_begin,
                                                 .write_end = remote_write_end,
-                                                .write_busy = remote_write_busy,
+                                                .write_open = remote_write_open,
                                                 .read = remote_read,
                                                 .launch = remote_launch,
                                                 .close = remote_close};
@@ -306,7 +306,7 @@ static const struct sl_device_ops emulated_ops = {.alloc = remote_alloc,
                                                   .write = remote_write,
                                                   .write_begin = remote_write_begin,
                                                   .write_end = remote_write_end,
-                                                  .write_busy = remote_write_busy,
+                                                  .write_open = remote_write_open,
                                                   .read = remote_read,
                                                   .launch = remote_launch,
                                                   .close = remote_close,

@@ -66,7 +66,7 @@ static int open_fabric(struct sl_model *m, const struct sl_model_params *p)
                                   .device = p->device,
                                   .cpu_takes_over = p->cpu_takes_over,
                                   .resident = p->resident,
-                                  .policy = p->policy,
+                                  .policy = p->keep,
                                   .profile = p->profile};
     int err = sl_dense_parse(&fp.dense, p->dense);
     return err ? err : sl_fabric_open(&m->ops, &fp);

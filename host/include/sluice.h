@@ -66,7 +66,7 @@ struct sl_model_params {
     const char *resident;
     /* Which experts stay where memory does not hold all: "adaptive" (NULL), "lru", "lfu", or
      * "static": what was there first. No bit depends on it */
-    const char *policy;
+    const char *keep;
     /* Where Q/K/V/O and LM head are computed: "cpu", "device", or "auto" (NULL): one token at a
      * time on the CPU, several on the device. No bit depends on it; with "cpu" the device does not
      * hold them. Ignored when exact */

@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "accel/stream.h"
+
+#include <stdlib.h>
+
+#include "accel/moe.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "store/slab.h"
+
+/* Before anything is measured: PCIe 3.0 x16 (docs/measurements.md). */
+static const double first_link_rate = 12e9;
+static const double fade = 1.0 / 16;
+
+int sl_stream_open(struct sl_stream *s, struct sl_member *m)
+{
+    s->link_rate = first_link_rate;
+    return sl_upload_open(&s->up, m->dev, &m->fabric->expert);
+}
+
+void sl_stream_close(struct sl_stream *s)
+{
+    sl_upload_close(&s->up);
+}
+
+/* ---- what is sent ---------------------------------------------------------------------------- */
+
+struct load {
+    uint32_t expert, n_tok;
+};
+
+static int by_tokens(const void *a, const void *b)
+{
+    const struct load *x = a, *y = b;
+    return x->n_tok != y->n_tok ? (x->n_tok < y->n_tok) - (x->n_tok > y->n_tok)
+                                : (x->expert > y->expert) - (x->expert < y->expert);
+}
+
+/* Experts that the home lacks, those with most tokens first. */
+static uint32_t missing(const struct sl_moe_pass *p, struct load load[SL_MAX_EXPERT])
+{
+    uint32_t count[SL_MAX_EXPERT] = {0}, n = 0;
+    for (uint32_t i = 0; i < p->now->n_task; i++) {
+        const struct sl_moe_task *task = &p->now->task[i];
+        if (task->state == SL_MOE_WAITING && task->member == p->cpu && task->expert < SL_MOE_SHARED)
+            count[task->expert] += task->n;
+    }
+    for (uint32_t e = 0; e < p->f->config->n_expert; e++)
+        if (count[e])
+            load[n++] = (struct load){e, count[e]};
+    qsort(load, n, sizeof *load, by_tokens);
+    return n;
+}
+
+/* What the home has to do anyway. */
+static double held_seconds(const struct sl_moe_pass *p)
+{
+    double s = 0;
+    for (uint32_t i = 0; i < p->now->n_task; i++) {
+        const struct sl_moe_task *task = &p->now->task[i];
+        if (task->state == SL_MOE_WAITING && task->member == p->home)
+            s += sl_moe_seconds(p->home, task->n);
+    }
+    return s;
+}
+
+static void send_expert(struct sl_moe_pass *p, uint32_t expert)
+{
+    p->sent[expert] = true;
+    for (uint32_t i = 0; i < p->now->n_task; i++) {
+        struct sl_moe_task *task = &p->now->task[i];
+        if (task->state == SL_MOE_WAITING && task->expert == expert)
+            task->member = p->home;
+    }
+}
+
+bool sl_stream_choose(struct sl_moe_pass *p)
+{
+    struct load load[SL_MAX_EXPERT];
+    if (!p->home->stream || !p->cpu || p->cpu == p->home || p->n_tok == 1)
+        return false;
+    const struct sl_stream *s = p->home->stream;
+    const double bytes = (double)sl_slab_beats(&p->f->expert) * SL_BEAT_BYTES;
+    const uint32_t n = missing(p, load);
+    double link = 0, card = held_seconds(p), cpu = 0;
+    bool any = false;
+    for (uint32_t i = 0; i < n; i++)
+        cpu += sl_moe_seconds(p->cpu, load[i].n_tok);
+    /* From the heaviest on, as long as it then arrives, and ends, before the CPU would have ended
+     * with it. */
+    for (uint32_t i = 0; i < n; i++) {
+        link += bytes / s->link_rate;
+        card += sl_moe_seconds(p->home, load[i].n_tok);
+        if ((link > card ? link : card) > cpu)
+            break;
+        cpu -= sl_moe_seconds(p->cpu, load[i].n_tok);
+        send_expert(p, load[i].expert);
+        any = true;
+    }
+    return any;
+}
+
+/* ---- sending --------------------------------------------------------------------------------- */
+
+static void to_cpu(struct sl_moe_pass *p, uint32_t expert)
+{
+    p->sent[expert] = false;
+    for (uint32_t i = 0; i < p->now->n_task; i++) {
+        struct sl_moe_task *task = &p->now->task[i];
+        if (task->state == SL_MOE_WAITING && task->expert == expert)
+            task->member = p->cpu;
+    }
+}
+
+static bool is_in_buffer(const struct sl_stream *s, uint32_t expert)
+{
+    for (int i = 0; i < SL_STREAM_BUFFERS; i++)
+        if (s->buffer[i].state != SL_STREAM_EMPTY && s->buffer[i].expert == expert)
+            return true;
+    return false;
+}
+
+/* The next one to be sent that is in host memory; n_expert: none. */
+static uint32_t next_expert(struct sl_moe_pass *p)
+{
+    const uint32_t n = p->f->config->n_expert;
+    for (uint32_t i = 0; i < p->now->n_task; i++) {
+        const struct sl_moe_task *task = &p->now->task[i];
+        if (task->state == SL_MOE_WAITING && task->expert < n && p->sent[task->expert] &&
+            !is_in_buffer(p->home->stream, task->expert) && sl_moe_is_in_memory(p, task->expert))
+            return task->expert;
+    }
+    return n;
+}
+
+static int fill(struct sl_moe_pass *p, int buffer)
+{
+    struct sl_stream *s = p->home->stream;
+    struct sl_slab_ref slab;
+    const uint32_t e = next_expert(p);
+    if (e == p->f->config->n_expert)
+        return 0;
+    int err = sl_expert_memory_wait(p->f->experts, p->layer, e, &slab);
+    if (err)
+        return err;
+    s->buffer[buffer].state = SL_STREAM_FILLING;
+    s->buffer[buffer].expert = e;
+    s->buffer[buffer].slab = slab.header;
+    s->begin_ns = sl_now_ns();
+    sl_upload_begin(&s->up, slab.header, s->buffer[buffer].w_off);
+    return 0;
+}
+
+static void arrive(struct sl_moe_pass *p, int buffer)
+{
+    struct sl_stream *s = p->home->stream;
+    const double bytes = (double)sl_slab_beats(s->up.slab) * SL_BEAT_BYTES;
+    if (sl_upload_end(&s->up)) {
+        s->buffer[buffer].state = SL_STREAM_EMPTY;
+        p->f->stats.placement.upload_failed++;
+        to_cpu(p, s->buffer[buffer].expert);
+        return;
+    }
+    s->buffer[buffer].state = SL_STREAM_FULL;
+    const double rate = bytes / ((double)(sl_now_ns() - s->begin_ns) * 1e-9);
+    s->link_rate += fade * (rate - s->link_rate);
+}
+
+int sl_stream_step(struct sl_moe_pass *p, bool idle)
+{
+    struct sl_stream *s = p->home->stream;
+    int filling = -1, empty = -1;
+    if (!s)
+        return 0;
+    for (int i = 0; i < SL_STREAM_BUFFERS; i++) {
+        filling = s->buffer[i].state == SL_STREAM_FILLING ? i : filling;
+        empty = s->buffer[i].state == SL_STREAM_EMPTY ? i : empty;
+    }
+    if (filling < 0)
+        return empty < 0 ? 0 : fill(p, empty);
+    while (sl_upload_push(&s->up, 1))
+        ;
+    if (idle || sl_upload_arrived(&s->up))
+        arrive(p, filling);
+    return 0;
+}
+
+bool sl_stream_is_filling(const struct sl_moe_pass *p)
+{
+    return p->home->stream && p->home->stream->up.slab;
+}
+
+bool sl_stream_has(const struct sl_moe_pass *p, uint32_t expert)
+{
+    const struct sl_stream *s = p->home->stream;
+    for (int i = 0; s && i < SL_STREAM_BUFFERS; i++)
+        if (s->buffer[i].state == SL_STREAM_FULL && s->buffer[i].expert == expert)
+            return true;
+    return false;
+}
+
+/* ---- launches -------------------------------------------------------------------------------- */
+
+uint32_t sl_stream_run(struct sl_moe_pass *p, uint32_t expert)
+{
+    struct sl_stream *s = p->home->stream;
+    for (int i = 0; i < SL_STREAM_BUFFERS; i++)
+        if (s->buffer[i].state >= SL_STREAM_FULL && s->buffer[i].expert == expert) {
+            s->buffer[i].state = SL_STREAM_RUNNING;
+            return s->buffer[i].w_off;
+        }
+    return SL_NOT_RESIDENT;
+}
+
+void sl_stream_ended(struct sl_moe_pass *p)
+{
+    struct sl_stream *s = p->home->stream;
+    for (int i = 0; s && i < SL_STREAM_BUFFERS; i++)
+        if (s->buffer[i].state == SL_STREAM_RUNNING)
+            s->buffer[i].state = SL_STREAM_EMPTY;
+}
+
+int sl_stream_again(struct sl_stream *s, struct sl_member *m)
+{
+    int err = 0;
+    s->up.dev = m->dev;
+    for (int i = 0; !err && i < SL_STREAM_BUFFERS; i++)
+        if (s->buffer[i].state >= SL_STREAM_FULL) {
+            sl_upload_begin(&s->up, s->buffer[i].slab, s->buffer[i].w_off);
+            err = sl_upload_end(&s->up);
+        }
+    for (int i = 0; !err && i < SL_STREAM_BUFFERS; i++)
+        if (s->buffer[i].state == SL_STREAM_FILLING)
+            sl_upload_begin(&s->up, s->buffer[i].slab, s->buffer[i].w_off);
+    return err;
+}
