@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "base/clock.h"
 #include "base/err.h"
@@ -90,20 +89,6 @@ static int choose_slots(struct sl_expert_memory *m, uint64_t budget)
     return 0;
 }
 
-/* Large pages where the system has them; zero, and taken only when it is written. */
-static int map_arena(struct sl_expert_memory *m)
-{
-    const uint64_t bytes = m->n_slot * m->slot_bytes;
-    void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-                   -1, 0);
-    if (p == MAP_FAILED)
-        return sl_fail(SL_ERR_NOMEM, "give less memory", "experts in memory: no %llu MiB",
-                       (unsigned long long)(bytes >> 20));
-    madvise(p, bytes, MADV_HUGEPAGE);
-    m->arena = p;
-    return 0;
-}
-
 static int open_policy(struct sl_expert_memory *m, const char *name)
 {
     const uint32_t used = sl_store_config(m->store)->n_expert_used;
@@ -130,7 +115,8 @@ static int open_slots(struct sl_expert_memory *m, const struct sl_expert_memory_
         return SL_ERR_NOMEM;
     for (uint32_t i = 0; i < m->n_slot; i++)
         m->key[i] = SL_KEY_NONE;
-    return map_arena(m);
+    m->arena = sl_alloc_large(m->n_slot * m->slot_bytes);
+    return m->arena ? 0 : SL_ERR_NOMEM;
 }
 
 int sl_expert_memory_open(struct sl_expert_memory **out,
@@ -163,8 +149,7 @@ void sl_expert_memory_close(struct sl_expert_memory **memory)
         if (e && e->state == IN_FLIGHT)
             sl_reader_cancel(sl_store_reader(m->store), e->handle, UINT32_MAX);
     }
-    if (m->arena)
-        munmap(m->arena, m->n_slot * m->slot_bytes);
+    free(m->arena);
     sl_policy_close(&m->policy);
     free(m->key);
     free(m->entry);

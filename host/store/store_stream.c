@@ -91,7 +91,7 @@ static int make_part(struct sl_store *s, uint32_t part)
     for (size_t i = l->part_first[part + 1]; i-- > l->part_first[part];)
         if (l->item[i].role == SL_SLAB_ROLE_EXPERT)
             bytes = l->item[i].offset;
-    s->part[part] = s->memory[part] = sl_alloc_aligned(SL_SLAB_ALIGN, bytes);
+    s->part[part] = s->memory[part] = sl_alloc_large(bytes);
     return s->part[part] ? 0 : SL_ERR_NOMEM;
 }
 
