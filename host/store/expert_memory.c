@@ -59,8 +59,8 @@ struct sl_expert_memory {
 
 uint64_t sl_expert_memory_slot_bytes(const struct sl_store *store)
 {
-    const uint64_t beats = sl_store_expert(store, 0, 0).n_beats + SL_SLACK_BEATS;
-    return (beats * SL_BEAT_BYTES + SL_SLAB_ALIGN - 1) / SL_SLAB_ALIGN * SL_SLAB_ALIGN;
+    const struct sl_slab_item item = {.n_beats = sl_store_expert(store, 0, 0).n_beats};
+    return sl_slab_item_room(&item);
 }
 
 static int parse_policy(enum sl_policy_kind *out, const char *name)
@@ -104,7 +104,7 @@ static int open_policy(struct sl_expert_memory *m, const char *name)
 static int open_slots(struct sl_expert_memory *m, const struct sl_expert_memory_params *p)
 {
     m->slot_bytes = sl_expert_memory_slot_bytes(m->store);
-    int err = choose_slots(m, p->budget);
+    int err = choose_slots(m, p->budget ? p->budget : sl_store_expert_budget(m->store));
     err = err ? err : open_policy(m, p->policy);
     if (err)
         return err;
