@@ -57,7 +57,8 @@ static bool holds(const struct sl_options *o, const struct sl_option *opt, const
     const void *field = (const char *)o + opt->field;
     switch (opt->kind) {
     case SL_OPTION_FLAG: return *(const bool *)field;
-    case SL_OPTION_INT: return *(const int64_t *)field == atol(value);
+    case SL_OPTION_INT:
+    case SL_OPTION_SIZE: return *(const int64_t *)field == atol(value);
     case SL_OPTION_REAL: return fabs(*(const double *)field - atof(value)) < 1e-12;
     default: return *(const char *const *)field && !strcmp(*(const char *const *)field, value);
     }

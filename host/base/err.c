@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
 /* Like errno: one last failure per thread. */
 static _Thread_local char last_message[512] = "no error";
@@ -68,5 +69,14 @@ void *sl_alloc_aligned(size_t align, size_t size)
     if (!p)
         sl_fail(SL_ERR_NOMEM, "close other programs or choose a smaller context",
                 "out of memory: %zu bytes", size);
+    return p;
+}
+
+void *sl_alloc_large(size_t size)
+{
+    enum { LARGE_PAGE = 2 << 20 };
+    void *p = sl_alloc_aligned(size < LARGE_PAGE ? 4096 : LARGE_PAGE, size);
+    if (p && size >= LARGE_PAGE)
+        madvise(p, size / LARGE_PAGE * LARGE_PAGE, MADV_HUGEPAGE); /* or not: it works without */
     return p;
 }

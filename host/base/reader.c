@@ -24,7 +24,7 @@ static int open_sync(struct sl_reader *r)
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     const bool ok = !pthread_mutex_init(&r->lock, NULL) && !pthread_cond_init(&r->done, &attr) &&
-                    !pthread_cond_init(&r->work, &attr);
+                    !pthread_cond_init(&r->work, &attr) && !pthread_cond_init(&r->hashable, &attr);
     pthread_condattr_destroy(&attr);
     return ok ? 0 : sl_fail(SL_ERR_NOMEM, NULL, "reader: no lock");
 }
@@ -86,6 +86,7 @@ void sl_reader_close(struct sl_reader **reader)
     pthread_mutex_lock(&r->lock);
     r->stop = true;
     pthread_cond_broadcast(&r->work);
+    pthread_cond_broadcast(&r->hashable);
     if (r->uring)
         sl_reader_uring_wake(r);
     pthread_mutex_unlock(&r->lock);
@@ -106,6 +107,7 @@ void sl_reader_close(struct sl_reader **reader)
     pthread_mutex_destroy(&r->lock);
     pthread_cond_destroy(&r->done);
     pthread_cond_destroy(&r->work);
+    pthread_cond_destroy(&r->hashable);
     free(r->thread);
     free(r->entry);
     free(r->file);
@@ -218,11 +220,17 @@ static bool goes_on(struct sl_reader *r, struct sl_piece *p, int result, int *fa
     return true;
 }
 
+static bool is_hashable(const struct sl_read_entry *e)
+{
+    return e->state == SL_READ_ACTIVE && e->read.hash && !e->hashing && !e->given_up &&
+           e->n_hashed < e->n_piece && e->back[e->n_hashed];
+}
+
 /* Hashes what is back in order, one thread at a time. The lock is held, but not while it works. */
 static void hash_pieces(struct sl_reader *r, struct sl_read_entry *e)
 {
     const uint64_t piece = r->p.piece_bytes;
-    while (!e->hashing && !e->given_up && e->n_hashed < e->n_piece && e->back[e->n_hashed]) {
+    while (is_hashable(e)) {
         const uint64_t at = e->n_hashed * piece, left = e->read.bytes - at;
         const uint8_t *data = (const uint8_t *)e->read.dst + at;
         e->hashing = true;
@@ -251,6 +259,25 @@ static void finish_if_done(struct sl_reader *r, struct sl_read_entry *e)
     pthread_cond_broadcast(&r->done);
 }
 
+void *sl_reader_hash(void *user)
+{
+    struct sl_reader *r = user;
+    pthread_mutex_lock(&r->lock);
+    while (!r->stop) {
+        unsigned i = 0;
+        while (i < r->p.n_read && !is_hashable(&r->entry[i]))
+            i++;
+        if (i < r->p.n_read) {
+            hash_pieces(r, &r->entry[i]);
+            finish_if_done(r, &r->entry[i]);
+        } else {
+            pthread_cond_wait(&r->hashable, &r->lock);
+        }
+    }
+    pthread_mutex_unlock(&r->lock);
+    return NULL;
+}
+
 bool sl_piece_back(struct sl_reader *reader, struct sl_piece *piece, int result)
 {
     struct sl_read_entry *e = &reader->entry[piece->read];
@@ -265,10 +292,12 @@ bool sl_piece_back(struct sl_reader *reader, struct sl_piece *piece, int result)
         e->failure = failure;
     e->given_up = e->given_up || failure;
     e->back[piece->number] = !e->given_up;
-    if (e->read.hash)
-        hash_pieces(reader, e);
-    else
+    if (!e->read.hash)
         e->n_hashed++;
+    else if (reader->hash_apart)
+        pthread_cond_signal(&reader->hashable);
+    else
+        hash_pieces(reader, e);
     finish_if_done(reader, e);
     pthread_mutex_unlock(&reader->lock);
     return false;

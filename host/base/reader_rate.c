@@ -10,7 +10,7 @@
 
 enum {
     ROUNDS = 5,
-    SAMPLE_BYTES = 16 << 20,
+    SAMPLE_BYTES = 64 << 20,
     MIN_SAMPLE_BYTES = 4 << 20, /* less says more of latency than of the disk */
     ENOUGH_MS = 600,            /* a slow disk gets fewer rounds */
     WAIT_MS = 30000
@@ -18,7 +18,7 @@ enum {
 
 /* Through the page cache everything is copied once more and something else is pushed out of it: it
  * has to be faster by this much. */
-static const double margin = 1.1;
+static const double margin = 1.2;
 
 struct sampler {
     struct sl_reader *r;
@@ -112,7 +112,7 @@ int sl_reader_measure(struct sl_reader *reader)
         any = any || (reader->file[i].direct >= 0 && reader->file[i].bytes >= s.bytes);
     if (!any || s.bytes < MIN_SAMPLE_BYTES)
         return 0;
-    s.dst = sl_alloc_aligned(SL_READ_ALIGN, s.bytes);
+    s.dst = sl_alloc_large(s.bytes);
     if (!s.dst)
         return SL_ERR_NOMEM;
     memset(s.dst, 0, s.bytes); /* its pages, before the clock runs */

@@ -55,8 +55,10 @@ struct sl_reader {
     struct sl_reader_params p;
     enum sl_reader_kind kind; /* what p.kind became */
     pthread_mutex_t lock;
-    pthread_cond_t done; /* a read has ended, or a piece of one that was given up is back */
-    pthread_cond_t work; /* pieces to issue, or stop */
+    pthread_cond_t done;     /* a read has ended, or a piece of one that was given up is back */
+    pthread_cond_t work;     /* pieces to issue, or stop */
+    pthread_cond_t hashable; /* something for sl_reader_hash, or stop */
+    bool hash_apart;         /* a thread hashes that carries nothing */
     bool stop;
     bool use_direct;
     struct sl_read_file *file; /* [p.n_file] */
@@ -78,6 +80,10 @@ bool sl_piece_take(struct sl_reader *reader, struct sl_piece *out);
 /* What the kernel said of a piece: bytes, or a negative errno. True: the rest of the piece, now in
  * *piece, has to be issued again. The lock is not held. */
 bool sl_piece_back(struct sl_reader *reader, struct sl_piece *piece, int result);
+
+/* A thread that hashes what is back, for a carrier that should not be kept from its ring. user: the
+ * reader, with hash_apart set. */
+void *sl_reader_hash(void *user);
 
 /* ---- the carriers ---- */
 

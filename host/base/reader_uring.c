@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Pieces through io_uring. One thread owns the ring: it submits, reaps and hashes. An eventfd that
- * the ring itself reads tells it of new work.
+ * Pieces through io_uring. One thread owns the ring: it submits and reaps; another hashes, so that
+ * the ring never runs dry meanwhile. An eventfd that the ring itself reads tells of new work.
  */
 #include <errno.h>
 #include <liburing.h>
@@ -93,7 +93,7 @@ static void *carry(void *user)
             const struct io_uring_cqe copy = *cqe;
             io_uring_cqe_seen(&u->ring, cqe);
             reap(r, &copy);
-            fill(r); /* hashing took a while */
+            fill(r);
             io_uring_submit(&u->ring);
         }
     }
@@ -110,10 +110,14 @@ int sl_reader_uring_start(struct sl_reader *r)
     u->open = u->event >= 0 && e == 0;
     for (uint32_t i = 0; i < r->p.depth; i++)
         u->free[u->n_free++] = i;
-    r->thread = u->open ? sl_alloc(1, sizeof *r->thread) : NULL;
-    if (u->open && r->thread)
-        e = -pthread_create(r->thread, NULL, carry, r);
-    r->n_thread = e == 0 && r->thread;
+    r->thread = u->open ? sl_alloc(2, sizeof *r->thread) : NULL;
+    if (r->thread && !(e = -pthread_create(&r->thread[0], NULL, carry, r)))
+        r->n_thread = 1;
+    /* Without it the ring's thread would have to hash: sl_piece_back does. */
+    if (r->n_thread && !pthread_create(&r->thread[1], NULL, sl_reader_hash, r)) {
+        r->hash_apart = true;
+        r->n_thread = 2;
+    }
     if (r->n_thread)
         return 0;
     sl_reader_uring_close(r);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "input.h"
+#include "memory_report.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -183,11 +184,9 @@ void sl_input_free(struct sl_input *in)
 
 /* ---- model and session */
 
-int sl_input_open_model(struct sl_model **out, const struct sl_options *o,
-                        struct sl_profile *profile)
+struct sl_model_params sl_input_model_params(const struct sl_options *o)
 {
-    struct sl_progress progress = sl_progress_open();
-    struct sl_model_params params = {
+    return (struct sl_model_params){
         .path = o->model,
         .exact = o->exact,
         .format = o->format,
@@ -197,11 +196,24 @@ int sl_input_open_model(struct sl_model **out, const struct sl_options *o,
         .resident = o->resident,
         .keep = o->keep,
         .cpu_takes_over = o->on_device_error && !strcmp(o->on_device_error, "cpu"),
+        .host_memory = (uint64_t)o->host_memory,
+        .n_ctx = (uint32_t)o->ctx_size,
         .n_threads = (unsigned)o->threads,
-        .profile = profile,
-        .progress = sl_progress_tick,
-        .progress_user = &progress,
     };
+}
+
+int sl_input_open_model(struct sl_model **out, const struct sl_options *o,
+                        struct sl_profile *profile)
+{
+    struct sl_progress progress = sl_progress_open();
+    struct sl_model_params params = sl_input_model_params(o);
+    struct sl_memory memory;
+    params.profile = profile;
+    params.progress = sl_progress_tick;
+    params.progress_user = &progress;
+    /* What fails here fails again when the model is opened, and is told there. */
+    if (!o->exact && !sl_memory_plan(&memory, &params) && memory.streamed && !o->json)
+        sl_memory_table(stderr, &memory);
     int err = sl_model_open(out, &params);
     sl_progress_close(&progress);
     return err ? sl_cli_library_error(err) : SL_EXIT_OK;

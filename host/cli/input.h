@@ -28,6 +28,8 @@ int sl_input_load(struct sl_input *in, const struct sl_options *o, bool bos);
 int sl_input_check(const struct sl_input *in, uint32_t n_vocab);
 void sl_input_free(struct sl_input *in);
 
+/* What the options say of the model; no profile, no progress. */
+struct sl_model_params sl_input_model_params(const struct sl_options *o);
 /* Opens the model that the options name, with a progress bar. profile: may be NULL. */
 int sl_input_open_model(struct sl_model **out, const struct sl_options *o,
                         struct sl_profile *profile);

@@ -65,6 +65,11 @@ enum {
     {                                                                                              \
         name, alias, SL_OPTION_INT, offsetof(struct sl_options, field), min, max, verbs, "N", help \
     }
+#define SIZE(name, field, max, verbs, help)                                                        \
+    {                                                                                              \
+        name, NULL, SL_OPTION_SIZE, offsetof(struct sl_options, field), 1, max, verbs, "SIZE",     \
+            help                                                                                   \
+    }
 #define REAL(name, field, max, help)                                                               \
     {                                                                                              \
         name, NULL, SL_OPTION_REAL, offsetof(struct sl_options, field), 0, max, RUN, "X", help     \
@@ -84,7 +89,7 @@ const struct sl_option sl_option_table[] = {
          "read token ids instead, separated by white space or commas; nothing is added to them"),
     INT("n-predict", "n", n_predict, -1, 1 << 30, RUN,
         "tokens to generate; -1: until the model ends or the context is full (default)"),
-    INT("ctx-size", "c", ctx_size, 0, 1 << 24, EVAL,
+    INT("ctx-size", "c", ctx_size, 0, 1 << 24, EVAL | INFO,
         "context in tokens; 0: the model's own, at most 4096 (perplexity: windows of 256)"),
     INT("batch-size", "b", batch_size, 0, 1 << 16, EVAL,
         "tokens evaluated together in prefill; 0: 256. Changes no result"),
@@ -99,23 +104,26 @@ const struct sl_option sl_option_table[] = {
          "divide the logits of tokens seen before; 1: off (default: the model's own)"),
     INT("seed", "s", seed, -1, 9007199254740992.0, RUN,
         "random seed, default 0; -1: a random one, printed"),
-    TEXT("device", "dev", device, EVAL | VALIDATE | BENCH, "NAME",
+    TEXT("device", "dev", device, EVAL | INFO | VALIDATE | BENCH, "NAME",
          "what computes the experts; see below"),
     CHOICE(
         "on-device-error", NULL, on_device_error, EVAL, "fail|cpu",
         "cpu: when the device fails, the CPU goes on from there with the same bits; default fail"),
-    TEXT("resident", NULL, resident, EVAL, "all|none|N",
+    TEXT("resident", NULL, resident, EVAL | INFO, "all|none|N",
          "routed experts of each layer that the device holds; the CPU computes the others. Changes "
          "no result"),
     CHOICE("keep", NULL, keep, EVAL, "adaptive|lru|lfu|static",
            "which experts stay where memory does not hold all, default adaptive; static: those "
            "that were there first. Changes no result"),
-    CHOICE("dense", NULL, dense, EVAL, "auto|cpu|device",
+    CHOICE("dense", NULL, dense, EVAL | INFO, "auto|cpu|device",
            "attention matrices and LM head; auto: CPU at decode, device in prefill. Changes no "
            "result"),
-    CHOICE("format", NULL, format, EVAL | CONVERT | CACHE | BENCH, "nf4|int4|mxfp4|q8|fp8",
+    SIZE("host-memory", host_memory, 1LL << 50, EVAL | INFO,
+         "memory for model, context and work, 24G for instance; experts that do not fit are read "
+         "from disk; default: what is available. Changes no result"),
+    CHOICE("format", NULL, format, EVAL | INFO | CONVERT | CACHE | BENCH, "nf4|int4|mxfp4|q8|fp8",
            "format of the experts, default q8 (bench: all)"),
-    CHOICE("format-dense", NULL, format_dense, EVAL | CONVERT, "nf4|int4|mxfp4|q8|fp8",
+    CHOICE("format-dense", NULL, format_dense, EVAL | INFO | CONVERT, "nf4|int4|mxfp4|q8|fp8",
            "format of attention matrices and LM head, default q8"),
     FLAG("exact", NULL, exact, EVAL, "plain fp32 on the CPU, nothing quantised"),
     CHOICE("cache-type-k", "ctk", cache_type_k, EVAL, "f32|int8|int4",
@@ -148,6 +156,8 @@ const struct sl_option sl_option_table[] = {
     TEXT("batches", NULL, batches, BENCH, "N[,N...]", "tokens together, default 1,16,64,512"),
     INT("turns", NULL, turns, 1, 999, BENCH,
         "repetitions, of which medians are printed; default 15"),
+    FLAG("in-memory", NULL, memory, INFO,
+         "what the model takes of this machine's memory, part by part; nothing is loaded"),
     FLAG("json", NULL, json,
          RUN | CONVERT | INFO | TOKENIZE | PERPLEXITY | DEVICES | VALIDATE | CACHE | BENCH,
          "print one JSON object instead"),
@@ -249,6 +259,27 @@ static bool parse_int(const struct sl_option *opt, const char *text, int64_t *ou
     return true;
 }
 
+/* "24G": binary units. */
+static bool parse_size(const struct sl_option *opt, const char *text, int64_t *out,
+                       struct sl_complaint *why)
+{
+    static const char units[] = "KMGT";
+    const char *hint = "give a number of bytes, or one with K, M, G or T behind it";
+    char *end;
+    errno = 0;
+    double v = (double)strtoll(text, &end, 10);
+    const char *unit = *end ? strchr(units, *end) : NULL;
+    if (end == text || strspn(text, "0123456789") != (size_t)(end - text) || (*end && !unit) ||
+        (unit && end[1]))
+        return refuse(why, hint, "--%s %.100s: not a size", opt->name, text);
+    for (const char *u = units; unit && u <= unit; u++)
+        v *= 1024;
+    if (errno || v < opt->min || v > opt->max)
+        return refuse(why, hint, "--%s %.100s: out of range", opt->name, text);
+    *out = (int64_t)v;
+    return true;
+}
+
 static bool parse_real(const struct sl_option *opt, const char *text, double *out,
                        struct sl_complaint *why)
 {
@@ -289,6 +320,7 @@ static bool store_value(struct sl_options *o, const struct sl_option *opt, const
     switch (opt->kind) {
     case SL_OPTION_FLAG: *(bool *)field = true; return true;
     case SL_OPTION_INT: return parse_int(opt, text, field, why);
+    case SL_OPTION_SIZE: return parse_size(opt, text, field, why);
     case SL_OPTION_REAL: return parse_real(opt, text, field, why);
     case SL_OPTION_CHOICE: return parse_choice(opt, text, field, why);
     default: break;

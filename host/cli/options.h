@@ -41,12 +41,12 @@ struct sl_options {
     int64_t ctx_size, batch_size, threads; /* 0: default */
     int64_t top_k;                         /* -1: the model's own */
     int64_t seed;                          /* -1: random */
-    int64_t expert_bytes;                  /* 0: not given */
+    int64_t expert_bytes, host_memory;     /* 0: not given */
     int64_t ahead;
     int64_t turns;
     double temp, top_p, repeat_penalty; /* NaN: the model's own */
     bool exact, kv_on_fabric, json, no_bos, no_special, no_display_prompt, force, no_reference;
-    bool membw, explain;
+    bool membw, explain, memory;
 };
 
 /* Why a command line was refused. */
@@ -67,6 +67,7 @@ enum sl_option_kind {
     SL_OPTION_TEXT,
     SL_OPTION_CHOICE,
     SL_OPTION_INT,
+    SL_OPTION_SIZE, /* bytes: a number, K, M, G or T (of 1024) behind it */
     SL_OPTION_REAL,
     SL_OPTION_FLAG
 };

@@ -6,6 +6,8 @@
 #include <sys/stat.h>
 
 #include "console.h"
+#include "input.h"
+#include "memory_report.h"
 #include "verbs.h"
 
 static double percent(uint64_t part, uint64_t whole)
@@ -116,9 +118,29 @@ static uint64_t weight_files(const char *path)
     return bytes;
 }
 
+static int print_memory(const struct sl_options *o, const char *path)
+{
+    struct sl_model_params params = sl_input_model_params(o);
+    struct sl_memory memory;
+    params.path = path;
+    int err = sl_memory_plan(&memory, &params);
+    if (err)
+        return sl_cli_library_error(err);
+    if (o->json)
+        return sl_json_print(sl_memory_json(&memory));
+    sl_memory_table(stdout, &memory);
+    return sl_stdout_finish();
+}
+
 int sl_verb_info(const struct sl_options *o)
 {
     const char *path = o->n_arg ? o->arg[0] : o->model;
+    if (o->memory)
+        return print_memory(o, path);
+    if (o->device || o->resident || o->dense || o->format || o->format_dense || o->host_memory ||
+        o->ctx_size)
+        return sl_cli_error(SL_ERR_USAGE, "add --in-memory, or leave them out",
+                            "info: without --in-memory it takes no options of an evaluation");
     struct sl_model_info info = {0};
     int err = sl_config_info(path, &info);
     if (err)

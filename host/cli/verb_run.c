@@ -6,6 +6,7 @@
 #include "console.h"
 #include "explain.h"
 #include "input.h"
+#include "memory_report.h"
 #include "profile_report.h"
 #include "utf8_stream.h"
 #include "verbs.h"
@@ -232,6 +233,10 @@ static void report(const struct run *r, const struct sl_session_stats *stats)
             isnan(decode_rate) ? 0 : decode_rate);
     fprintf(stderr, "device %s; %.1f launches/token; seed %llu\n", device_name(r),
             isnan(launches) ? 0 : launches, (unsigned long long)r->sampling.seed);
+    struct sl_memory memory;
+    sl_model_get_memory(r->model, &memory);
+    if (memory.streamed)
+        sl_memory_peak_line(stderr);
     for (size_t i = 0; i < stats->n_device; i++) {
         const struct sl_device_use *d = &stats->device[i];
         if (stats->n_device > 1)

@@ -7,6 +7,7 @@
 #include "accel/fabric.h"
 #include "base/err.h"
 #include "base/profile.h"
+#include "engine/memory_plan.h"
 #include "engine/ops_exact.h"
 #include "store/store.h"
 
@@ -27,7 +28,12 @@ static int open_store(struct sl_model *m, const struct sl_model_params *p)
         return sl_fail(SL_ERR_USAGE,
                        "give the checkpoint it was converted from, or leave exact out",
                        "%s: a converted model has no exact weights", p->path);
-    int err = sl_store_open(&m->store, p->path);
+    struct sl_stream_params stream = {.progress = p->progress, .progress_user = p->progress_user};
+    int err = sl_memory_plan_store(&m->memory, p);
+    stream.budget = sl_memory_plan_budget(&m->memory);
+    if (!err)
+        err = m->memory.streamed ? sl_store_open_streamed(&m->store, p->path, &stream)
+                                 : sl_store_open(&m->store, p->path);
     err = err ? err : check_format(p->format, sl_store_format(m->store), p->path);
     err = err ? err : check_format(p->format_dense, sl_store_format_dense(m->store), p->path);
     if (!err)
@@ -41,6 +47,7 @@ static int quantise(struct sl_model *m, const struct sl_model_params *p)
         .progress = p->progress, .progress_user = p->progress_user, .pool = m->pool};
     int err = sl_format_parse(&q.format, p->format ? p->format : "q8");
     err = err ? err : sl_format_parse(&q.format_dense, p->format_dense ? p->format_dense : "q8");
+    err = err ? err : sl_memory_plan(&m->memory, p);
     return err ? err : sl_store_quantise(&m->store, m->ckpt, &m->config, &q);
 }
 
@@ -67,6 +74,7 @@ static int open_fabric(struct sl_model *m, const struct sl_model_params *p)
                                   .cpu_takes_over = p->cpu_takes_over,
                                   .resident = p->resident,
                                   .policy = p->keep,
+                                  .expert_memory = sl_memory_plan_budget(&m->memory),
                                   .profile = p->profile};
     int err = sl_dense_parse(&fp.dense, p->dense);
     return err ? err : sl_fabric_open(&m->ops, &fp);
@@ -127,6 +135,11 @@ void sl_model_close(struct sl_model **model)
 }
 
 /* ---- facts ---------------------------------------------------------------------------------- */
+
+void sl_model_get_memory(const struct sl_model *model, struct sl_memory *out)
+{
+    *out = model->memory;
+}
 
 void sl_model_get_info(const struct sl_model *model, struct sl_model_info *out)
 {

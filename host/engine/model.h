@@ -16,6 +16,7 @@ struct sl_model {
     struct sl_pool *pool;
     struct sl_checkpoint *ckpt; /* NULL for a converted store */
     struct sl_store *store;     /* NULL when exact */
+    struct sl_memory memory;    /* no parts when exact */
     struct sl_weights weights;
     struct sl_rope rope;
     struct sl_ops ops;

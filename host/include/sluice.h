@@ -71,6 +71,11 @@ struct sl_model_params {
      * time on the CPU, several on the device. No bit depends on it; with "cpu" the device does not
      * hold them. Ignored when exact */
     const char *dense;
+    /* Bytes of this machine's memory for the model, its KV cache and its work; 0: what is
+     * available. A converted model that does not fit keeps as many routed experts in it as do, and
+     * reads the others from disk when they are wanted (struct sl_memory). No bit depends on it */
+    uint64_t host_memory;
+    uint32_t n_ctx;             /* context that memory is set aside for; 0: a session's default */
     unsigned n_threads;         /* 0: one per online CPU */
     struct sl_profile *profile; /* records this model's work; borrowed until close. NULL: nothing */
     sl_progress_fn progress;    /* may be NULL */
@@ -94,6 +99,31 @@ struct sl_model_info {
 void sl_model_get_info(const struct sl_model *model, struct sl_model_info *out);
 /* The same from a config alone: no weights are opened (for `info` on a model one cannot hold). */
 int sl_config_info(const char *path, struct sl_model_info *out);
+
+/* Where a model's bytes go in this machine's memory, before anything is loaded. */
+struct sl_memory_part {
+    const char *name; /* static: "dense matrices" "routed experts" ... */
+    uint64_t bytes;
+};
+enum { SL_MEMORY_MAX_PART = 8 };
+struct sl_memory {
+    struct sl_memory_part part[SL_MEMORY_MAX_PART];
+    size_t n_part;
+    uint64_t total, limit; /* limit: that of the parameters, or what is available; 0: not known */
+    const char *limit_by;  /* static: "the machine" "the control group" "the limit given" */
+    /* Routed experts: how many there are, how many of them memory holds at a time, and of how many
+     * bytes. streamed: the others are read from disk */
+    uint32_t n_expert, n_expert_held;
+    uint64_t expert_bytes;
+    bool streamed;
+};
+/* SL_ERR_NOMEM names the largest parts of a model that does not fit; sl_model_open refuses it with
+ * the same words. Exact models are not planned: SL_ERR_UNSUPPORTED. */
+int sl_memory_plan(struct sl_memory *out, const struct sl_model_params *params);
+/* Of an open model; an exact one has no parts. */
+void sl_model_get_memory(const struct sl_model *model, struct sl_memory *out);
+/* Largest resident size of this process so far, in bytes; 0: not known. */
+uint64_t sl_memory_peak(void);
 
 /* ---- session: one sequence with its KV cache ------------------------------------------------ */
 

@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "base/clock.h"
 #include "base/err.h"
@@ -60,8 +59,8 @@ struct sl_expert_memory {
 
 uint64_t sl_expert_memory_slot_bytes(const struct sl_store *store)
 {
-    const uint64_t beats = sl_store_expert(store, 0, 0).n_beats + SL_SLACK_BEATS;
-    return (beats * SL_BEAT_BYTES + SL_SLAB_ALIGN - 1) / SL_SLAB_ALIGN * SL_SLAB_ALIGN;
+    const struct sl_slab_item item = {.n_beats = sl_store_expert(store, 0, 0).n_beats};
+    return sl_slab_item_room(&item);
 }
 
 static int choose_slots(struct sl_expert_memory *m, uint64_t budget)
@@ -76,20 +75,6 @@ static int choose_slots(struct sl_expert_memory *m, uint64_t budget)
                        (unsigned long long)(budget >> 20), (unsigned long long)n, least,
                        (unsigned long long)((least * m->slot_bytes + (1 << 20) - 1) >> 20));
     m->n_slot = n < n_key ? (uint32_t)n : n_key;
-    return 0;
-}
-
-/* Large pages where the system has them; zero, and taken only when it is written. */
-static int map_arena(struct sl_expert_memory *m)
-{
-    const uint64_t bytes = m->n_slot * m->slot_bytes;
-    void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-                   -1, 0);
-    if (p == MAP_FAILED)
-        return sl_fail(SL_ERR_NOMEM, "give less memory", "experts in memory: no %llu MiB",
-                       (unsigned long long)(bytes >> 20));
-    madvise(p, bytes, MADV_HUGEPAGE);
-    m->arena = p;
     return 0;
 }
 
@@ -108,7 +93,7 @@ static int open_policy(struct sl_expert_memory *m, const char *name)
 static int open_slots(struct sl_expert_memory *m, const struct sl_expert_memory_params *p)
 {
     m->slot_bytes = sl_expert_memory_slot_bytes(m->store);
-    int err = choose_slots(m, p->budget);
+    int err = choose_slots(m, p->budget ? p->budget : sl_store_expert_budget(m->store));
     err = err ? err : open_policy(m, p->policy);
     if (err)
         return err;
@@ -119,7 +104,8 @@ static int open_slots(struct sl_expert_memory *m, const struct sl_expert_memory_
         return SL_ERR_NOMEM;
     for (uint32_t i = 0; i < m->n_slot; i++)
         m->key[i] = SL_KEY_NONE;
-    return map_arena(m);
+    m->arena = sl_alloc_large(m->n_slot * m->slot_bytes);
+    return m->arena ? 0 : SL_ERR_NOMEM;
 }
 
 int sl_expert_memory_open(struct sl_expert_memory **out,
@@ -152,8 +138,7 @@ void sl_expert_memory_close(struct sl_expert_memory **memory)
         if (e && e->state == IN_FLIGHT)
             sl_reader_cancel(sl_store_reader(m->store), e->handle, UINT32_MAX);
     }
-    if (m->arena)
-        munmap(m->arena, m->n_slot * m->slot_bytes);
+    free(m->arena);
     sl_policy_close(&m->policy);
     free(m->key);
     free(m->entry);

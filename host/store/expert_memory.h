@@ -30,7 +30,7 @@ struct sl_expert_memory;
 
 struct sl_expert_memory_params {
     const struct sl_store *store; /* borrowed until close */
-    uint64_t budget;              /* bytes for slots; not used when the store has the experts */
+    uint64_t budget;              /* bytes for slots; 0: sl_store_expert_budget */
     const char *policy;           /* "lru" "lfu" "static" "adaptive"; NULL: "adaptive" */
     unsigned deadline_ms;         /* of each wait; 0: 30 s */
 };

@@ -83,8 +83,7 @@ static int add_item(struct sl_layout *l, struct sl_slab_item item, uint64_t *par
                        name, item.rows, item.k);
     item.offset = *part_bytes;
     item.n_beats = sl_slab_beats(&header);
-    uint64_t end = item.offset + (item.n_beats + SL_SLACK_BEATS) * SL_BEAT_BYTES;
-    *part_bytes = (end + SL_SLAB_ALIGN - 1) / SL_SLAB_ALIGN * SL_SLAB_ALIGN;
+    *part_bytes = item.offset + sl_slab_item_room(&item);
     l->item[l->n_item++] = item;
     return 0;
 }

@@ -67,6 +67,12 @@ int sl_layout_plan(const struct sl_layout *layout, const struct sl_slab_item *it
                    struct sl_pack_plan *out);
 /* A header with the item's shape, enough for geometry and range checks: its scales are made up. */
 struct sl_slab sl_slab_item_header(const struct sl_slab_item *item);
+/* Bytes that the slab takes in memory and in its part: readable beats behind it, aligned. */
+static inline uint64_t sl_slab_item_room(const struct sl_slab_item *item)
+{
+    const uint64_t bytes = (item->n_beats + SL_SLACK_BEATS) * SL_BEAT_BYTES;
+    return (bytes + SL_SLAB_ALIGN - 1) / SL_SLAB_ALIGN * SL_SLAB_ALIGN;
+}
 /* Header check, and kind, format and shape as the layout wants them: SL_ERR_FORMAT names slab and
  * field. */
 int sl_slab_item_check(const struct sl_slab_item *item, const struct sl_slab *header);

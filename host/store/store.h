@@ -38,6 +38,7 @@ enum {
 struct sl_stream_params {
     enum sl_reader_kind reader;
     enum sl_reader_direct direct;
+    uint64_t budget; /* for experts in memory, of an expert memory that has no budget of its own */
     sl_progress_fn progress; /* may be NULL */
     void *progress_user;
 };
@@ -87,6 +88,8 @@ struct sl_expert_place {
 };
 struct sl_expert_place sl_store_expert_place(const struct sl_store *store, uint32_t layer,
                                              uint32_t expert);
+/* The budget that the store was opened with. */
+uint64_t sl_store_expert_budget(const struct sl_store *store);
 /* Of a streamed store, else NULL. */
 struct sl_reader *sl_store_reader(const struct sl_store *store);
 /* What arrived in place of an expert: hash and header. SL_ERR_FORMAT names slab and reason. */

@@ -17,6 +17,7 @@ struct sl_store {
     struct sl_kept kept;
     uint64_t bytes;
     struct sl_reader *reader;    /* streamed: the parts, in order */
+    uint64_t budget;             /* streamed */
     struct sl_slab expert_shape; /* see sl_store_expert_shape */
 };
 

@@ -25,6 +25,11 @@ struct sl_reader *sl_store_reader(const struct sl_store *store)
     return store->reader;
 }
 
+uint64_t sl_store_expert_budget(const struct sl_store *store)
+{
+    return store->budget;
+}
+
 struct sl_expert_place sl_store_expert_place(const struct sl_store *store, uint32_t layer,
                                              uint32_t expert)
 {
@@ -91,7 +96,7 @@ static int make_part(struct sl_store *s, uint32_t part)
     for (size_t i = l->part_first[part + 1]; i-- > l->part_first[part];)
         if (l->item[i].role == SL_SLAB_ROLE_EXPERT)
             bytes = l->item[i].offset;
-    s->part[part] = s->memory[part] = sl_alloc_aligned(SL_SLAB_ALIGN, bytes);
+    s->part[part] = s->memory[part] = sl_alloc_large(bytes);
     return s->part[part] ? 0 : SL_ERR_NOMEM;
 }
 
@@ -191,6 +196,7 @@ int sl_store_open_streamed(struct sl_store **out, const char *dir,
     struct sl_store *s = sl_alloc(1, sizeof *s);
     if (!s)
         return SL_ERR_NOMEM;
+    s->budget = params->budget;
     int err = sl_manifest_load(&s->m, dir);
     err = err ? err : open_parts(s, dir, params);
     err = err ? err : sl_store_open_tensors(s, dir);
