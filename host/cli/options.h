@@ -45,7 +45,8 @@ struct sl_options {
     int64_t ahead;
     int64_t turns;
     double temp, top_p, repeat_penalty; /* NaN: the model's own */
-    bool exact, kv_on_fabric, json, no_bos, no_special, no_display_prompt, force, no_reference, membw;
+    bool exact, kv_on_fabric, json, no_bos, no_special, no_display_prompt, force, no_reference;
+    bool membw;
 };
 
 /* Why a command line was refused. */
