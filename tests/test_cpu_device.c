@@ -76,7 +76,7 @@ static void run_swiglu(struct sl_rng *rng, const struct sl_cpu_ops *ops)
     _Alignas(64) int64_t sum[2 * N];
     _Alignas(64) int8_t h[N], want_h[N];
     uint8_t he[N / SL_BLOCK], want_he[N / SL_BLOCK];
-    const unsigned bits = pick(rng, 0, 62);
+    const unsigned bits = pick(rng, 1, 62);
     const bool zero = pick(rng, 0, 20) == 0;
     const struct sl_cpu_swiglu s = any_scales(rng, bits);
     struct sl_cpu_counts counts = {1, 2, 3}, want = counts;
@@ -456,6 +456,50 @@ static void a_model_gives_the_same_text_as_on_csim(void)
     }
 }
 
+static unsigned count_of(const char *text, const char *what)
+{
+    unsigned n = 0;
+    for (const char *at = text; (at = strstr(at, what)); at++)
+        n++;
+    return n;
+}
+
+static void bench_reports_every_row(void)
+{
+    static struct cli_result r;
+    cli_run(&r, "bench --json --shape 64x96 --batches 1,3,70 --turns 2 --format nf4");
+    CU_ASSERT_EQUAL(r.code, 0);
+    CU_ASSERT_EQUAL(count_of(r.out, "\"op\":\"expert\""), 3);
+    CU_ASSERT_EQUAL(count_of(r.out, "\"op\":\"plain\""), 3);
+    CU_ASSERT_EQUAL(count_of(r.out, "\"tokens\":70"), 2);
+    CU_ASSERT_EQUAL(count_of(r.out, "\"share_of_read\":null"), 0);
+    CU_ASSERT_EQUAL(count_of(r.out, "\"read_bytes_per_s_all\""), 1);
+    cli_run(&r, "bench --membw --turns 1");
+    CU_ASSERT_EQUAL(r.code, 0);
+    CU_ASSERT(strstr(r.out, "all threads") && !strstr(r.out, "experts"));
+}
+
+static void bench_refuses_what_it_cannot_measure(void)
+{
+    static const struct {
+        const char *line;
+        int code;
+    } wrong[] = {{"bench --shape 64", 2},     {"bench --shape 64x96x2", 2},
+                 {"bench --shape 64x90", 3},  {"bench --batches 1,,2", 2},
+                 {"bench --batches 0", 2},    {"bench --batches 1,2,3,4,5,6,7,8,9", 2},
+                 {"bench --device csim", 2},  {"bench --device cpu:sse", 2},
+                 {"bench --batches 5000", 2}, {"bench --device cpus", 2}};
+    static struct cli_result r;
+    for (unsigned i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        cli_run(&r, wrong[i].line);
+        if (r.code != wrong[i].code)
+            printf("[%s: %d, %s] ", wrong[i].line, r.code, r.err);
+        CU_ASSERT_EQUAL(r.code, wrong[i].code);
+        CU_ASSERT_PTR_NOT_NULL(strstr(r.err, "; hint: "));
+        CU_ASSERT_EQUAL(r.out[0], 0);
+    }
+}
+
 static const struct sl_case cases[] = {
     {"any_sums_become_the_h_of_the_reference", any_sums_become_the_h_of_the_reference},
     {"numbers_at_the_edges_too", numbers_at_the_edges_too},
@@ -467,6 +511,8 @@ static const struct sl_case cases[] = {
     {"a_job_larger_than_the_bound_slab_is_refused", a_job_larger_than_the_bound_slab_is_refused},
     {"other_names_are_refused", other_names_are_refused},
     {"the_pool_is_for_the_cpu_alone", the_pool_is_for_the_cpu_alone},
+    {"bench_reports_every_row", bench_reports_every_row},
+    {"bench_refuses_what_it_cannot_measure", bench_refuses_what_it_cannot_measure},
     {"a_model_gives_the_same_text_as_on_csim", a_model_gives_the_same_text_as_on_csim},
     {NULL, NULL},
 };

@@ -12,6 +12,7 @@
 
 #include "accel/cpu_kernels.h"
 
+#ifdef SL_KV_TARGET /* alone, the header is empty */
 #define SL_KV SL_KV_TARGET static inline __attribute__((always_inline))
 
 enum {
@@ -205,5 +206,7 @@ SL_KV bool sl_kv_item_ok(uint32_t d, const uint8_t *item)
     }
     return kv_max_of(-bad) == 0 && !sl_cpu_base_is_bad(sl_cpu_base_of(item));
 }
+
+#endif
 
 #endif
