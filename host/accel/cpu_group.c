@@ -12,7 +12,7 @@
 enum {
     PART_UNITS = SL_BLOCK,                /* parts are multiples of it: a block of h is whole */
     MAX_UNITS = SL_CPU_MAX_PART_ROWS / 2, /* taken together */
-    PARTS_PER_THREAD = 8,                 /* so that threads finish together */
+    PARTS_PER_THREAD = 16,                 /* so that threads finish together */
     ALONE_BYTES = 128 << 10,              /* less than waking a thread is worth */
     N_PASS = 2
 };
