@@ -299,7 +299,9 @@ static const struct sl_cpu_ops ops_avx2 = {.name = "avx2",
                                            .round = round_avx2,
                                            .swiglu = sl_swiglu_avx2,
                                            .x16_ok = sl_x16_ok_avx2,
-                                           .router = sl_router_avx2};
+                                           .router = sl_router_avx2,
+                                           .kv_item_ok = sl_kv_item_ok_avx2,
+                                           .kv_pack = sl_kv_pack_avx2};
 
 const struct sl_cpu_ops *sl_cpu_ops_avx2(void)
 {

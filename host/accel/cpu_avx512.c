@@ -351,7 +351,9 @@ static const struct sl_cpu_ops ops_avx512 = {.name = "avx512",
                                              .round = round_avx512,
                                              .swiglu = sl_swiglu_avx512,
                                              .x16_ok = sl_x16_ok_avx512,
-                                             .router = sl_router_avx512};
+                                             .router = sl_router_avx512,
+                                             .kv_item_ok = sl_kv_item_ok_avx512,
+                                             .kv_pack = sl_kv_pack_avx512};
 
 const struct sl_cpu_ops *sl_cpu_ops_avx512(void)
 {

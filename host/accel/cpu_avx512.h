@@ -66,6 +66,9 @@ void sl_swiglu_avx512(const struct sl_cpu_swiglu *s, const int64_t *sum, uint32_
                       uint8_t *he, struct sl_cpu_counts *counts);
 bool sl_x16_ok_avx512(const uint8_t *xe, const uint8_t *code, uint32_t k);
 void sl_router_avx512(const struct sl_cpu_router *r, void *work);
+/* cpu_avx512_kv.c. */
+bool sl_kv_item_ok_avx512(uint32_t d, const uint8_t *item);
+void sl_kv_pack_avx512(int format, uint32_t d, const uint8_t *item, uint8_t *record);
 
 #ifdef __x86_64__
 #include <immintrin.h>

@@ -256,13 +256,14 @@ SL_AVX512 static void decode_scales(const struct tile *tile, uint32_t chunk)
 
 /* ---- the product ----------------------------------------------------------------------------- */
 
-/* Asks for a part of the next tile: the memory's order is not that of use, which is many streams.
- */
-SL_V512 void prefetch_group(const struct next_bytes *next, int g)
+/* Asks for an eighth of a group's share. In the order of memory, which is not that of use; and
+ * little by little: a core waits for few lines at once, and its own loads need some of those. */
+SL_V512 void prefetch_step(const struct next_bytes *next, int g, int s)
 {
     const char *p = next->at + (size_t)g * next->per_group;
-    for (size_t i = 0; i < next->per_group; i += 64)
-        _mm_prefetch(p + i, _MM_HINT_T1);
+    const size_t end = next->per_group / 64 * (size_t)(s + 1) / 8;
+    for (size_t i = next->per_group / 64 * (size_t)s / 8; i < end; i++)
+        _mm_prefetch(p + 64 * i, _MM_HINT_T1);
 }
 
 /* Where a chunk's x and the sums of some tokens are. */
@@ -282,12 +283,15 @@ SL_V512 void add_to(int64_t acc[8], __m512i v)
     _mm512_store_si512(acc, _mm512_add_epi64(_mm512_load_si512(acc), v));
 }
 
-/* Eight registers of weights times n tokens. Without loops: gcc 12 would move every sum twice a
- * turn. */
-SL_V512 void dot_group(uint8_t (*w)[2][64], struct tile_tokens k, int g, int n, __m512i d[2][8])
+/* Eight registers of weights times n tokens; ask: for weights to come, once a group. Without loops:
+ * gcc 12 would move every sum twice a turn. */
+SL_V512 void dot_group(uint8_t (*w)[2][64], struct tile_tokens k, int g, int n, bool ask,
+                       __m512i d[2][8])
 {
 #pragma GCC unroll 8
     for (int s = 0; s < 8; s++) {
+        if (ask)
+            prefetch_step(&k.next, g, s);
         __m512i w0 = _mm512_load_si512(w[s][0]), w1 = _mm512_load_si512(w[s][1]);
 #pragma GCC unroll 8
         for (int t = 0; t < n; t++) {
@@ -305,11 +309,10 @@ SL_V512 void tokens_scaled(struct sl_tile_work *w, struct tile_tokens k, int n)
     for (int g = 0; g < SL_CHUNK_GROUPS; g++) {
         __m512i d[2][8];
         SUMS_STAY_IN_MEMORY();
-        prefetch_group(&k.next, g);
 #pragma GCC unroll 8
         for (int t = 0; t < n; t++)
             d[0][t] = d[1][t] = _mm512_set1_epi32(k.start[t][g]);
-        dot_group(w->w + g * 8, k, g, n, d);
+        dot_group(w->w + g * 8, k, g, n, true, d);
 #pragma GCC unroll 2
         for (int r = 0; r < 2; r++) {
             __m512i low = _mm512_load_si512(w->scale[g][r][0]);
@@ -331,7 +334,6 @@ SL_V512 void tokens_fp8(struct sl_tile_work *w, struct tile_tokens k, int n)
     for (int g = 0; g < SL_CHUNK_GROUPS; g++) {
         __m512i d[2][8];
         SUMS_STAY_IN_MEMORY();
-        prefetch_group(&k.next, g);
 #pragma GCC unroll 8
         for (int t = 0; t < n; t++)
             d[0][t] = d[1][t] = _mm512_setzero_si512();
@@ -343,7 +345,7 @@ SL_V512 void tokens_fp8(struct sl_tile_work *w, struct tile_tokens k, int n)
                 d[0][t] = _mm512_slli_epi32(d[0][t], 6);
                 d[1][t] = _mm512_slli_epi32(d[1][t], 6);
             }
-            dot_group(w->w + (g * SL_N_LIMB + limb) * 8, k, g, n, d);
+            dot_group(w->w + (g * SL_N_LIMB + limb) * 8, k, g, n, limb == 0, d);
         }
 #pragma GCC unroll 8
         for (int t = 0; t < n; t++) {

@@ -83,8 +83,9 @@ int sl_cpu_launch(struct sl_device *dev, uint32_t job_off, uint32_t n_job, unsig
 bool sl_cpu_member_plan(struct sl_cpu_device *cpu, struct sl_cpu_member *m);
 /* Computes all members; their records hold what they counted. */
 void sl_cpu_group_run(struct sl_cpu_device *cpu);
-/* ROUTER behind check: fills the record. */
+/* cpu_route.c: ROUTER and KV_PACK behind check: they fill the record. */
 void sl_cpu_router_run(struct sl_cpu_device *cpu, struct sl_step *step);
+void sl_cpu_kv_pack_run(struct sl_cpu_device *cpu, struct sl_step *step);
 /* fn(user, i, thread) for i < n, over the pool when `bytes` of weights times tokens are worth it.
  */
 void sl_cpu_parallel(struct sl_cpu_device *cpu, sl_pool_fn fn, void *user, size_t n,

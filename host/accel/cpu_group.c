@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Checked jobs on the CPU's threads. A group takes two passes over its weights: plain rows and gate
- * and up of all experts, then down of all experts; each is cut into parts of rows. A router's rows
- * are parts too. No bit depends on the cut: sums are exact, and whole blocks of h are in one part.
+ * and up of all experts, then down of all experts; each is cut into parts of rows. No bit depends
+ * on the cut: sums are exact, and whole blocks of h are in one part.
  */
 #include <string.h>
 
@@ -12,7 +12,7 @@
 enum {
     PART_UNITS = SL_BLOCK,                /* parts are multiples of it: a block of h is whole */
     MAX_UNITS = SL_CPU_MAX_PART_ROWS / 2, /* taken together */
-    PARTS_PER_THREAD = 8,                 /* so that threads finish together */
+    PARTS_PER_THREAD = 16,                 /* so that threads finish together */
     ALONE_BYTES = 128 << 10,              /* less than waking a thread is worth */
     N_PASS = 2
 };
@@ -255,73 +255,4 @@ void sl_cpu_group_run(struct sl_cpu_device *cpu)
         m->step.record.saturations = atomic_load(&m->saturations);
         m->step.record.clamps = atomic_load(&m->clamps);
     }
-}
-
-/* ---- router ---------------------------------------------------------------------------------- */
-
-enum { ROUTER_PART = 16 };
-
-struct router_run {
-    struct sl_cpu_device *cpu;
-    struct sl_cpu_router all; /* n_row: of the slab */
-    const int8_t *exp;        /* of the rows */
-    int32_t base[SL_MAX_TOKENS];
-};
-
-static void route_part(void *user, size_t i, unsigned thread)
-{
-    const struct router_run *run = user;
-    struct sl_cpu_work *work = run->cpu->thread[thread].work;
-    struct sl_cpu_router part = run->all;
-    const uint32_t first = (uint32_t)i * ROUTER_PART, left = part.n_row - first;
-    uint32_t n_sat = 0;
-    part.row += first * 2 * sl_k64(part.k);
-    part.n_row = left < ROUTER_PART ? left : ROUTER_PART;
-    run->cpu->ops->router(&part, work);
-    for (uint32_t t = 0; t < part.n_tok; t++)
-        for (uint32_t r = 0; r < part.n_row; r++)
-            run->cpu->logits[t][first + r] = sl_cpu_scale_s32(
-                work->sum[t][r], 1, run->exp[first + r] + run->base[t] + 16, &n_sat);
-}
-
-static bool take_x16(struct router_run *run, const struct sl_job *job)
-{
-    bool ok = true;
-    for (uint32_t t = 0; t < job->n_tokens; t++) {
-        const uint8_t *item = sl_cpu_ctl(run->cpu, job->x_off + (uint64_t)t * job->x_stride);
-        run->base[t] = sl_cpu_base_of(item);
-        run->all.xe[t] = item + SL_BEAT_BYTES;
-        run->all.code[t] = sl_cpu_codes_of(item, job->k);
-        ok = ok && !sl_cpu_base_is_bad(run->base[t]) &&
-             run->cpu->ops->x16_ok(run->all.xe[t], run->all.code[t], job->k);
-    }
-    return ok;
-}
-
-/* The slab is checked. */
-static void find_rows(struct router_run *run, const struct sl_slab *slab, uint32_t n_expert)
-{
-    const uint8_t *exps = (const uint8_t *)slab + SL_BEAT_BYTES;
-    const size_t bias = slab->flags & SL_SLAB_HAS_BIAS ? round64(4 * (size_t)n_expert) : 0;
-    run->exp = (const int8_t *)exps;
-    run->all.row = exps + round64(slab->rows) + bias;
-    run->all.k = slab->k;
-    run->all.n_row = slab->rows;
-}
-
-void sl_cpu_router_run(struct sl_cpu_device *cpu, struct sl_step *step)
-{
-    struct router_run run = {.cpu = cpu, .all = {.n_tok = step->job.n_tokens}};
-    uint32_t w_limit;
-    const uint8_t *w = sl_cpu_weights(cpu, &step->job.w_off, &w_limit);
-    if (sl_step_open_p1(cpu->base.ctl_host, cpu->base.ctl_beats, w, w_limit, step) != SL_STATUS_OK)
-        return;
-    if (!take_x16(&run, &step->job)) {
-        step->record.status = SL_STATUS_BAD_ACTIVATION;
-        return;
-    }
-    find_rows(&run, (const void *)(w + (size_t)step->job.w_off * SL_BEAT_BYTES), step->job.rows);
-    sl_cpu_parallel(cpu, route_part, &run, ceil_div(run.all.n_row, ROUTER_PART),
-                    (uint64_t)run.all.n_row * 2 * run.all.k * run.all.n_tok);
-    sl_step_choose_p1(cpu->base.ctl_host, w, step, cpu->logits);
 }

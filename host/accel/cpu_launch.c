@@ -141,6 +141,8 @@ static void run_alone(const struct launch *l, uint32_t i)
     if (sl_step_check_p1(cpu->base.ctl_host, cpu->base.ctl_beats, &step) == SL_STATUS_OK) {
         if (step.job.op == SL_OP_ROUTER && cpu->ops->router) {
             sl_cpu_router_run(cpu, &step);
+        } else if (step.job.op == SL_OP_KV_PACK && cpu->ops->kv_pack) {
+            sl_cpu_kv_pack_run(cpu, &step);
         } else {
             const uint8_t *w = sl_cpu_weights(cpu, &step.job.w_off, &w_limit);
             sl_step_compute_p1(cpu->base.ctl_host, cpu->base.ctl_beats, w, w_limit,

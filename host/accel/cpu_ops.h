@@ -108,6 +108,10 @@ struct sl_cpu_ops {
     bool (*x16_ok)(const uint8_t *xe, const uint8_t *code, uint32_t k);
     /* sum[t][row]. Keeps what is loaded. */
     void (*router)(const struct sl_cpu_router *r, void *work);
+    /* KV_PACK of one head vector of d channels (docs/numerics.md 3.1, 5.5): whether its exponent
+     * and no code is forbidden; the whole record. item: readable to its beat's end. */
+    bool (*kv_item_ok)(uint32_t d, const uint8_t *item);
+    void (*kv_pack)(int format, uint32_t d, const uint8_t *item, uint8_t *record);
 };
 
 /* The core of hls/, compiled natively. */

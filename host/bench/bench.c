@@ -20,8 +20,7 @@ enum {
     MAX_TURNS = 999,
     MAX_SLABS = 64,
     MIN_SLABS = 4,
-    MAX_N_TOK = 4096,
-    MAX_JOBS = MAX_N_TOK / SL_MAX_TOKENS,
+    MAX_JOBS = SL_BENCH_MAX_TOKENS / SL_MAX_TOKENS,
     L2_TIMES = 4 /* turns are short there */
 };
 static const size_t memory_bytes = (size_t)256 << 20, l2_bytes = 512 << 10;
@@ -164,11 +163,9 @@ static int open_device(struct bench *b)
     b->y_beats = (rows + 15) / 16;
     b->x_off = 2 * MAX_JOBS;
     b->y_off = b->x_off + SL_MAX_TOKENS * b->x_beats;
-    int err = strncmp(name, "cpu", 3)
-                  ? sl_fail(SL_ERR_UNSUPPORTED, "name cpu, cpu:avx512, cpu:avx2 or cpu:native",
-                            "bench measures the CPU, not %.40s", name)
-                  : sl_device_open(&b->dev, name);
-    err = err ? err : sl_device_alloc(b->dev, b->y_off + MAX_N_TOK * b->y_beats, b->n_slab);
+    int err = sl_device_open(&b->dev, name);
+    err =
+        err ? err : sl_device_alloc(b->dev, b->y_off + SL_BENCH_MAX_TOKENS * b->y_beats, b->n_slab);
     err = err ? err : sl_cpu_device_set_pool(b->dev, b->pool);
     for (unsigned i = 0; !err && i < b->n_slab; i++)
         err = sl_device_bind(b->dev, i, (const void *)(b->memory + i * b->stride));
@@ -379,12 +376,15 @@ static int measure_machine(struct bench *b)
 static int check(const struct sl_bench_params *p)
 {
     const uint32_t d[2] = {p->d_model, p->d_ff};
+    if (p->device && strcmp(p->device, "cpu") && strncmp(p->device, "cpu:", 4))
+        return sl_fail(SL_ERR_USAGE, "name cpu, cpu:avx512, cpu:avx2 or cpu:native",
+                       "bench measures the CPU, not %.40s", p->device);
     for (int i = 0; i < 2; i++)
         if (d[i] % SL_BLOCK || d[i] < SL_BLOCK || d[i] > SL_MAX_K)
             return sl_fail(SL_ERR_SHAPE, "give multiples of 32 up to 32768, such as 2048x8192",
                            "bench: an expert of %u x %u", p->d_model, p->d_ff);
     for (unsigned i = 0; i < p->n_batch; i++)
-        if (p->n_tok[i] < 1 || p->n_tok[i] > MAX_N_TOK)
+        if (p->n_tok[i] < 1 || p->n_tok[i] > SL_BENCH_MAX_TOKENS)
             return sl_fail(SL_ERR_RANGE, "give 1 to 4096", "bench: %u tokens", p->n_tok[i]);
     if (p->turns < 1 || p->turns > MAX_TURNS)
         return sl_fail(SL_ERR_RANGE, "give 1 to 999", "bench: %u turns", p->turns);

@@ -151,8 +151,7 @@ const struct sl_option sl_option_table[] = {
     INT("ahead", NULL, ahead, 0, 1 << 20, CACHE,
         "lookahead: uploads that fit beside the work of one layer, default 1"),
     FLAG("membw", NULL, membw, BENCH, "memory only"),
-    TEXT("shape", NULL, shape, BENCH, "KxF",
-         "d_model and d_ff of the experts, default 2048x8192; plain matrices have F rows of K"),
+    TEXT("shape", NULL, shape, BENCH, "KxF", "of experts: d_model x d_ff, default 2048x8192"),
     TEXT("batches", NULL, batches, BENCH, "N[,N...]", "tokens together, default 1,16,64,512"),
     INT("turns", NULL, turns, 1, 999, BENCH,
         "repetitions, of which medians are printed; default 15"),
@@ -385,12 +384,17 @@ static bool spells(const char *arg, const struct sl_option *opt)
             (opt->alias && strlen(opt->alias) == len && !strncmp(name, opt->alias, len)));
 }
 
-static bool is_option(const char *arg)
+static const struct sl_option *spelled(const char *arg)
 {
     for (size_t i = 0; i < sl_n_option; i++)
-        if (!strchr(arg, '=') && spells(arg, &sl_option_table[i]))
-            return true;
-    return false;
+        if (spells(arg, &sl_option_table[i]))
+            return &sl_option_table[i];
+    return NULL;
+}
+
+static bool is_option(const char *arg)
+{
+    return !strchr(arg, '=') && spelled(arg);
 }
 
 static bool refuse_missing(struct walk *w, const struct sl_option *opt)
@@ -446,8 +450,15 @@ static bool walk_arguments(struct walk *w, int argc, char **argv)
         if (code == -1)
             break;
         if (code == '?') {
-            /* A known flag with "=value" also ends here. */
-            const struct sl_option *opt = optopt ? by_code(optopt) : NULL;
+            /* A known flag with "=value" also ends here, and "-x=value" where several names begin
+             * with x. */
+            const struct sl_option *opt = optopt ? by_code(optopt) : spelled(argv[at]);
+            optarg = strchr(argv[at], '=');
+            if (opt && opt->kind != SL_OPTION_FLAG && optarg++) {
+                if (!take_option(w, FIRST_LONG + (int)(opt - sl_option_table), argv[at], next))
+                    return false;
+                continue;
+            }
             if (opt && spells(argv[at], opt))
                 return refuse(w->why, "write it without =", "--%s: takes no value", opt->name);
             return refuse_unknown(w->why, w->o, argv[at]);
@@ -624,18 +635,18 @@ static void help_devices(FILE *f)
 static void help_bench(FILE *f)
 {
     fputs(
-        "\nWhole experts and plain matrices run as jobs of the CPU device, all threads, with "
-        "weights\n"
-        "from memory: another slab every turn, together a quarter of a GB or more. Beside each, "
-        "in\n"
-        "the same turn, a loop reads as many bytes: memory shared with other work varies, the\n"
-        "ratio does not. Columns:\n"
-        "  read GB/s     the better of a plain and a prefetching loop\n"
-        "  GB/s, share   weights through the operation; of that loop (median of ratios)\n"
-        "  G mac/s       multiply-accumulates; of peak: of VNNI between registers, all threads\n"
-        "  tokens/s      through one expert or matrix; x one: of the rate with 1 token\n"
-        "  L2: rows of a plain matrix by one core from its own cache, the best turn: weight bytes\n"
-        "      per cycle, and share of one core's VNNI peak\n",
+        "\nWhole experts and plain matrices run as jobs of the CPU device (--device cpu, "
+        "cpu:avx512,\n"
+        "cpu:avx2 or cpu:native), all threads, with weights from memory: another slab every turn,\n"
+        "together a quarter of a GB (but at most 64 slabs: those below 4 MB come from caches).\n"
+        "Beside each, in the same turn, a loop reads as many bytes: memory that is shared with\n"
+        "other work varies, the ratio does not. Columns:\n"
+        "  read GB/s    the better of a plain and a prefetching loop\n"
+        "  GB/s, share  weights through the operation; of that loop (the median of the ratios)\n"
+        "  G mac/s      multiply-accumulates; of peak: of VNNI between registers, all threads\n"
+        "  tokens/s     through one expert or matrix; x one: of the rate with 1 token\n"
+        "  L2           rows of a plain matrix by one core from its own cache, the best turn:\n"
+        "               weight bytes per cycle, or the share of one core's VNNI peak\n",
         f);
 }
 

@@ -135,9 +135,10 @@ static bool parse_batches(const char *text, struct sl_bench_params *p)
 {
     for (p->n_batch = 0; p->n_batch < SL_BENCH_MAX_BATCH; text++) {
         const size_t digits = strspn(text, "0123456789");
-        if (digits < 1 || digits > 6)
+        const unsigned long n = digits && digits < 6 ? strtoul(text, NULL, 10) : 0;
+        if (n < 1 || n > SL_BENCH_MAX_TOKENS)
             return false;
-        p->n_tok[p->n_batch++] = (uint32_t)strtoul(text, NULL, 10);
+        p->n_tok[p->n_batch++] = (uint32_t)n;
         text += digits;
         if (*text != ',')
             return *text == 0;
@@ -181,8 +182,8 @@ int sl_verb_bench(const struct sl_options *o)
         return sl_cli_error(SL_ERR_USAGE, "give d_model x d_ff: --shape 2048x8192",
                             "--shape %.40s: not two numbers", o->shape);
     if (o->batches && !parse_batches(o->batches, &p))
-        return sl_cli_error(SL_ERR_USAGE, "at most 8 whole numbers: --batches 1,16,512",
-                            "--batches %.40s: not a list of numbers", o->batches);
+        return sl_cli_error(SL_ERR_USAGE, "at most 8 numbers from 1 to 4096: --batches 1,16,512",
+                            "--batches %.40s: not such numbers", o->batches);
     b.rows = o->json ? json_array() : NULL;
     return run(&b, &p);
 }

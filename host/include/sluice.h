@@ -307,12 +307,12 @@ struct sl_bench_row {
     double l2_rate, l2_per_cycle; /* weight bytes per second and cycle */
     double l2_macs, l2_of_peak;
 };
-enum { SL_BENCH_MAX_BATCH = 8 };
+enum { SL_BENCH_MAX_BATCH = 8, SL_BENCH_MAX_TOKENS = 4096 };
 struct sl_bench_params {
     const char *device;                 /* "cpu", "cpu:avx2" ..; NULL: "cpu" */
     const char *format;                 /* NULL: all */
     uint32_t d_model, d_ff;             /* multiples of 32, at most 32,768 */
-    uint32_t n_tok[SL_BENCH_MAX_BATCH]; /* 1 .. 4096; n_batch of them */
+    uint32_t n_tok[SL_BENCH_MAX_BATCH]; /* 1 .. SL_BENCH_MAX_TOKENS; n_batch of them */
     unsigned n_batch, turns, n_thread;  /* n_thread 0: one per processor */
     bool machine_only;
     void (*machine)(void *user, const struct sl_bench_machine *m);
@@ -321,8 +321,8 @@ struct sl_bench_params {
     sl_progress_fn progress; /* may be NULL */
     void *progress_user;
 };
-/* SL_ERR_UNSUPPORTED for a device that is not the CPU; SL_ERR_NOMEM: experts are as large as they
- * are, and a quarter of a GB together at least. */
+/* Takes at most 64 slabs of about a quarter of a GB together, at least four. SL_ERR_USAGE for a
+ * device that is not the CPU, SL_ERR_SHAPE and SL_ERR_RANGE for the numbers above. */
 int sl_bench(const struct sl_bench_params *params);
 
 /* ---- routes and residency ------------------------------------------------------------------- */
