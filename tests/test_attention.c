@@ -20,10 +20,11 @@ enum { MAX_POS = 200, MAX_DIM = 256 };
 
 struct rig {
     struct sl_config c;
+    uint32_t n_pos;
     struct sl_pool *pool;
     struct sl_kv kv;
     struct sl_attention attention;
-    float *k, *v, *q, *out; /* [MAX_POS][heads][head_dim] */
+    float *k, *v, *q, *out; /* [n_pos][heads][head_dim] */
 };
 
 static float *random_rows(struct sl_rng *rng, size_t n)
@@ -35,23 +36,36 @@ static float *random_rows(struct sl_rng *rng, size_t n)
     return x;
 }
 
-static void rig_open(struct rig *r, struct sl_rng *rng, uint32_t dim, unsigned n_threads)
+/* 6 query heads over n_kv_head, n_pos positions. */
+struct size {
+    uint32_t dim, n_kv_head, n_pos;
+    unsigned n_threads;
+};
+
+static void rig_open_size(struct rig *r, struct sl_rng *rng, const struct size *s)
 {
     *r = (struct rig){.c = {.n_layer = 4,
                             .cla_factor = 2,
                             .n_head = 6,
-                            .n_kv_head = 2,
-                            .head_dim = dim,
-                            .d_attn = 6 * dim}};
-    CU_ASSERT_EQUAL_FATAL(sl_pool_open(&r->pool, n_threads), 0);
+                            .n_kv_head = s->n_kv_head,
+                            .head_dim = s->dim,
+                            .d_attn = 6 * s->dim},
+                      .n_pos = s->n_pos};
+    size_t n = s->n_pos * (size_t)s->dim;
+    CU_ASSERT_EQUAL_FATAL(sl_pool_open(&r->pool, s->n_threads), 0);
     CU_ASSERT_EQUAL_FATAL(sl_attention_open(&r->attention, &r->c, r->pool), 0);
-    r->k = random_rows(rng, (size_t)MAX_POS * 2 * dim);
-    r->v = random_rows(rng, (size_t)MAX_POS * 2 * dim);
-    r->q = random_rows(rng, (size_t)MAX_POS * 6 * dim);
-    r->out = calloc((size_t)MAX_POS * 6 * dim, sizeof *r->out);
+    r->k = random_rows(rng, n * s->n_kv_head);
+    r->v = random_rows(rng, n * s->n_kv_head);
+    r->q = random_rows(rng, n * 6);
+    r->out = calloc(n * 6, sizeof *r->out);
     CU_ASSERT_PTR_NOT_NULL_FATAL(r->out);
-    for (size_t i = 0; i < (size_t)MAX_POS * 6 * dim; i++)
+    for (size_t i = 0; i < n * 6; i++)
         r->q[i] *= 2; /* softmax with some contrast */
+}
+
+static void rig_open(struct rig *r, struct sl_rng *rng, uint32_t dim, unsigned n_threads)
+{
+    rig_open_size(r, rng, &(struct size){dim, 2, MAX_POS, n_threads});
 }
 
 static void rig_close(struct rig *r)
@@ -68,8 +82,8 @@ static void rig_close(struct rig *r)
 static void fill_cache(struct rig *r, enum sl_kv_format k, enum sl_kv_format v)
 {
     sl_kv_close(&r->kv);
-    CU_ASSERT_EQUAL_FATAL(sl_kv_open(&r->kv, &r->c, MAX_POS, k, v), 0);
-    struct sl_kv_put put = {.kv_layer = 1, .n_tok = MAX_POS, .k = r->k, .v = r->v};
+    CU_ASSERT_EQUAL_FATAL(sl_kv_open(&r->kv, &r->c, r->n_pos, k, v), 0);
+    struct sl_kv_put put = {.kv_layer = 1, .n_tok = r->n_pos, .k = r->k, .v = r->v};
     CU_ASSERT_EQUAL_FATAL(sl_kv_store(&r->kv, &put, r->pool), 0);
 }
 
@@ -134,45 +148,68 @@ static float score(enum sl_kv_format format, uint32_t dim, const float *q, const
     return s * factor;
 }
 
-/* One query head by docs/numerics.md section 6. */
-static void by_rule(const struct rig *r, uint32_t pos, uint32_t head, float *y)
+/* Sums of one query head over some positions. */
+struct sums {
+    float m, l, acc[MAX_DIM];
+};
+
+/* Of positions at .. end: blocks of 64. */
+static struct sums span_by_rule(const struct rig *r, const float *q, uint32_t kv_head, uint32_t at,
+                                uint32_t end)
 {
-    uint32_t dim = r->c.head_dim, kv_head = head / 3;
-    uint32_t block = sl_kv_hadamard_block(dim);
-    bool packed_k = r->kv.format_k != SL_KV_F32, packed_v = r->kv.format_v != SL_KV_F32;
-    float q[MAX_DIM], m = -INFINITY, l = 0, p[64];
-    float factor = 1.0f / sqrtf((float)dim) / (packed_k ? (float)block : 1.0f);
-    memcpy(q, r->q + ((size_t)pos * 6 + head) * dim, dim * sizeof *q);
-    if (packed_k)
-        sl_kv_hadamard(q, dim);
-    memset(y, 0, dim * sizeof *y);
-    for (uint32_t at = 0; at <= pos; at += 64) {
-        uint32_t n = pos + 1 - at < 64 ? pos + 1 - at : 64;
-        float top = m;
+    uint32_t dim = r->c.head_dim;
+    float p[64], factor = 1.0f / sqrtf((float)dim);
+    struct sums s = {.m = -INFINITY};
+    if (r->kv.format_k != SL_KV_F32)
+        factor = factor / (float)sl_kv_hadamard_block(dim);
+    for (; at < end; at += 64) {
+        uint32_t n = end - at < 64 ? end - at : 64;
+        float top = s.m;
         for (uint32_t j = 0; j < n; j++) {
             struct stored k = decode(r->kv.format_k, dim, sl_kv_k(&r->kv, 1, kv_head, at + j));
             p[j] = score(r->kv.format_k, dim, q, &k, factor);
             top = fmaxf(top, p[j]);
         }
-        float c = sl_expf(m - top);
+        float c = sl_expf(s.m - top);
         for (uint32_t j = 0; j < n; j++)
             p[j] = sl_expf(p[j] - top);
-        l = l * c + sum16(p, NULL, n);
+        s.l = s.l * c + sum16(p, NULL, n);
         for (uint32_t i = 0; i < dim; i++)
-            y[i] *= c;
+            s.acc[i] *= c;
         for (uint32_t j = 0; j < n; j++) {
             struct stored v = decode(r->kv.format_v, dim, sl_kv_v(&r->kv, 1, kv_head, at + j));
             for (uint32_t i = 0; i < dim; i++)
-                y[i] = fmaf(p[j] * v.scale[i], v.code[i], y[i]);
+                s.acc[i] = fmaf(p[j] * v.scale[i], v.code[i], s.acc[i]);
         }
-        m = top;
+        s.m = top;
+    }
+    return s;
+}
+
+/* One query head by docs/numerics.md section 6. */
+static void by_rule(const struct rig *r, uint32_t pos, uint32_t head, float *y)
+{
+    uint32_t dim = r->c.head_dim, kv_head = head / (6 / r->c.n_kv_head);
+    bool packed_v = r->kv.format_v != SL_KV_F32;
+    float q[MAX_DIM];
+    memcpy(q, r->q + ((size_t)pos * 6 + head) * dim, dim * sizeof *q);
+    if (r->kv.format_k != SL_KV_F32)
+        sl_kv_hadamard(q, dim);
+    struct sums all = span_by_rule(r, q, kv_head, 0, pos < 1024 ? pos + 1 : 1024);
+    for (uint32_t at = 1024; at <= pos; at += 1024) {
+        struct sums s = span_by_rule(r, q, kv_head, at, pos - at < 1024 ? pos + 1 : at + 1024);
+        float m = fmaxf(all.m, s.m), a = sl_expf(all.m - m), b = sl_expf(s.m - m);
+        all.l = all.l * a + s.l * b;
+        for (uint32_t i = 0; i < dim; i++)
+            all.acc[i] = all.acc[i] * a + s.acc[i] * b;
+        all.m = m;
     }
     for (uint32_t i = 0; i < dim; i++)
-        y[i] /= l;
+        y[i] = all.acc[i] / all.l;
     if (packed_v)
         sl_kv_hadamard(y, dim);
     for (uint32_t i = 0; packed_v && i < dim; i++)
-        y[i] /= (float)block;
+        y[i] /= (float)sl_kv_hadamard_block(dim);
 }
 
 static const enum sl_kv_format formats[][2] = {{SL_KV_F32, SL_KV_F32},
@@ -201,6 +238,36 @@ static void bits_follow_the_written_rule(void)
                     const float *got = r.out + ((size_t)pos[i] * 6 + h) * dims[d];
                     CU_ASSERT_EQUAL(memcmp(got, want, dims[d] * sizeof *want), 0);
                 }
+        }
+        rig_close(&r);
+    }
+}
+
+/* Positions on both sides of a span's end, by one token, by few and by many; 6, 3 or 1 heads of a
+ * group. */
+static void spans_are_merged_by_the_written_rule(void)
+{
+    static const uint32_t pos[] = {1022, 1023, 1024, 1025, 1087, 2047, 2048, 2111};
+    static const struct size sizes[] = {{80, 1, 2112, 3}, {34, 2, 2112, 1}, {80, 6, 2112, 2}};
+    struct sl_rng rng = sl_rng_open("attention", 36);
+    for (size_t z = 0; z < sizeof sizes / sizeof *sizes; z++) {
+        struct rig r;
+        float want[MAX_DIM];
+        rig_open_size(&r, &rng, &sizes[z]);
+        size_t dim = sizes[z].dim;
+        for (int f = 0; f < 3; f++) {
+            fill_cache(&r, formats[f][0], formats[f][1]);
+            for (int way = 0; way < 3; way++) {
+                const uint32_t step[] = {1, 4, 16};
+                memset(r.out, 0, r.n_pos * r.c.d_attn * sizeof *r.out);
+                for (size_t i = 0; i < sizeof pos / sizeof *pos; i++) {
+                    run(&r, pos[i] + 1 - step[way], step[way]);
+                    uint32_t h = (uint32_t)sl_rng_range(&rng, 0, 5);
+                    by_rule(&r, pos[i], h, want);
+                    const float *got = r.out + ((size_t)pos[i] * 6 + h) * dim;
+                    CU_ASSERT_EQUAL(memcmp(got, want, dim * sizeof *want), 0);
+                }
+            }
         }
         rig_close(&r);
     }
@@ -369,6 +436,7 @@ static void cache_refuses_what_it_cannot_hold(void)
 #f, f                                                                                      \
     }
 static const struct sl_case cases[] = {CASE(bits_follow_the_written_rule),
+                                       CASE(spans_are_merged_by_the_written_rule),
                                        CASE(values_equal_a_plain_softmax_over_the_unpacked_cache),
                                        CASE(packing_costs_little),
                                        CASE(chunking_and_threads_change_no_bit),
