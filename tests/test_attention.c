@@ -7,6 +7,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/pool.h"
 #include "engine/attention.h"
@@ -429,6 +430,135 @@ static void cache_refuses_what_it_cannot_hold(void)
     c.head_dim = 258;
     CU_ASSERT_EQUAL(sl_kv_open(&kv, &c, 8, SL_KV_F32, SL_KV_INT4), SL_ERR_UNSUPPORTED);
     CU_ASSERT_PTR_NULL(kv.k);
+    /* 17 TB: refused at once, with how much it would be and how much there is. */
+    c = (struct sl_config){
+        .n_layer = 64, .cla_factor = 1, .n_head = 8, .n_kv_head = 8, .head_dim = 256};
+    CU_ASSERT_EQUAL(sl_kv_open(&kv, &c, 1 << 24, SL_KV_F32, SL_KV_F32), SL_ERR_NOMEM);
+    CU_ASSERT_PTR_NOT_NULL(strstr(sl_error_message(), "16777216 tokens take 17592.19 GB, and"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(sl_error_hint(), "int4"));
+    CU_ASSERT_PTR_NULL(kv.k);
+}
+
+/* Resident pages of this process, bytes. */
+static size_t resident(void)
+{
+    size_t total, pages = 0;
+    FILE *f = fopen("/proc/self/statm", "r");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(f);
+    CU_ASSERT_EQUAL(fscanf(f, "%zu %zu", &total, &pages), 2);
+    fclose(f);
+    return pages * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+/* What `info` says of a published model, and pages only for what is written. */
+static void cache_takes_what_info_predicts_and_pages_when_written(void)
+{
+    struct sl_config c;
+    struct sl_model_info m;
+    struct sl_kv kv;
+    CU_ASSERT_EQUAL_FATAL(sl_config_load(&c, "tests/configs/hunyuan-large-instruct.json"), 0);
+    sl_config_get_info(&c, &m);
+    CU_ASSERT_EQUAL(2 * sl_kv_bytes(&c, 131072, SL_KV_INT8), 131072 * m.kv_bytes_int8);
+    CU_ASSERT_EQUAL(2 * sl_kv_bytes(&c, 131072, SL_KV_INT4), 131072 * m.kv_bytes_int4);
+    CU_ASSERT_EQUAL(sl_kv_bytes(&c, 131072, SL_KV_F32), 131072 * m.kv_bytes_bf16);
+    c.n_layer = 4; /* two stored: 344 MB */
+    size_t before = resident();
+    CU_ASSERT_EQUAL_FATAL(sl_kv_open(&kv, &c, 131072, SL_KV_INT8, SL_KV_INT8), 0);
+    uint8_t *end = sl_kv_v(&kv, 1, 7, 131071) + sl_kv_vec_bytes(SL_KV_INT8, 80);
+    CU_ASSERT_EQUAL((size_t)(end - kv.v), sl_kv_bytes(&c, 131072, SL_KV_INT8));
+    end[-1] = 1;
+    CU_ASSERT(resident() - before < 100u << 20);
+    sl_kv_close(&kv);
+}
+
+/* ---- long contexts --------------------------------------------------------------------------- */
+
+enum { LONG = 131072, N_KIND = 97, LONG_HEADS = 8, LONG_DIM = 34 };
+
+/* Which of a few vectors lies at a position: anything, and one of its own at the very end. */
+static uint32_t kind_at(uint32_t pos)
+{
+    return pos >= LONG - 20 ? N_KIND - 1 : (pos * 2654435761u >> 12) % (N_KIND - 1);
+}
+
+/* A cache of LONG positions made of N_KIND different records. */
+static void fill_long(struct sl_kv *kv, struct sl_rng *rng)
+{
+    size_t rec_k = sl_kv_vec_bytes(kv->format_k, kv->head_dim);
+    size_t rec_v = sl_kv_vec_bytes(kv->format_v, kv->head_dim);
+    float *x = random_rows(rng, (size_t)2 * N_KIND * LONG_DIM);
+    struct sl_pool *pool;
+    struct sl_kv_put put = {.n_tok = N_KIND, .k = x, .v = x + (size_t)N_KIND * LONG_DIM};
+    CU_ASSERT_EQUAL_FATAL(sl_pool_open(&pool, 1), 0);
+    CU_ASSERT_EQUAL_FATAL(sl_kv_store(kv, &put, pool), 0);
+    for (uint32_t pos = LONG; pos-- > N_KIND;) {
+        memcpy(sl_kv_k(kv, 0, 0, pos), sl_kv_k(kv, 0, 0, kind_at(pos)), rec_k);
+        memcpy(sl_kv_v(kv, 0, 0, pos), sl_kv_v(kv, 0, 0, kind_at(pos)), rec_v);
+    }
+    sl_pool_close(&pool);
+    free(x);
+}
+
+/* Softmax over the whole context in binary64; the first N_KIND positions hold one of each kind. */
+static void plain_long(const struct sl_kv *kv, uint32_t pos, const float *q, double *y)
+{
+    double k[MAX_DIM], v[N_KIND][MAX_DIM], s[N_KIND], weight[N_KIND] = {0}, max = -INFINITY;
+    for (uint32_t kind = 0; kind < N_KIND; kind++) {
+        unpack(kv->format_k, LONG_DIM, sl_kv_k(kv, 0, 0, kind), k);
+        unpack(kv->format_v, LONG_DIM, sl_kv_v(kv, 0, 0, kind), v[kind]);
+        s[kind] = 0;
+        for (int i = 0; i < LONG_DIM; i++)
+            s[kind] += q[i] * k[i] / sqrt(LONG_DIM);
+        max = fmax(max, s[kind]);
+    }
+    double sum = 0;
+    for (uint32_t at = 0; at <= pos; at++) {
+        uint32_t kind = at < N_KIND ? at : kind_at(at);
+        weight[kind] += exp(s[kind] - max);
+        sum += exp(s[kind] - max);
+    }
+    for (int i = 0; i < LONG_DIM; i++) {
+        y[i] = 0;
+        for (int kind = 0; kind < N_KIND; kind++)
+            y[i] += weight[kind] / sum * v[kind][i];
+    }
+}
+
+/* One token, which is split, and the last of eight, which are not; positions at the end. */
+static void contexts_of_131072_equal_a_softmax_in_binary64(void)
+{
+    struct sl_rng rng = sl_rng_open("attention", 37);
+    struct sl_config c = {
+        .n_layer = 1, .cla_factor = 1, .n_head = LONG_HEADS, .n_kv_head = 1, .head_dim = LONG_DIM};
+    size_t row = (size_t)LONG_HEADS * LONG_DIM;
+    float *q = random_rows(&rng, 16 * row), *out = calloc(16 * row, sizeof *out);
+    struct sl_pool *pool;
+    struct sl_attention a;
+    CU_ASSERT_EQUAL_FATAL(sl_pool_open(&pool, 2), 0);
+    CU_ASSERT_EQUAL_FATAL(sl_attention_open(&a, &c, pool), 0);
+    for (int f = 0; f < 3; f++) {
+        struct sl_kv kv;
+        double want[MAX_DIM];
+        CU_ASSERT_EQUAL_FATAL(sl_kv_open(&kv, &c, LONG, formats[f][0], formats[f][1]), 0);
+        fill_long(&kv, &rng);
+        for (uint32_t n_tok = 1; n_tok <= 16; n_tok *= 16) {
+            struct sl_attention_call call = {
+                .kv = &kv, .pos = LONG - n_tok, .n_tok = n_tok, .q = q, .out = out};
+            sl_attention_run(&a, &call);
+            for (uint32_t t = 0; t < n_tok; t += 15)
+                for (size_t h = 0; h < LONG_HEADS; h += 7) {
+                    size_t at = t * row + h * LONG_DIM;
+                    plain_long(&kv, LONG - n_tok + t, q + at, want);
+                    for (int i = 0; i < LONG_DIM; i++)
+                        CU_ASSERT(fabs(out[at + (size_t)i] - want[i]) <= 2e-5);
+                }
+        }
+        sl_kv_close(&kv);
+    }
+    sl_attention_close(&a);
+    sl_pool_close(&pool);
+    free(q);
+    free(out);
 }
 
 #define CASE(f)                                                                                    \
@@ -442,6 +572,8 @@ static const struct sl_case cases[] = {CASE(bits_follow_the_written_rule),
                                        CASE(chunking_and_threads_change_no_bit),
                                        CASE(later_positions_take_no_part),
                                        CASE(cache_refuses_what_it_cannot_hold),
+                                       CASE(cache_takes_what_info_predicts_and_pages_when_written),
+                                       CASE(contexts_of_131072_equal_a_softmax_in_binary64),
                                        {NULL, NULL}};
 
 const struct sl_suite suite_attention = {"attention", cases};
