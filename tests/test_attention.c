@@ -7,6 +7,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/pool.h"
 #include "engine/attention.h"
@@ -20,10 +21,11 @@ enum { MAX_POS = 200, MAX_DIM = 256 };
 
 struct rig {
     struct sl_config c;
+    uint32_t n_pos;
     struct sl_pool *pool;
     struct sl_kv kv;
     struct sl_attention attention;
-    float *k, *v, *q, *out; /* [MAX_POS][heads][head_dim] */
+    float *k, *v, *q, *out; /* [n_pos][heads][head_dim] */
 };
 
 static float *random_rows(struct sl_rng *rng, size_t n)
@@ -35,23 +37,36 @@ static float *random_rows(struct sl_rng *rng, size_t n)
     return x;
 }
 
-static void rig_open(struct rig *r, struct sl_rng *rng, uint32_t dim, unsigned n_threads)
+/* 6 query heads over n_kv_head, n_pos positions. */
+struct size {
+    uint32_t dim, n_kv_head, n_pos;
+    unsigned n_threads;
+};
+
+static void rig_open_size(struct rig *r, struct sl_rng *rng, const struct size *s)
 {
     *r = (struct rig){.c = {.n_layer = 4,
                             .cla_factor = 2,
                             .n_head = 6,
-                            .n_kv_head = 2,
-                            .head_dim = dim,
-                            .d_attn = 6 * dim}};
-    CU_ASSERT_EQUAL_FATAL(sl_pool_open(&r->pool, n_threads), 0);
+                            .n_kv_head = s->n_kv_head,
+                            .head_dim = s->dim,
+                            .d_attn = 6 * s->dim},
+                      .n_pos = s->n_pos};
+    size_t n = s->n_pos * (size_t)s->dim;
+    CU_ASSERT_EQUAL_FATAL(sl_pool_open(&r->pool, s->n_threads), 0);
     CU_ASSERT_EQUAL_FATAL(sl_attention_open(&r->attention, &r->c, r->pool), 0);
-    r->k = random_rows(rng, (size_t)MAX_POS * 2 * dim);
-    r->v = random_rows(rng, (size_t)MAX_POS * 2 * dim);
-    r->q = random_rows(rng, (size_t)MAX_POS * 6 * dim);
-    r->out = calloc((size_t)MAX_POS * 6 * dim, sizeof *r->out);
+    r->k = random_rows(rng, n * s->n_kv_head);
+    r->v = random_rows(rng, n * s->n_kv_head);
+    r->q = random_rows(rng, n * 6);
+    r->out = calloc(n * 6, sizeof *r->out);
     CU_ASSERT_PTR_NOT_NULL_FATAL(r->out);
-    for (size_t i = 0; i < (size_t)MAX_POS * 6 * dim; i++)
+    for (size_t i = 0; i < n * 6; i++)
         r->q[i] *= 2; /* softmax with some contrast */
+}
+
+static void rig_open(struct rig *r, struct sl_rng *rng, uint32_t dim, unsigned n_threads)
+{
+    rig_open_size(r, rng, &(struct size){dim, 2, MAX_POS, n_threads});
 }
 
 static void rig_close(struct rig *r)
@@ -68,8 +83,8 @@ static void rig_close(struct rig *r)
 static void fill_cache(struct rig *r, enum sl_kv_format k, enum sl_kv_format v)
 {
     sl_kv_close(&r->kv);
-    CU_ASSERT_EQUAL_FATAL(sl_kv_open(&r->kv, &r->c, MAX_POS, k, v), 0);
-    struct sl_kv_put put = {.kv_layer = 1, .n_tok = MAX_POS, .k = r->k, .v = r->v};
+    CU_ASSERT_EQUAL_FATAL(sl_kv_open(&r->kv, &r->c, r->n_pos, k, v), 0);
+    struct sl_kv_put put = {.kv_layer = 1, .n_tok = r->n_pos, .k = r->k, .v = r->v};
     CU_ASSERT_EQUAL_FATAL(sl_kv_store(&r->kv, &put, r->pool), 0);
 }
 
@@ -134,45 +149,68 @@ static float score(enum sl_kv_format format, uint32_t dim, const float *q, const
     return s * factor;
 }
 
-/* One query head by docs/numerics.md section 6. */
-static void by_rule(const struct rig *r, uint32_t pos, uint32_t head, float *y)
+/* Sums of one query head over some positions. */
+struct sums {
+    float m, l, acc[MAX_DIM];
+};
+
+/* Of positions at .. end: blocks of 64. */
+static struct sums span_by_rule(const struct rig *r, const float *q, uint32_t kv_head, uint32_t at,
+                                uint32_t end)
 {
-    uint32_t dim = r->c.head_dim, kv_head = head / 3;
-    uint32_t block = sl_kv_hadamard_block(dim);
-    bool packed_k = r->kv.format_k != SL_KV_F32, packed_v = r->kv.format_v != SL_KV_F32;
-    float q[MAX_DIM], m = -INFINITY, l = 0, p[64];
-    float factor = 1.0f / sqrtf((float)dim) / (packed_k ? (float)block : 1.0f);
-    memcpy(q, r->q + ((size_t)pos * 6 + head) * dim, dim * sizeof *q);
-    if (packed_k)
-        sl_kv_hadamard(q, dim);
-    memset(y, 0, dim * sizeof *y);
-    for (uint32_t at = 0; at <= pos; at += 64) {
-        uint32_t n = pos + 1 - at < 64 ? pos + 1 - at : 64;
-        float top = m;
+    uint32_t dim = r->c.head_dim;
+    float p[64], factor = 1.0f / sqrtf((float)dim);
+    struct sums s = {.m = -INFINITY};
+    if (r->kv.format_k != SL_KV_F32)
+        factor = factor / (float)sl_kv_hadamard_block(dim);
+    for (; at < end; at += 64) {
+        uint32_t n = end - at < 64 ? end - at : 64;
+        float top = s.m;
         for (uint32_t j = 0; j < n; j++) {
             struct stored k = decode(r->kv.format_k, dim, sl_kv_k(&r->kv, 1, kv_head, at + j));
             p[j] = score(r->kv.format_k, dim, q, &k, factor);
             top = fmaxf(top, p[j]);
         }
-        float c = sl_expf(m - top);
+        float c = sl_expf(s.m - top);
         for (uint32_t j = 0; j < n; j++)
             p[j] = sl_expf(p[j] - top);
-        l = l * c + sum16(p, NULL, n);
+        s.l = s.l * c + sum16(p, NULL, n);
         for (uint32_t i = 0; i < dim; i++)
-            y[i] *= c;
+            s.acc[i] *= c;
         for (uint32_t j = 0; j < n; j++) {
             struct stored v = decode(r->kv.format_v, dim, sl_kv_v(&r->kv, 1, kv_head, at + j));
             for (uint32_t i = 0; i < dim; i++)
-                y[i] = fmaf(p[j] * v.scale[i], v.code[i], y[i]);
+                s.acc[i] = fmaf(p[j] * v.scale[i], v.code[i], s.acc[i]);
         }
-        m = top;
+        s.m = top;
+    }
+    return s;
+}
+
+/* One query head by docs/numerics.md section 6. */
+static void by_rule(const struct rig *r, uint32_t pos, uint32_t head, float *y)
+{
+    uint32_t dim = r->c.head_dim, kv_head = head / (6 / r->c.n_kv_head);
+    bool packed_v = r->kv.format_v != SL_KV_F32;
+    float q[MAX_DIM];
+    memcpy(q, r->q + ((size_t)pos * 6 + head) * dim, dim * sizeof *q);
+    if (r->kv.format_k != SL_KV_F32)
+        sl_kv_hadamard(q, dim);
+    struct sums all = span_by_rule(r, q, kv_head, 0, pos < 1024 ? pos + 1 : 1024);
+    for (uint32_t at = 1024; at <= pos; at += 1024) {
+        struct sums s = span_by_rule(r, q, kv_head, at, pos - at < 1024 ? pos + 1 : at + 1024);
+        float m = fmaxf(all.m, s.m), a = sl_expf(all.m - m), b = sl_expf(s.m - m);
+        all.l = all.l * a + s.l * b;
+        for (uint32_t i = 0; i < dim; i++)
+            all.acc[i] = all.acc[i] * a + s.acc[i] * b;
+        all.m = m;
     }
     for (uint32_t i = 0; i < dim; i++)
-        y[i] /= l;
+        y[i] = all.acc[i] / all.l;
     if (packed_v)
         sl_kv_hadamard(y, dim);
     for (uint32_t i = 0; packed_v && i < dim; i++)
-        y[i] /= (float)block;
+        y[i] /= (float)sl_kv_hadamard_block(dim);
 }
 
 static const enum sl_kv_format formats[][2] = {{SL_KV_F32, SL_KV_F32},
@@ -201,6 +239,36 @@ static void bits_follow_the_written_rule(void)
                     const float *got = r.out + ((size_t)pos[i] * 6 + h) * dims[d];
                     CU_ASSERT_EQUAL(memcmp(got, want, dims[d] * sizeof *want), 0);
                 }
+        }
+        rig_close(&r);
+    }
+}
+
+/* Positions on both sides of a span's end, by one token, by few and by many; 6, 3 or 1 heads of a
+ * group. */
+static void spans_are_merged_by_the_written_rule(void)
+{
+    static const uint32_t pos[] = {1022, 1023, 1024, 1025, 1087, 2047, 2048, 2111};
+    static const struct size sizes[] = {{80, 1, 2112, 3}, {34, 2, 2112, 1}, {80, 6, 2112, 2}};
+    struct sl_rng rng = sl_rng_open("attention", 36);
+    for (size_t z = 0; z < sizeof sizes / sizeof *sizes; z++) {
+        struct rig r;
+        float want[MAX_DIM];
+        rig_open_size(&r, &rng, &sizes[z]);
+        size_t dim = sizes[z].dim;
+        for (int f = 0; f < 3; f++) {
+            fill_cache(&r, formats[f][0], formats[f][1]);
+            for (int way = 0; way < 3; way++) {
+                const uint32_t step[] = {1, 4, 16};
+                memset(r.out, 0, r.n_pos * r.c.d_attn * sizeof *r.out);
+                for (size_t i = 0; i < sizeof pos / sizeof *pos; i++) {
+                    run(&r, pos[i] + 1 - step[way], step[way]);
+                    uint32_t h = (uint32_t)sl_rng_range(&rng, 0, 5);
+                    by_rule(&r, pos[i], h, want);
+                    const float *got = r.out + ((size_t)pos[i] * 6 + h) * dim;
+                    CU_ASSERT_EQUAL(memcmp(got, want, dim * sizeof *want), 0);
+                }
+            }
         }
         rig_close(&r);
     }
@@ -362,6 +430,135 @@ static void cache_refuses_what_it_cannot_hold(void)
     c.head_dim = 258;
     CU_ASSERT_EQUAL(sl_kv_open(&kv, &c, 8, SL_KV_F32, SL_KV_INT4), SL_ERR_UNSUPPORTED);
     CU_ASSERT_PTR_NULL(kv.k);
+    /* 17 TB: refused at once, with how much it would be and how much there is. */
+    c = (struct sl_config){
+        .n_layer = 64, .cla_factor = 1, .n_head = 8, .n_kv_head = 8, .head_dim = 256};
+    CU_ASSERT_EQUAL(sl_kv_open(&kv, &c, 1 << 24, SL_KV_F32, SL_KV_F32), SL_ERR_NOMEM);
+    CU_ASSERT_PTR_NOT_NULL(strstr(sl_error_message(), "16777216 tokens take 17592.19 GB, and"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(sl_error_hint(), "int4"));
+    CU_ASSERT_PTR_NULL(kv.k);
+}
+
+/* Resident pages of this process, bytes. */
+static size_t resident(void)
+{
+    size_t total, pages = 0;
+    FILE *f = fopen("/proc/self/statm", "r");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(f);
+    CU_ASSERT_EQUAL(fscanf(f, "%zu %zu", &total, &pages), 2);
+    fclose(f);
+    return pages * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+/* What `info` says of a published model, and pages only for what is written. */
+static void cache_takes_what_info_predicts_and_pages_when_written(void)
+{
+    struct sl_config c;
+    struct sl_model_info m;
+    struct sl_kv kv;
+    CU_ASSERT_EQUAL_FATAL(sl_config_load(&c, "tests/configs/hunyuan-large-instruct.json"), 0);
+    sl_config_get_info(&c, &m);
+    CU_ASSERT_EQUAL(2 * sl_kv_bytes(&c, 131072, SL_KV_INT8), 131072 * m.kv_bytes_int8);
+    CU_ASSERT_EQUAL(2 * sl_kv_bytes(&c, 131072, SL_KV_INT4), 131072 * m.kv_bytes_int4);
+    CU_ASSERT_EQUAL(sl_kv_bytes(&c, 131072, SL_KV_F32), 131072 * m.kv_bytes_bf16);
+    c.n_layer = 4; /* two stored: 344 MB */
+    size_t before = resident();
+    CU_ASSERT_EQUAL_FATAL(sl_kv_open(&kv, &c, 131072, SL_KV_INT8, SL_KV_INT8), 0);
+    uint8_t *end = sl_kv_v(&kv, 1, 7, 131071) + sl_kv_vec_bytes(SL_KV_INT8, 80);
+    CU_ASSERT_EQUAL((size_t)(end - kv.v), sl_kv_bytes(&c, 131072, SL_KV_INT8));
+    end[-1] = 1;
+    CU_ASSERT(resident() - before < 100u << 20);
+    sl_kv_close(&kv);
+}
+
+/* ---- long contexts --------------------------------------------------------------------------- */
+
+enum { LONG = 131072, N_KIND = 97, LONG_HEADS = 8, LONG_DIM = 34 };
+
+/* Which of a few vectors lies at a position: anything, and one of its own at the very end. */
+static uint32_t kind_at(uint32_t pos)
+{
+    return pos >= LONG - 20 ? N_KIND - 1 : (pos * 2654435761u >> 12) % (N_KIND - 1);
+}
+
+/* A cache of LONG positions made of N_KIND different records. */
+static void fill_long(struct sl_kv *kv, struct sl_rng *rng)
+{
+    size_t rec_k = sl_kv_vec_bytes(kv->format_k, kv->head_dim);
+    size_t rec_v = sl_kv_vec_bytes(kv->format_v, kv->head_dim);
+    float *x = random_rows(rng, (size_t)2 * N_KIND * LONG_DIM);
+    struct sl_pool *pool;
+    struct sl_kv_put put = {.n_tok = N_KIND, .k = x, .v = x + (size_t)N_KIND * LONG_DIM};
+    CU_ASSERT_EQUAL_FATAL(sl_pool_open(&pool, 1), 0);
+    CU_ASSERT_EQUAL_FATAL(sl_kv_store(kv, &put, pool), 0);
+    for (uint32_t pos = LONG; pos-- > N_KIND;) {
+        memcpy(sl_kv_k(kv, 0, 0, pos), sl_kv_k(kv, 0, 0, kind_at(pos)), rec_k);
+        memcpy(sl_kv_v(kv, 0, 0, pos), sl_kv_v(kv, 0, 0, kind_at(pos)), rec_v);
+    }
+    sl_pool_close(&pool);
+    free(x);
+}
+
+/* Softmax over the whole context in binary64; the first N_KIND positions hold one of each kind. */
+static void plain_long(const struct sl_kv *kv, uint32_t pos, const float *q, double *y)
+{
+    double k[MAX_DIM], v[N_KIND][MAX_DIM], s[N_KIND], weight[N_KIND] = {0}, max = -INFINITY;
+    for (uint32_t kind = 0; kind < N_KIND; kind++) {
+        unpack(kv->format_k, LONG_DIM, sl_kv_k(kv, 0, 0, kind), k);
+        unpack(kv->format_v, LONG_DIM, sl_kv_v(kv, 0, 0, kind), v[kind]);
+        s[kind] = 0;
+        for (int i = 0; i < LONG_DIM; i++)
+            s[kind] += q[i] * k[i] / sqrt(LONG_DIM);
+        max = fmax(max, s[kind]);
+    }
+    double sum = 0;
+    for (uint32_t at = 0; at <= pos; at++) {
+        uint32_t kind = at < N_KIND ? at : kind_at(at);
+        weight[kind] += exp(s[kind] - max);
+        sum += exp(s[kind] - max);
+    }
+    for (int i = 0; i < LONG_DIM; i++) {
+        y[i] = 0;
+        for (int kind = 0; kind < N_KIND; kind++)
+            y[i] += weight[kind] / sum * v[kind][i];
+    }
+}
+
+/* One token, which is split, and the last of eight, which are not; positions at the end. */
+static void contexts_of_131072_equal_a_softmax_in_binary64(void)
+{
+    struct sl_rng rng = sl_rng_open("attention", 37);
+    struct sl_config c = {
+        .n_layer = 1, .cla_factor = 1, .n_head = LONG_HEADS, .n_kv_head = 1, .head_dim = LONG_DIM};
+    size_t row = (size_t)LONG_HEADS * LONG_DIM;
+    float *q = random_rows(&rng, 16 * row), *out = calloc(16 * row, sizeof *out);
+    struct sl_pool *pool;
+    struct sl_attention a;
+    CU_ASSERT_EQUAL_FATAL(sl_pool_open(&pool, 2), 0);
+    CU_ASSERT_EQUAL_FATAL(sl_attention_open(&a, &c, pool), 0);
+    for (int f = 0; f < 3; f++) {
+        struct sl_kv kv;
+        double want[MAX_DIM];
+        CU_ASSERT_EQUAL_FATAL(sl_kv_open(&kv, &c, LONG, formats[f][0], formats[f][1]), 0);
+        fill_long(&kv, &rng);
+        for (uint32_t n_tok = 1; n_tok <= 16; n_tok *= 16) {
+            struct sl_attention_call call = {
+                .kv = &kv, .pos = LONG - n_tok, .n_tok = n_tok, .q = q, .out = out};
+            sl_attention_run(&a, &call);
+            for (uint32_t t = 0; t < n_tok; t += 15)
+                for (size_t h = 0; h < LONG_HEADS; h += 7) {
+                    size_t at = t * row + h * LONG_DIM;
+                    plain_long(&kv, LONG - n_tok + t, q + at, want);
+                    for (int i = 0; i < LONG_DIM; i++)
+                        CU_ASSERT(fabs(out[at + (size_t)i] - want[i]) <= 2e-5);
+                }
+        }
+        sl_kv_close(&kv);
+    }
+    sl_attention_close(&a);
+    sl_pool_close(&pool);
+    free(q);
+    free(out);
 }
 
 #define CASE(f)                                                                                    \
@@ -369,11 +566,14 @@ static void cache_refuses_what_it_cannot_hold(void)
 #f, f                                                                                      \
     }
 static const struct sl_case cases[] = {CASE(bits_follow_the_written_rule),
+                                       CASE(spans_are_merged_by_the_written_rule),
                                        CASE(values_equal_a_plain_softmax_over_the_unpacked_cache),
                                        CASE(packing_costs_little),
                                        CASE(chunking_and_threads_change_no_bit),
                                        CASE(later_positions_take_no_part),
                                        CASE(cache_refuses_what_it_cannot_hold),
+                                       CASE(cache_takes_what_info_predicts_and_pages_when_written),
+                                       CASE(contexts_of_131072_equal_a_softmax_in_binary64),
                                        {NULL, NULL}};
 
 const struct sl_suite suite_attention = {"attention", cases};

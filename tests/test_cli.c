@@ -480,6 +480,15 @@ static void info_needs_no_weights(void)
     json_decref(o);
     cli_run(&r, "info tests/configs/hunyuan-large-instruct.json");
     CU_ASSERT_PTR_NOT_NULL(strstr(r.out, "81920 (5.00 %)"));
+    /* A cache of 131,072 tokens: 2 records a head, layer pair and token, 82 bytes in int8, 49 in
+     * int4. */
+    cli_run(&r, "info tests/configs/hunyuan-large-instruct.json -c 131072 --json");
+    o = json_loads(r.out, 0, NULL);
+    CU_ASSERT_EQUAL(json_integer_value(json_object_get(o, "kv_cache_bytes")), 5502926848);
+    json_decref(o);
+    cli_run(&r, "info tests/configs/hunyuan-large-instruct.json -c 131072 -ctk f32 -ctv int4");
+    CU_ASSERT_PTR_NOT_NULL(strstr(r.out, "KV cache of 131072 tokens, K f32, V int4"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(r.out, "12381585408 bytes")); /* 320 and 49 */
     cli_run(&r, "info models/demo-hunyuan");
     CU_ASSERT_PTR_NOT_NULL(strstr(r.out, "weights"));
 }

@@ -150,41 +150,103 @@ static void elementwise_loops_agree_on_every_instruction_set(void)
     CU_ASSERT_STRING_EQUAL(sl_simd_at(SL_SIMD_GENERIC)->name, "generic");
 }
 
-/* Scores and weighted sums of one block of records for n_q heads; bits equal those of the portable
- * set, one head at a time. */
+enum { MAX_Q = 11 };
+
+/* One block of records, some queries, weights and sums to add to. */
+struct block_case {
+    struct sl_kv_block block;
+    uint32_t n_q, seen; /* seen: positions that the sums take */
+    float q[MAX_Q * 256], p[MAX_Q * SL_KV_BLOCK], acc[MAX_Q * 256];
+    uint8_t rec[SL_KV_BLOCK * 4 * 256];
+};
+
+static void make_block(struct block_case *c, struct sl_rng *rng, enum sl_kv_format format,
+                       uint32_t dim)
+{
+    size_t stride = sl_kv_vec_bytes(format, dim);
+    float vec[256];
+    c->block = (struct sl_kv_block){c->rec, dim, (uint32_t)sl_rng_range(rng, 1, SL_KV_BLOCK)};
+    c->n_q = (uint32_t)sl_rng_range(rng, 1, MAX_Q);
+    c->seen = (uint32_t)sl_rng_range(rng, 1, c->block.n);
+    fill(rng, c->q, (size_t)c->n_q * dim);
+    fill(rng, c->p, (size_t)c->n_q * SL_KV_BLOCK);
+    fill(rng, c->acc, (size_t)MAX_Q * 256);
+    for (uint32_t j = 0; j < c->block.n; j++) {
+        fill(rng, vec, dim);
+        if (format == SL_KV_F32)
+            memcpy(c->rec + j * stride, vec, stride);
+        else
+            CU_ASSERT(sl_kv_pack_vec(format, dim, vec, c->rec + j * stride));
+    }
+}
+
+/* A row's channels as sl_kv_order() puts them, counted out: all of partial sum 0, then of 1, ... */
+static void in_order(enum sl_kv_format format, uint32_t dim, const float *from, float *to)
+{
+    uint32_t width = format == SL_KV_INT4 ? 32 : dim;
+    for (uint32_t first = 0; first < dim; first += width)
+        for (uint32_t partial = 0; partial < 16; partial++)
+            for (uint32_t i = first + partial; i < first + width && i < dim; i += 16)
+                *to++ = from[i];
+}
+
+/* Scores and weighted sums of one block for n_q heads, from the records and by way of tiles; bits
+ * equal those of the portable set from the records, one head at a time. */
 static void check_block(const struct sl_simd *simd, struct sl_rng *rng, enum sl_kv_format format,
                         uint32_t dim)
 {
-    enum { MAX_Q = 7 };
-    static uint8_t rec[SL_KV_BLOCK * 4 * 256];
-    static float q[MAX_Q * 256], p[MAX_Q * SL_KV_BLOCK], acc[2][MAX_Q * 256];
-    static float s[2][MAX_Q * SL_KV_BLOCK];
-    float vec[256];
+    static struct block_case c;
+    static float s[3][MAX_Q * SL_KV_BLOCK], acc[3][MAX_Q * 256], q[MAX_Q * 256];
+    static _Alignas(64) float code[SL_KV_BLOCK * 256], scale[8 * SL_KV_BLOCK];
     const struct sl_simd *portable = sl_simd_at(SL_SIMD_GENERIC);
-    uint32_t n = (uint32_t)sl_rng_range(rng, 1, SL_KV_BLOCK);
-    uint32_t n_q = (uint32_t)sl_rng_range(rng, 1, MAX_Q);
-    size_t stride = sl_kv_vec_bytes(format, dim);
-    fill(rng, q, (size_t)n_q * dim);
-    fill(rng, p, (size_t)n_q * SL_KV_BLOCK);
-    fill(rng, acc[0], (size_t)n_q * dim);
-    memcpy(acc[1], acc[0], sizeof acc[0]);
-    for (uint32_t j = 0; j < n; j++) {
-        fill(rng, vec, dim);
-        if (format == SL_KV_F32)
-            memcpy(rec + j * stride, vec, stride);
-        else
-            CU_ASSERT(sl_kv_pack_vec(format, dim, vec, rec + j * stride));
-    }
-    struct sl_kv_block block = {rec, dim, n};
-    simd->scores[format](&block, q, n_q, 0.125f, s[0]);
-    simd->accumulate[format](&block, p, n_q, acc[0]);
-    for (uint32_t h = 0; h < n_q; h++) {
+    uint32_t width = sl_kv_padded(dim);
+    struct sl_kv_tile tile = {.code = code, .scale = scale};
+    make_block(&c, rng, format, dim);
+    struct sl_kv_block seen = {c.rec, dim, c.seen};
+    for (int way = 0; way < 3; way++)
+        memcpy(acc[way], c.acc, sizeof c.acc);
+    for (uint32_t h = 0; h < c.n_q; h++) {
         size_t at = (size_t)h * SL_KV_BLOCK, row = (size_t)h * dim;
-        portable->scores[format](&block, q + row, 1, 0.125f, s[1] + at);
-        CU_ASSERT(same_bits(s[0] + at, s[1] + at, n));
-        portable->accumulate[format](&block, p + at, 1, acc[1] + row);
+        portable->scores[format](&c.block, c.q + row, 1, 0.125f, s[0] + at);
+        portable->accumulate[format](&seen, c.p + at, 1, acc[0] + (size_t)h * width);
+        in_order(format, dim, c.q + row, q + row);
     }
-    CU_ASSERT(same_bits(acc[0], acc[1], (size_t)n_q * dim));
+    simd->scores[format](&c.block, c.q, c.n_q, 0.125f, s[1]);
+    simd->accumulate[format](&seen, c.p, c.n_q, acc[1]);
+    simd->load_k[format](&c.block, &tile);
+    simd->tile_scores(&tile, q, c.n_q, 0.125f, s[2]);
+    simd->load_v[format](&c.block, &tile);
+    simd->tile_accumulate(&tile, c.seen, c.p, c.n_q, acc[2]);
+    for (int way = 1; way < 3; way++)
+        for (uint32_t h = 0; h < c.n_q; h++) {
+            size_t at = (size_t)h * SL_KV_BLOCK, row = (size_t)h * width;
+            CU_ASSERT(same_bits(s[0] + at, s[way] + at, c.block.n));
+            CU_ASSERT(same_bits(acc[0] + row, acc[way] + row, dim));
+        }
+}
+
+/* The step of the online softmax beside its formula. */
+static void softening_follows_its_formula_on_every_instruction_set(void)
+{
+    struct sl_rng rng = sl_rng_open("mathf", 17);
+    for (int level = 0; level < SL_N_SIMD_LEVEL; level++) {
+        const struct sl_simd *simd = sl_simd_at((enum sl_simd_level)level);
+        for (uint32_t n = 1; simd && n <= SL_KV_BLOCK; n++) {
+            float s[SL_KV_BLOCK], want[SL_KV_BLOCK], top = n % 3 ? 1.5f : -INFINITY;
+            float max = top, sum = n % 3 ? 2.25f : 0, before = sum;
+            fill(&rng, s, SL_KV_BLOCK);
+            for (uint32_t i = 0; i < n; i++)
+                top = fmaxf(top, s[i]);
+            for (uint32_t i = 0; i < n; i++)
+                want[i] = sl_expf(s[i] - top);
+            float c = simd->soften(s, n, &max, &sum),
+                  by = sl_expf((n % 3 ? 1.5f : -INFINITY) - top);
+            CU_ASSERT_EQUAL(c, by);
+            CU_ASSERT_EQUAL(max, top);
+            CU_ASSERT_EQUAL(sum, before * by + rule(want, NULL, n));
+            CU_ASSERT(same_bits(s, want, n));
+        }
+    }
 }
 
 /* Every 16-bit pattern and every E4M3 code, at every alignment, NaNs only as NaNs. */
@@ -286,6 +348,7 @@ static const struct sl_case cases[] = {
     CASE(sums_follow_the_16_partial_tree_on_every_instruction_set),
     CASE(elementwise_loops_agree_on_every_instruction_set),
     CASE(packed_blocks_agree_on_every_instruction_set),
+    CASE(softening_follows_its_formula_on_every_instruction_set),
     CASE(widening_agrees_with_the_scalar_one_on_every_instruction_set),
     CASE(rms_norm_equals_its_formula),
     CASE(softmax_sums_to_one_and_survives_large_scores),

@@ -152,6 +152,32 @@ static void rotation_pairs_halves_and_leaves_the_rest_alone(void)
     sl_rope_close(&rope);
 }
 
+/* At the end of a context of 131,072 the rotation is still that of the written angle, reduced here
+ * turn by turn in long double; neighbours differ by their distance alone. */
+static void far_positions_are_as_accurate_as_near_ones(void)
+{
+    static const uint32_t pos[] = {4095, 65536, 131070, 131071};
+    struct sl_config c = config_of(128, 10000);
+    struct sl_rope rope;
+    float cos_tab[2][64], sin_tab[2][64];
+    const long double turn = 2 * acosl(-1.0L);
+    CU_ASSERT_EQUAL_FATAL(sl_rope_open(&rope, &c), 0);
+    for (size_t p = 0; p < sizeof pos / sizeof *pos; p++) {
+        sl_rope_angles(&rope, pos[p], cos_tab[0], sin_tab[0]);
+        sl_rope_angles(&rope, pos[p] - 100, cos_tab[1], sin_tab[1]);
+        for (int i = 0; i < 64; i++) {
+            long double freq = powl(10000, -2.0L * i / 128), angle = pos[p] * freq;
+            angle -= turn * floorl(angle / turn);
+            CU_ASSERT_DOUBLE_EQUAL(cos_tab[0][i], (double)cosl(angle), 1e-7);
+            CU_ASSERT_DOUBLE_EQUAL(sin_tab[0][i], (double)sinl(angle), 1e-7);
+            double apart =
+                (double)cos_tab[0][i] * cos_tab[1][i] + (double)sin_tab[0][i] * sin_tab[1][i];
+            CU_ASSERT_DOUBLE_EQUAL(apart, (double)cosl(100 * freq), 3e-7);
+        }
+    }
+    sl_rope_close(&rope);
+}
+
 #define CASE(f)                                                                                    \
     {                                                                                              \
 #f, f                                                                                      \
@@ -161,6 +187,7 @@ static const struct sl_case cases[] = {CASE(tables_equal_the_references),
                                        CASE(bf16_frequencies_are_rounded_and_angles_are_not),
                                        CASE(authors_tables_round_positions_angles_and_results),
                                        CASE(linear_scaling_divides_positions),
+                                       CASE(far_positions_are_as_accurate_as_near_ones),
                                        CASE(rotation_pairs_halves_and_leaves_the_rest_alone),
                                        {NULL, NULL}};
 

@@ -33,7 +33,22 @@ static void row_kv(const char *label, uint64_t bytes, uint64_t mha)
     printf("%-24s %llu (%.2f %%)\n", label, (unsigned long long)bytes, percent(bytes, mha));
 }
 
-static void print_table(const struct sl_model_info *m)
+/* Keys or values of one token, all layers. */
+static uint64_t half_bytes(const struct sl_model_info *m, const char *type)
+{
+    if (type && !strcmp(type, "f32"))
+        return m->kv_bytes_bf16; /* twice as wide, half of it */
+    return (type && !strcmp(type, "int4") ? m->kv_bytes_int4 : m->kv_bytes_int8) / 2;
+}
+
+/* What a session of --ctx-size allocates for its cache; 0 when none was named. */
+static uint64_t cache_bytes(const struct sl_model_info *m, const struct sl_options *o)
+{
+    return (uint64_t)o->ctx_size *
+           (half_bytes(m, o->cache_type_k) + half_bytes(m, o->cache_type_v));
+}
+
+static void print_table(const struct sl_model_info *m, const struct sl_options *o)
 {
     printf("%-24s %s\n", "architecture", m->architecture);
     row_large("parameters", m->n_param, "");
@@ -57,6 +72,12 @@ static void print_table(const struct sl_model_info *m)
     row_kv("  int8", m->kv_bytes_int8, m->kv_bytes_mha_bf16);
     row_kv("  int4", m->kv_bytes_int4, m->kv_bytes_mha_bf16);
     row_count("LFA state, bytes", m->lfa_state_bytes);
+    if (o->ctx_size) {
+        printf("KV cache of %lld tokens, K %s, V %s\n", (long long)o->ctx_size,
+               o->cache_type_k ? o->cache_type_k : "int8",
+               o->cache_type_v ? o->cache_type_v : "int8");
+        row_large("  allocated", cache_bytes(m, o), " bytes");
+    }
 }
 
 static void set_count(json_t *o, const char *key, uint64_t v)
@@ -64,7 +85,7 @@ static void set_count(json_t *o, const char *key, uint64_t v)
     json_object_set_new(o, key, json_integer((json_int_t)v));
 }
 
-static json_t *info_object(const struct sl_model_info *m)
+static json_t *info_object(const struct sl_model_info *m, const struct sl_options *opt)
 {
     json_t *o = json_object();
     json_object_set_new(o, "architecture", json_string(m->architecture));
@@ -93,6 +114,10 @@ static json_t *info_object(const struct sl_model_info *m)
     json_object_set_new(o, "kv_percent_of_mha",
                         json_real(percent(m->kv_bytes_bf16, m->kv_bytes_mha_bf16)));
     set_count(o, "lfa_state_bytes", m->lfa_state_bytes);
+    if (opt->ctx_size) {
+        set_count(o, "n_ctx", (uint64_t)opt->ctx_size);
+        set_count(o, "kv_cache_bytes", cache_bytes(m, opt));
+    }
     return o;
 }
 
@@ -148,8 +173,8 @@ int sl_verb_info(const struct sl_options *o)
     if (!info.weight_bytes)
         info.weight_bytes = weight_files(path);
     if (o->json)
-        return sl_json_print(info_object(&info));
-    print_table(&info);
+        return sl_json_print(info_object(&info, o));
+    print_table(&info, o);
     return sl_stdout_finish();
 }
 

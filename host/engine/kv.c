@@ -5,9 +5,29 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/host_memory.h"
 #include "base/pool.h"
 #include "engine/kv_quant.h"
 #include "engine/mathf.h"
+
+uint64_t sl_kv_bytes(const struct sl_config *config, uint32_t n_ctx, enum sl_kv_format format)
+{
+    return (uint64_t)sl_config_n_kv_layer(config) * config->n_kv_head * n_ctx *
+           sl_kv_vec_bytes(format, config->head_dim);
+}
+
+/* Pages are taken when they are first written, so asking for too much would end the program much
+ * later, at the token that no page is left for. */
+static int check_memory(uint64_t bytes, uint32_t n_ctx)
+{
+    const char *limit_by;
+    const uint64_t available = sl_host_memory_available("", &limit_by);
+    if (!available || bytes <= available)
+        return 0;
+    return sl_fail(SL_ERR_NOMEM, "choose a smaller context (-c) or cache type int4",
+                   "KV cache: %u tokens take %.2f GB, and %s leaves %.2f GB", n_ctx,
+                   1e-9 * (double)bytes, limit_by, 1e-9 * (double)available);
+}
 
 int sl_kv_open(struct sl_kv *out, const struct sl_config *config, uint32_t n_ctx,
                enum sl_kv_format format_k, enum sl_kv_format format_v)
@@ -23,9 +43,13 @@ int sl_kv_open(struct sl_kv *out, const struct sl_config *config, uint32_t n_ctx
         return sl_fail(SL_ERR_UNSUPPORTED, "choose cache type f32",
                        "cache type: heads of %u channels cannot be packed (even, at most %d)",
                        kv.head_dim, SL_KV_MAX_DIM);
-    size_t n = (size_t)kv.n_kv_layer * kv.n_head * n_ctx;
-    kv.k = sl_alloc(n, sl_kv_vec_bytes(format_k, kv.head_dim));
-    kv.v = sl_alloc(n, sl_kv_vec_bytes(format_v, kv.head_dim));
+    uint64_t bytes_k = sl_kv_bytes(config, n_ctx, format_k);
+    uint64_t bytes_v = sl_kv_bytes(config, n_ctx, format_v);
+    int err = check_memory(bytes_k + bytes_v, n_ctx);
+    if (err)
+        return err;
+    kv.k = sl_alloc(bytes_k, 1);
+    kv.v = sl_alloc(bytes_v, 1);
     if (!kv.k || !kv.v) {
         sl_kv_close(&kv);
         return SL_ERR_NOMEM;

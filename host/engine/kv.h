@@ -16,7 +16,12 @@ struct sl_kv {
     uint8_t *k, *v; /* [n_kv_layer][n_head][n_ctx] records of sl_kv_vec_bytes() */
 };
 
-/* SL_ERR_NOMEM; SL_ERR_UNSUPPORTED for a head size that cannot be packed. */
+/* Bytes of the keys, or of the values, of n_ctx tokens over all layers: what sl_kv_open allocates
+ * for each. */
+uint64_t sl_kv_bytes(const struct sl_config *config, uint32_t n_ctx, enum sl_kv_format format);
+
+/* SL_ERR_NOMEM, also when the whole cache would not fit into what is available now;
+ * SL_ERR_UNSUPPORTED for a head size that cannot be packed. */
 int sl_kv_open(struct sl_kv *out, const struct sl_config *config, uint32_t n_ctx,
                enum sl_kv_format format_k, enum sl_kv_format format_v);
 void sl_kv_close(struct sl_kv *kv);

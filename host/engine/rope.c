@@ -23,14 +23,14 @@ static double rope_base(const struct sl_config *c)
 int sl_rope_open(struct sl_rope *out, const struct sl_config *config)
 {
     uint32_t half = config->n_rot / 2;
-    float *inv_freq = sl_alloc(half, sizeof *inv_freq);
+    double *inv_freq = sl_alloc(half, sizeof *inv_freq);
     if (!inv_freq)
         return SL_ERR_NOMEM;
     double base = rope_base(config);
     for (uint32_t i = 0; i < half; i++) {
-        inv_freq[i] = (float)pow(base, -2.0 * i / config->n_rot);
+        inv_freq[i] = pow(base, -2.0 * i / config->n_rot);
         if (config->rope_table != SL_ROPE_TABLE_F32)
-            inv_freq[i] = round_bf16(inv_freq[i]);
+            inv_freq[i] = round_bf16((float)inv_freq[i]);
     }
     *out = (struct sl_rope){.n_rot = config->n_rot,
                             .table = config->rope_table,
@@ -46,17 +46,19 @@ void sl_rope_close(struct sl_rope *rope)
     *rope = (struct sl_rope){0};
 }
 
+/* In double: an angle of 131,000 rad rounded to fp32 is off by up to 0.004, differently at each
+ * position, and what attention sees is the difference of two. */
 void sl_rope_angles(const struct sl_rope *rope, uint32_t pos, float *cos_out, float *sin_out)
 {
     bool all = rope->table == SL_ROPE_TABLE_BF16_ALL;
-    float t = (float)pos / rope->position_scale;
-    t = all ? round_bf16(t) : t;
+    double t = (double)pos / (double)rope->position_scale;
+    t = all ? round_bf16((float)t) : t;
     for (uint32_t i = 0; i < rope->n_rot / 2; i++) {
-        float angle = t * rope->inv_freq[i];
-        angle = all ? round_bf16(angle) : angle;
-        /* In double, then rounded: the last bit does not depend on the C library. */
-        cos_out[i] = (float)cos((double)angle);
-        sin_out[i] = (float)sin((double)angle);
+        double angle = t * rope->inv_freq[i];
+        angle = all ? round_bf16((float)angle) : angle;
+        /* Then rounded: the last bit does not depend on the C library. */
+        cos_out[i] = (float)cos(angle);
+        sin_out[i] = (float)sin(angle);
         if (all) {
             cos_out[i] = round_bf16(cos_out[i]);
             sin_out[i] = round_bf16(sin_out[i]);

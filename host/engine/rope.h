@@ -9,7 +9,7 @@ struct sl_rope {
     uint32_t n_rot;
     enum sl_rope_table table;
     float position_scale; /* linear scaling: positions are divided by it; else 1 */
-    float *inv_freq;      /* [n_rot / 2], rounded as the table variant says */
+    double *inv_freq;     /* [n_rot / 2], rounded as the table variant says */
 };
 
 /* SL_ERR_NOMEM. */

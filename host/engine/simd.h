@@ -7,8 +7,10 @@
 #ifndef SL_ENGINE_SIMD_H
 #define SL_ENGINE_SIMD_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "base/half.h"
 #include "engine/ops.h"
@@ -19,6 +21,28 @@ enum { SL_KV_BLOCK = 64 }; /* absolute positions that attention takes together *
 struct sl_kv_block {
     const uint8_t *rec;
     uint32_t head_dim, n;
+};
+
+/* Floats from one row of sums to the next: whole vectors of 16. */
+static inline uint32_t sl_kv_padded(uint32_t head_dim)
+{
+    return (head_dim + 15) / 16 * 16;
+}
+
+/* Where channel first + i of n channels lies when those of one partial sum lie side by side: a
+ * tile's keys and the queries that meet them, n a group of channels that share a scale. */
+static inline uint32_t sl_kv_order(uint32_t first, uint32_t n, uint32_t i)
+{
+    uint32_t partial = i % 16, longer = n % 16;
+    return first + partial * (n / 16) + (partial < longer ? partial : longer) + i / 16;
+}
+
+/* A block's codes as fp32. Keys: code[head_dim][SL_KV_BLOCK], channels in sl_kv_order(). Values:
+ * code[SL_KV_BLOCK][padded]. scale[groups][SL_KV_BLOCK]. The caller's memory, by 64 bytes. */
+struct sl_kv_tile {
+    float *code, *scale;
+    uint32_t head_dim, n;
+    bool grouped; /* each 32 channels have a scale of their own: int4 */
 };
 
 struct sl_simd {
@@ -37,13 +61,25 @@ struct sl_simd {
     void (*silu_mul)(float *h, const float *g, const float *u, size_t n);
     /* dst[n] = src[n] * scale in fp32; src may be unaligned. */
     void (*widen)(enum sl_dtype dtype, const uint8_t *src, size_t n, float scale, float *dst);
-    /* By enum sl_kv_format, for n_q query heads over the same block. q[n_q][head_dim] to
-     * s[n_q][SL_KV_BLOCK]: s_j = (q . k_j) * (scale of k_j) * factor, the first n of each row. */
+    /* By enum sl_kv_format, for n_q query heads over the same block, from its records: for a few.
+     * q[n_q][head_dim] to s[n_q][SL_KV_BLOCK]: s_j = (q . k_j) * (scale of k_j) * factor. Rows of s
+     * are written to their ends or up to n. */
     void (*scores[3])(const struct sl_kv_block *k, const float *q, uint32_t n_q, float factor,
                       float *s);
-    /* acc[n_q][head_dim]: for j ascending acc = fmaf(p_j * (scale of v_j), v_j, acc). The rows of
-     * p[n_q][SL_KV_BLOCK] are readable to their ends. */
+    /* acc[n_q][padded]: for j < n ascending acc = fmaf(p_j * (scale of v_j), v_j, acc). */
     void (*accumulate[3])(const struct sl_kv_block *v, const float *p, uint32_t n_q, float *acc);
+    /* The same by way of a tile, for many: q with the channels of each row in sl_kv_order(); n of
+     * the sums at most the tile's. Rows of p are readable to their ends. */
+    void (*load_k[3])(const struct sl_kv_block *k, struct sl_kv_tile *out);
+    void (*load_v[3])(const struct sl_kv_block *v, struct sl_kv_tile *out);
+    void (*tile_scores)(const struct sl_kv_tile *k, const float *q, uint32_t n_q, float factor,
+                        float *s);
+    void (*tile_accumulate)(const struct sl_kv_tile *v, uint32_t n, const float *p, uint32_t n_q,
+                            float *acc);
+    /* A step of the online softmax: m = max(*max, s[0..n)), s_j = exp(s_j - m), *sum = *sum * c +
+     * sum of s, *max = m. Returns c = exp(*max before - m), by which what was summed up before is
+     * to be multiplied. s[SL_KV_BLOCK] is overwritten up to the next multiple of 16. */
+    float (*soften)(float *s, uint32_t n, float *max, float *sum);
 };
 
 enum sl_simd_level { SL_SIMD_GENERIC, SL_SIMD_AVX2, SL_SIMD_AVX512, SL_N_SIMD_LEVEL };
@@ -56,13 +92,17 @@ enum sl_simd_level sl_simd_limit(void);
 /* The widest that the machine has and the limit allows. Never NULL. */
 const struct sl_simd *sl_simd_best(void);
 
-/* bf16 bits at p (any alignment) as fp32. */
+/* bf16 bits at p (any alignment, little endian) as fp32. */
 static inline float sl_kv_scale(const uint8_t *p)
 {
+    uint16_t half;
+    memcpy(&half, p, sizeof half);
+    if (__BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__)
+        half = __builtin_bswap16(half);
     union {
         uint32_t u;
         float f;
-    } bits = {(uint32_t)p[0] << 16 | (uint32_t)p[1] << 24};
+    } bits = {(uint32_t)half << 16};
     return bits.f;
 }
 

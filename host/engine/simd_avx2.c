@@ -40,16 +40,20 @@ V16 v16 v16_load_s8(const int8_t *p)
                  _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_srli_si128(b, 8)))};
 }
 
-V16 v16 v16_load_u4(const uint8_t *p, int z)
+/* Lane l takes nibble l of its half's 32 bits. */
+V16 __m256 load_u4x8(const uint8_t *p, __m256 zero)
 {
-    int64_t bits;
+    int32_t bits;
     memcpy(&bits, p, sizeof bits);
-    __m128i w = _mm_cvtepu8_epi16(_mm_cvtsi64_si128(bits));
-    __m128i b = _mm_and_si128(_mm_or_si128(w, _mm_slli_epi16(w, 4)), _mm_set1_epi8(15));
-    __m256i zero = _mm256_set1_epi32(z);
-    __m256i lo = _mm256_sub_epi32(_mm256_cvtepu8_epi32(b), zero);
-    __m256i hi = _mm256_sub_epi32(_mm256_cvtepu8_epi32(_mm_srli_si128(b, 8)), zero);
-    return (v16){_mm256_cvtepi32_ps(lo), _mm256_cvtepi32_ps(hi)};
+    const __m256i shift = _mm256_setr_epi32(0, 4, 8, 12, 16, 20, 24, 28);
+    __m256i c = _mm256_srlv_epi32(_mm256_set1_epi32(bits), shift);
+    return _mm256_sub_ps(_mm256_cvtepi32_ps(_mm256_and_si256(c, _mm256_set1_epi32(15))), zero);
+}
+
+V16 v16 v16_load_u4(const uint8_t *p, float z)
+{
+    __m256 zero = _mm256_set1_ps(z);
+    return (v16){load_u4x8(p, zero), load_u4x8(p + 4, zero)};
 }
 
 V16 v16 v16_add(v16 a, v16 b)
@@ -174,6 +178,64 @@ V16 v16 v16_load_wide(enum sl_dtype dtype, const uint8_t *src)
     memcpy(&b, src + 16, sizeof b);
     return dtype == SL_DTYPE_BF16 ? (v16){widen_bf16(a), widen_bf16(b)}
                                   : (v16){_mm256_cvtph_ps(a), _mm256_cvtph_ps(b)};
+}
+
+V16 float v16_top(v16 a)
+{
+    __m256 m8 = _mm256_max_ps(a.lo, a.hi);
+    __m128 m4 = _mm_max_ps(_mm256_castps256_ps128(m8), _mm256_extractf128_ps(m8, 1));
+    __m128 m2 = _mm_max_ps(m4, _mm_movehl_ps(m4, m4));
+    return _mm_cvtss_f32(_mm_max_ss(m2, _mm_movehdup_ps(m2)));
+}
+
+typedef struct {
+    __m256i lo, hi;
+} d16;
+typedef int32_t s32x8 __attribute__((vector_size(32)));
+typedef uint32_t u32x8 __attribute__((vector_size(32)));
+
+V16 v16 v16_from_s8(d16 a, int m)
+{
+    int n = 24 - 8 * m;
+    return (v16){_mm256_cvtepi32_ps((__m256i)((s32x8)a.lo << n >> 24)),
+                 _mm256_cvtepi32_ps((__m256i)((s32x8)a.hi << n >> 24))};
+}
+
+V16 v16 v16_from_u4(d16 a, int m)
+{
+    int n = 28 - 4 * m;
+    return (v16){_mm256_cvtepi32_ps((__m256i)((u32x8)a.lo << n >> 28)),
+                 _mm256_cvtepi32_ps((__m256i)((u32x8)a.hi << n >> 28))};
+}
+
+/* Rows 0 and 4 from src on, in the two lanes. */
+V16 __m256i load_rows2(const uint8_t *src, size_t stride)
+{
+    __m128i low = _mm_loadu_si128((const void *)src);
+    __m128i high = _mm_loadu_si128((const void *)(src + 4 * stride));
+    return _mm256_inserti128_si256(_mm256_castsi128_si256(low), high, 1);
+}
+
+/* Four bytes each of 8 rows. */
+V16 void turn8(const uint8_t *src, size_t stride, __m256i out[4])
+{
+    __m256i r0 = load_rows2(src, stride), r1 = load_rows2(src + stride, stride);
+    __m256i r2 = load_rows2(src + 2 * stride, stride), r3 = load_rows2(src + 3 * stride, stride);
+    __m256i a = _mm256_unpacklo_epi32(r0, r1), b = _mm256_unpackhi_epi32(r0, r1);
+    __m256i c = _mm256_unpacklo_epi32(r2, r3), d = _mm256_unpackhi_epi32(r2, r3);
+    out[0] = _mm256_unpacklo_epi64(a, c);
+    out[1] = _mm256_unpackhi_epi64(a, c);
+    out[2] = _mm256_unpacklo_epi64(b, d);
+    out[3] = _mm256_unpackhi_epi64(b, d);
+}
+
+V16 void turn16(const uint8_t *src, size_t stride, d16 out[4])
+{
+    __m256i low[4], high[4];
+    turn8(src, stride, low);
+    turn8(src + 8 * stride, stride, high);
+    for (int i = 0; i < 4; i++)
+        out[i] = (d16){low[i], high[i]};
 }
 
 #include "engine/simd_kernels.h"

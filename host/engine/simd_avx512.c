@@ -36,14 +36,19 @@ V16 v16 v16_load_s8(const int8_t *p)
     return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(b));
 }
 
-V16 v16 v16_load_u4(const uint8_t *p, int z)
+/* Lane l takes nibble l: its half's 32 bits are shifted there, and the lowest four choose from what
+ * the codes stand for. */
+V16 v16 v16_load_u4(const uint8_t *p, float z)
 {
-    int64_t bits;
-    memcpy(&bits, p, sizeof bits);
-    __m128i w = _mm_cvtepu8_epi16(_mm_cvtsi64_si128(bits));
-    __m128i b = _mm_and_si128(_mm_or_si128(w, _mm_slli_epi16(w, 4)), _mm_set1_epi8(15));
-    __m512i c = _mm512_sub_epi32(_mm512_cvtepu8_epi32(b), _mm512_set1_epi32(z));
-    return _mm512_cvtepi32_ps(c);
+    const __m512i shift =
+        _mm512_setr_epi32(0, 4, 8, 12, 16, 20, 24, 28, 0, 4, 8, 12, 16, 20, 24, 28);
+    const v16 codes = _mm512_setr_ps(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    int32_t low, high;
+    memcpy(&low, p, sizeof low);
+    memcpy(&high, p + 4, sizeof high);
+    __m512i bits = _mm512_mask_set1_epi32(_mm512_set1_epi32(low), 0xFF00, high);
+    return _mm512_permutexvar_ps(_mm512_srlv_epi32(bits, shift),
+                                 _mm512_sub_ps(codes, _mm512_set1_ps(z)));
 }
 
 V16 v16 v16_add(v16 a, v16 b)
@@ -77,16 +82,11 @@ V16 v16 v16_fma(v16 a, v16 b, v16 c)
     return _mm512_fmadd_ps(a, b, c);
 }
 
-V16 v16 v16_pow2i(__m512i k)
-{
-    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_add_epi32(k, _mm512_set1_epi32(127)), 23));
-}
-
-/* sl_expf on 16 lanes. */
+/* sl_expf on 16 lanes. A NaN passes all steps. */
 V16 v16 v16_exp(v16 x)
 {
     v16 low = v16_set1(SL_EXP_MIN), high = v16_set1(SL_EXP_MAX);
-    v16 c = _mm512_min_ps(_mm512_max_ps(x, low), high);
+    v16 c = _mm512_max_ps(low, x);
     v16 n = _mm512_roundscale_ps(v16_mul(c, v16_set1(SL_EXP_LOG2E)), _MM_FROUND_TO_NEAREST_INT);
     v16 r = v16_fma(n, v16_set1(-SL_EXP_LN2_HI), c);
     r = v16_fma(n, v16_set1(-SL_EXP_LN2_LO), r);
@@ -96,12 +96,8 @@ V16 v16 v16_exp(v16 x)
     p = v16_fma(p, r, v16_set1(SL_EXP_C2));
     p = v16_fma(p, r, v16_set1(1.0f));
     p = v16_fma(p, r, v16_set1(1.0f));
-    __m512i k = _mm512_cvtps_epi32(n);
-    __m512i half = _mm512_srai_epi32(_mm512_add_epi32(k, _mm512_srli_epi32(k, 31)), 1);
-    p = v16_mul(v16_mul(p, v16_pow2i(half)), v16_pow2i(_mm512_sub_epi32(k, half)));
-    p = _mm512_mask_mov_ps(p, _mm512_cmp_ps_mask(x, low, _CMP_LT_OQ), v16_set1(0.0f));
-    p = _mm512_mask_mov_ps(p, _mm512_cmp_ps_mask(x, high, _CMP_GT_OQ), v16_set1(INFINITY));
-    return _mm512_mask_mov_ps(p, _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), x);
+    p = _mm512_maskz_scalef_ps(_mm512_cmp_ps_mask(x, low, _CMP_NLT_UQ), p, n);
+    return _mm512_mask_mov_ps(p, _mm512_cmp_ps_mask(x, high, _CMP_GT_OQ), v16_set1(INFINITY));
 }
 
 /* First step of the tree: distance 8. */
@@ -158,6 +154,46 @@ V16 v16 v16_load_wide(enum sl_dtype dtype, const uint8_t *src)
     case SL_DTYPE_F8_E4M3: memcpy(&byte, src, sizeof byte); return widen_e4m3(byte);
     default: return _mm512_loadu_ps(src);
     }
+}
+
+V16 float v16_top(v16 a)
+{
+    return _mm512_reduce_max_ps(a);
+}
+
+typedef __m512i d16;
+typedef int32_t s32x16 __attribute__((vector_size(64)));
+typedef uint32_t u32x16 __attribute__((vector_size(64)));
+
+V16 v16 v16_from_s8(d16 a, int m)
+{
+    return _mm512_cvtepi32_ps((__m512i)((s32x16)a << (24 - 8 * m) >> 24));
+}
+
+V16 v16 v16_from_u4(d16 a, int m)
+{
+    return _mm512_cvtepi32_ps((__m512i)((u32x16)a << (28 - 4 * m) >> 28));
+}
+
+/* Rows 0, 4, 8, 12 from src on, in the four lanes. */
+V16 __m512i load_rows4(const uint8_t *src, size_t stride)
+{
+    __m512i x = _mm512_castsi128_si512(_mm_loadu_si128((const void *)src));
+    x = _mm512_inserti32x4(x, _mm_loadu_si128((const void *)(src + 4 * stride)), 1);
+    x = _mm512_inserti32x4(x, _mm_loadu_si128((const void *)(src + 8 * stride)), 2);
+    return _mm512_inserti32x4(x, _mm_loadu_si128((const void *)(src + 12 * stride)), 3);
+}
+
+V16 void turn16(const uint8_t *src, size_t stride, d16 out[4])
+{
+    __m512i r0 = load_rows4(src, stride), r1 = load_rows4(src + stride, stride);
+    __m512i r2 = load_rows4(src + 2 * stride, stride), r3 = load_rows4(src + 3 * stride, stride);
+    __m512i a = _mm512_unpacklo_epi32(r0, r1), b = _mm512_unpackhi_epi32(r0, r1);
+    __m512i c = _mm512_unpacklo_epi32(r2, r3), d = _mm512_unpackhi_epi32(r2, r3);
+    out[0] = _mm512_unpacklo_epi64(a, c);
+    out[1] = _mm512_unpackhi_epi64(a, c);
+    out[2] = _mm512_unpacklo_epi64(b, d);
+    out[3] = _mm512_unpackhi_epi64(b, d);
 }
 
 #define SL_SIMD_WIDE
