@@ -35,6 +35,7 @@ struct sl_device_counters {
     char memory[32];       /* timing model that says so: "hbm" "ddr" "ideal" */
     unsigned n_port;
     struct sl_port_counters ctl, w[SL_MAX_PORTS]; /* w: n_port entries */
+    struct sl_virtual_time time;                  /* of devices that have no board */
 };
 
 struct sl_device_ops {
@@ -71,7 +72,7 @@ struct sl_device {
 };
 
 /* name: "csim", "csim:P" (P one of the built configurations), "sim:PxT,option,..." (accel/sim.h),
- * "cpu" (accel/cpu_device.h).
+ * "cpu" (accel/cpu_device.h), "model:PxT,option,..." (accel/tlm_device.h).
  * NULL: the default device.
  * SL_ERR_USAGE lists what exists. The device answers a QUERY before it is returned: another ABI
  * version is SL_ERR_ABI. */

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "accel/ops_time.h"
 #include "base/err.h"
 #include "engine/forward.h"
 #include "engine/model.h"
@@ -189,8 +190,11 @@ void sl_session_get_stats(const struct sl_session *session, struct sl_session_st
     s->model->ops.get_stats(s->model->ops.ctx, &now);
     for (; out->n_device < now.n_device; out->n_device++) {
         const struct sl_device_stats *d = &now.device[out->n_device];
-        out->device[out->n_device] = (struct sl_device_use){d->name, d->failure, d->n_launch};
+        out->device[out->n_device] =
+            (struct sl_device_use){.name = d->name, .failure = d->failure, .launches = d->n_launch};
     }
+    if (out->n_device == 1) /* several would have to share a clock */
+        sl_ops_get_time(&s->model->ops, &out->device[0].time);
 }
 
 /* ---- inspection ----------------------------------------------------------------------------- */

@@ -123,7 +123,7 @@ static void plan_matrix(const struct sl_tlm_config *c, const struct sl_tlm_job *
     if (plan->router) {
         const uint32_t rows = j->format == SL_MODE_ATTENTION ? 3 * j->rows : j->rows;
         plan->table_beats = div_up(rows, SL_BEAT_BYTES) +
-                            (job->slab_flags & SL_SLAB_HAS_BIAS ? div_up(rows, 16) : 0);
+                            (job->slab_flags & SL_SLAB_HAS_BIAS ? div_up(j->rows, 16) : 0);
         /* Codes of 16 bits: a row is read once, its beats twice as many. */
         plan->pass[0] = whole_pass(head + plan->table_beats, rows, 2 * j->k, SL_FORMAT_FP8, n_port);
         plan->pass[0].n_row = 1;
