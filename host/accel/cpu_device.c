@@ -21,8 +21,14 @@ static int cpu_alloc(struct sl_device *dev, uint32_t ctl_beats, uint32_t w_beats
     if (!dev->ctl_host || !cpu->w_memory)
         return SL_ERR_NOMEM;
     memset(dev->ctl_host, 0, ctl);
+    cpu->job_beats = ctl_beats;
     cpu->w = (uint8_t *)cpu->w_memory + SL_BEAT_BYTES - (uintptr_t)cpu->w_memory % SL_BEAT_BYTES;
     return 0;
+}
+
+void sl_cpu_device_limit(struct sl_device *dev, uint32_t n_beats)
+{
+    ((struct sl_cpu_device *)dev)->job_beats = n_beats;
 }
 
 static uint8_t *arena_of(struct sl_device *dev, int arena)

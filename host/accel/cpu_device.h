@@ -19,5 +19,8 @@ size_t sl_cpu_device_list(struct sl_device_desc *out, size_t cap);
  * only. Borrowed until the device is closed or given another; NULL: the caller's thread alone. Any
  * other device takes no notice. SL_ERR_NOMEM. */
 int sl_cpu_device_set_pool(struct sl_device *dev, struct sl_pool *pool);
+/* Jobs of a CPU device may use the first n_beats of its control arena only; lists and records may
+ * lie behind. */
+void sl_cpu_device_limit(struct sl_device *dev, uint32_t n_beats);
 
 #endif

@@ -52,6 +52,7 @@ struct sl_cpu_thread {
 struct sl_cpu_device {
     struct sl_device base;
     const struct sl_cpu_ops *ops;
+    uint32_t job_beats;   /* of the control arena: what a job may use */
     struct sl_pool *pool; /* borrowed, or NULL */
     unsigned n_thread;
     struct sl_cpu_thread *thread; /* owned, [n_thread] */

@@ -138,15 +138,15 @@ static void run_alone(const struct launch *l, uint32_t i)
     struct sl_step step;
     uint32_t w_limit;
     take_job(l, i, &step);
-    if (sl_step_check_p1(cpu->base.ctl_host, cpu->base.ctl_beats, &step) == SL_STATUS_OK) {
+    if (sl_step_check_p1(cpu->base.ctl_host, cpu->job_beats, &step) == SL_STATUS_OK) {
         if (step.job.op == SL_OP_ROUTER && cpu->ops->router) {
             sl_cpu_router_run(cpu, &step);
         } else if (step.job.op == SL_OP_KV_PACK && cpu->ops->kv_pack) {
             sl_cpu_kv_pack_run(cpu, &step);
         } else {
             const uint8_t *w = sl_cpu_weights(cpu, &step.job.w_off, &w_limit);
-            sl_step_compute_p1(cpu->base.ctl_host, cpu->base.ctl_beats, w, w_limit,
-                               cpu->thread[0].core, &step);
+            sl_step_compute_p1(cpu->base.ctl_host, cpu->job_beats, w, w_limit, cpu->thread[0].core,
+                               &step);
         }
     }
     put_record(l, i, &step);
@@ -189,7 +189,7 @@ static bool add_member(const struct launch *l, uint32_t i)
     struct sl_cpu_device *cpu = l->cpu;
     struct sl_cpu_member *m = &cpu->member[cpu->n_member];
     const uint8_t *ctl = cpu->base.ctl_host;
-    const uint32_t limit = cpu->base.ctl_beats;
+    const uint32_t limit = cpu->job_beats;
     m->index = i;
     m->n_write = m->n_read = 0;
     add_read(m, (uint64_t)l->job_off + i, 1);

@@ -6,7 +6,9 @@
 
 #include "accel/cpu_device.h"
 #include "accel/csim.h"
+#include "accel/link.h"
 #include "accel/sim.h"
+#include "accel/tlm_device.h"
 #include "base/err.h"
 #include "card/remote.h"
 
@@ -19,6 +21,7 @@ static const struct backend {
     {"csim", sl_csim_open, sl_csim_list},
     {"cpu", sl_cpu_device_open, sl_cpu_device_list},
     {"sim", sl_sim_open, sl_sim_list},
+    {"model", sl_tlm_device_open, sl_tlm_device_list},
     {"xrt", sl_xrt_device_open, sl_xrt_device_list},
     {"opencl", sl_opencl_device_open, sl_opencl_device_list},
 };
@@ -141,6 +144,8 @@ int sl_device_write_end(struct sl_device *dev)
 
 unsigned sl_device_write_open(struct sl_device *dev)
 {
+    if (dev->clock)
+        return sl_link_sending(dev->clock);
     return dev->ops->write_open ? dev->ops->write_open(dev) : 0;
 }
 

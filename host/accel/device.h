@@ -16,6 +16,7 @@ enum { SL_DEVICE_DEADLINE_MS = 600000 };
 enum { SL_ARENA_CTL = -1 }; /* arena numbers: SL_ARENA_CTL, or a weight port 0 .. n_port - 1 */
 
 struct sl_device;
+struct sl_link;
 
 /* Traffic of one memory port since the device was opened. */
 struct sl_port_counters {
@@ -35,6 +36,7 @@ struct sl_device_counters {
     char memory[32];       /* timing model that says so: "hbm" "ddr" "ideal" */
     unsigned n_port;
     struct sl_port_counters ctl, w[SL_MAX_PORTS]; /* w: n_port entries */
+    struct sl_virtual_time time;                  /* of devices that have no board */
 };
 
 struct sl_device_ops {
@@ -69,11 +71,14 @@ struct sl_device {
     unsigned n_port;           /* P */
     uint32_t ctl_beats, w_beats;
     uint8_t *ctl_host; /* the ctl arena where the host can address it directly (csim), else NULL */
+    /* Of a device without a board (accel/link.h): what its owner does beside it is told to it, and
+     * a launch is waited for by whoever starts it. NULL: time is real */
+    struct sl_link *clock;
     unsigned deadline_ms; /* of a launch of a model; 0 while it is opened: SL_DEVICE_DEADLINE_MS */
 };
 
 /* name: "csim", "csim:P" (P one of the built configurations), "sim:PxT,option,..." (accel/sim.h),
- * "cpu" (accel/cpu_device.h).
+ * "cpu" (accel/cpu_device.h), "model:PxT,option,..." (accel/tlm_device.h).
  * NULL: the default device.
  * SL_ERR_USAGE lists what exists. The device answers a QUERY before it is returned: another ABI
  * version is SL_ERR_ABI. */

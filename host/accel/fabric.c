@@ -9,6 +9,7 @@
 
 #include "accel/activation.h"
 #include "accel/fabric_state.h"
+#include "accel/link.h"
 #include "base/err.h"
 
 enum { KV_ZERO_POINT_BYTE = 32 };
@@ -131,6 +132,7 @@ static void get_placement(const struct sl_fabric *f, struct sl_placement *out)
 
 static void fabric_get_stats(const void *ctx, struct sl_ops_stats *out)
 {
+    static const struct sl_virtual_time no_time;
     const struct sl_fabric *f = ctx;
     *out = f->stats;
     get_placement(f, &out->placement);
@@ -139,7 +141,8 @@ static void fabric_get_stats(const void *ctx, struct sl_ops_stats *out)
         out->n_launch += m->index < f->n_card || !f->n_card ? m->jobs.n_launch : 0;
         if (m->index < f->n_card || !f->n_card)
             out->device[out->n_device++] =
-                (struct sl_device_stats){m->name, m->failure, m->jobs.n_launch};
+                (struct sl_device_stats){m->name, m->failure, m->jobs.n_launch,
+                                         m->dev->clock ? m->dev->clock->time : no_time};
     }
 }
 

@@ -10,7 +10,9 @@
 
 #include "accel/activation.h"
 #include "accel/fabric_state.h"
+#include "accel/link.h"
 #include "base/err.h"
+#include "store/slab.h"
 
 enum {
     MAX_CALLS = 8,
@@ -27,6 +29,12 @@ static uint32_t place_of(const struct sl_fabric *f, const struct sl_linear_call 
 static const struct sl_slab *slab_of(const struct sl_fabric *f, const struct sl_linear_call *call)
 {
     return sl_place_slab(f, place_of(f, call));
+}
+
+static struct sl_member *home_of(struct sl_fabric *f, const struct sl_linear_call *call)
+{
+    return call->matrix == SL_MATRIX_LM_HEAD ? &f->member[f->n_card ? f->n_card - 1 : 0]
+                                             : sl_layer_home(f, call->layer);
 }
 
 static uint32_t row_beats(const struct sl_slab *header)
@@ -88,9 +96,7 @@ static int add_plain_job(struct sl_member *m, const struct sl_linear_call *call,
 static int on_device(struct sl_fabric *f, const struct sl_linear_call *calls, size_t n_call,
                      const float *x, size_t n)
 {
-    struct sl_member *m = calls->matrix == SL_MATRIX_LM_HEAD
-                              ? &f->member[f->n_card ? f->n_card - 1 : 0]
-                              : sl_layer_home(f, calls->layer);
+    struct sl_member *m = home_of(f, calls);
     uint32_t x_off, y_off[MAX_CALLS];
     sl_joblist_begin(&m->jobs);
     const struct sl_fabric_rows rows = {x, n, x_width(f, calls), slab_of(f, calls)->k};
@@ -162,6 +168,20 @@ static void plan_parts(struct cpu_run *run)
     }
 }
 
+/* A device with a clock of its own waits for the host meanwhile. */
+static void tell_clock(struct sl_fabric *f, const struct sl_linear_call *calls, size_t n_call,
+                       size_t n_tok)
+{
+    struct sl_link *clock = home_of(f, calls)->dev->clock;
+    uint64_t bytes = 0;
+    for (size_t i = 0; clock && i < n_call; i++)
+        bytes += sl_slab_beats(slab_of(f, &calls[i])) * SL_BEAT_BYTES;
+    if (!clock)
+        return;
+    sl_link_host(clock, (uint64_t)((double)bytes * sl_cpu_work(n_tok)));
+    sl_link_join(clock);
+}
+
 static int on_cpu(struct sl_fabric *f, const struct sl_linear_call *calls, size_t n_call,
                   const float *x, size_t n)
 {
@@ -175,6 +195,7 @@ static int on_cpu(struct sl_fabric *f, const struct sl_linear_call *calls, size_
     sl_span_begin(f->profile, &span, SL_SPAN_DENSE_CPU, run.rows);
     sl_pool_run(f->pool, run_part, &run, run.first[n_call]);
     sl_span_end(f->profile, &span);
+    tell_clock(f, calls, n_call, n);
     unsigned bad = atomic_load(&run.bad);
     return bad ? sl_fail(SL_ERR_DEVICE, NULL, "the CPU's plain matrix ended with status %u", bad)
                : 0;

@@ -38,8 +38,9 @@ struct sl_dense_cpu {
 struct sl_member {
     struct sl_fabric *fabric; /* whose it is */
     unsigned index;
-    struct sl_device *dev;        /* owned, like the rest */
-    struct sl_launcher *launcher; /* NULL: the CPU computes in its caller */
+    struct sl_device *dev; /* owned, like the rest */
+    bool card;
+    struct sl_launcher *launcher; /* NULL: launches are waited for by their caller */
     struct sl_slots *slots;       /* cards: which routed experts it holds from now to then */
     struct sl_stream *stream;     /* cards that do not hold all of them: for prefill */
     struct sl_joblist jobs;
@@ -110,6 +111,17 @@ int sl_member_bind(struct sl_member *m, uint32_t place, const struct sl_slab *sl
 /* Of the slot table of a layer in the control arena. */
 uint32_t sl_member_slot_table(const struct sl_member *m, uint32_t layer);
 int sl_member_write_slot_table(struct sl_member *m, uint32_t layer);
+
+/* Seconds on the member's clock: its own, where it has one. */
+double sl_member_now(const struct sl_member *m);
+
+/* What the CPU does for n tokens with a slab, in units of its bytes: they are read once for all
+ * tokens, of which four take as long again (measured: docs/measurements.md, CPU kernels); 1 for one
+ * token. */
+static inline double sl_cpu_work(size_t n_tok)
+{
+    return (1 + 0.25 * (double)n_tok) / 1.25;
+}
 
 /* ---- fabric.c, fabric_input.c ---------------------------------------------------------------- */
 

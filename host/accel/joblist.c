@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "accel/code_names.h"
+#include "accel/link.h"
 #include "base/err.h"
 
 int sl_joblist_open(struct sl_joblist *list, struct sl_device *dev, uint32_t fixed_beats,
@@ -150,29 +151,36 @@ static int prepare(struct sl_joblist *list)
 }
 
 /* And what comes behind one that ended well. Times as sl_now_ns. */
-static int complete(struct sl_joblist *list, uint64_t begin, uint64_t end)
+static int complete(struct sl_joblist *list)
 {
     int err = fetch(list);
     for (uint32_t i = 0; !err && i < list->n_job; i++)
         err = check_record(list, i);
     if (!err && list->profile)
-        sl_joblist_record_launch(list, begin, end, sl_joblist_cycles(list) - list->cycles_before);
+        sl_joblist_record_launch(list, list->begin, list->end,
+                                 sl_joblist_cycles(list) - list->cycles_before);
     return err;
 }
 
-static int launch_once(struct sl_joblist *list)
+static int launch_here(struct sl_joblist *list)
 {
     struct sl_span span;
     int err = prepare(list);
     if (err)
         return err;
     sl_span_begin(list->profile, &span, SL_SPAN_LAUNCH, (uint32_t)list->n_launch);
-    const uint64_t begin = list->profile ? sl_now_ns() : 0;
+    list->begin = list->profile ? sl_now_ns() : 0;
     err = sl_device_launch(list->dev, list->jobs_off, list->n_job, list->dev->deadline_ms);
-    const uint64_t end = list->profile ? sl_now_ns() : 0;
+    list->end = list->profile ? sl_now_ns() : 0;
     sl_span_end(list->profile, &span);
     list->n_launch++;
-    return err ? err : complete(list, begin, end);
+    return err;
+}
+
+static int launch_once(struct sl_joblist *list)
+{
+    int err = launch_here(list);
+    return err ? err : complete(list);
 }
 
 /* After err: the step again on another device, where that helps. */
@@ -191,6 +199,12 @@ int sl_joblist_launch(struct sl_joblist *list)
 
 int sl_joblist_start(struct sl_joblist *list, struct sl_launcher *launcher)
 {
+    if (!launcher) {
+        int failed = again(list, launch_here(list), launch_here);
+        if (list->dev->clock)
+            list->dev->clock->beside = !failed;
+        return failed;
+    }
     int err = again(list, prepare(list), prepare);
     if (err)
         return err;
@@ -201,10 +215,16 @@ int sl_joblist_start(struct sl_joblist *list, struct sl_launcher *launcher)
 int sl_joblist_finish(struct sl_joblist *list, struct sl_launcher *launcher)
 {
     struct sl_span span;
-    uint64_t begin, end;
-    sl_span_begin(list->profile, &span, SL_SPAN_LAUNCH, (uint32_t)list->n_launch);
-    int err = sl_launcher_finish(launcher, &begin, &end);
-    sl_span_end(list->profile, &span);
-    list->n_launch++;
-    return again(list, err ? err : complete(list, begin, end), launch_once);
+    int err = 0;
+    if (launcher) {
+        sl_span_begin(list->profile, &span, SL_SPAN_LAUNCH, (uint32_t)list->n_launch);
+        err = sl_launcher_finish(launcher, &list->begin, &list->end);
+        sl_span_end(list->profile, &span);
+        list->n_launch++;
+    }
+    if (list->dev->clock) {
+        list->dev->clock->beside = false;
+        sl_link_join(list->dev->clock);
+    }
+    return again(list, err ? err : complete(list), launch_once);
 }

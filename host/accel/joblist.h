@@ -22,7 +22,8 @@ struct sl_joblist {
     uint64_t n_launch;
     struct sl_profile *profile; /* borrowed; NULL: nothing is recorded */
     unsigned n_column;          /* T, for the profile */
-    uint64_t cycles_before;     /* for the profile: of the launch that runs */
+    /* For the profile, of the launch that runs. */
+    uint64_t cycles_before, begin, end;
     /* Called when a launch fails by the device's fault: 0 when another device is in list->dev, with
      * the same weights, on which the launch is repeated. NULL: it fails. */
     int (*take_over)(void *user);
@@ -58,7 +59,9 @@ struct sl_job *sl_joblist_add(struct sl_joblist *list);
 /* Sends the inputs, runs, fetches records and outputs, and checks every record: cookie, contract,
  * status. Any status but OK, and MISS of an INDIRECT job, is SL_ERR_DEVICE and names the job. */
 int sl_joblist_launch(struct sl_joblist *list);
-/* The same in two halves: between them the list is not touched, nor is anything of it sent. */
+/* The same in two halves: between them the list is not touched, nor is anything of it sent. NULL:
+ * it is waited for at once; where the device keeps a clock of its own (accel/link.h), the host's
+ * work between the halves ran beside it. */
 int sl_joblist_start(struct sl_joblist *list, struct sl_launcher *launcher);
 int sl_joblist_finish(struct sl_joblist *list, struct sl_launcher *launcher);
 const struct sl_record *sl_joblist_record(const struct sl_joblist *list, uint32_t job);

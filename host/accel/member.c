@@ -7,12 +7,19 @@
 
 #include "accel/cpu_device.h"
 #include "accel/fabric_state.h"
+#include "accel/link.h"
+#include "base/clock.h"
 #include "base/err.h"
 #include "store/slab.h"
 
 static bool binds(const struct sl_member *m)
 {
     return m->dev->ops->bind != NULL;
+}
+
+double sl_member_now(const struct sl_member *m)
+{
+    return m->dev->clock ? m->dev->clock->time.total_s : (double)sl_now_ns() * 1e-9;
 }
 
 /* ---- which slabs ----------------------------------------------------------------------------- */
@@ -281,7 +288,7 @@ static int load(struct sl_member *m)
 
 int sl_member_open(struct sl_member *m, const char *device, const struct sl_fabric_params *params)
 {
-    const bool card = m->index < m->fabric->n_card;
+    const bool card = m->card = m->index < m->fabric->n_card;
     int err = sl_device_open(&m->dev, device);
     if (err)
         return err;
@@ -290,7 +297,7 @@ int sl_member_open(struct sl_member *m, const char *device, const struct sl_fabr
     if (!err && card && params->cpu_takes_over)
         err = check_spare(m->dev);
     err = err ? err : load(m);
-    if (!err && card)
+    if (!err && card && !m->dev->clock)
         err = sl_launcher_open(&m->launcher);
     if (!err && card)
         err = sl_slots_open(&m->slots, m, params->policy);

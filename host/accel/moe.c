@@ -121,16 +121,18 @@ static int decode_on_card(struct sl_moe_pass *p, uint32_t *route_off)
     err = err ? err : sl_moe_add_shared(p, m);
     for (uint32_t i = 0; !err && i < top_k; i++)
         err = sl_moe_add_indirect(p, m, route_off[0], i);
-    bool misses = false;
+    bool beside = sl_slots_moving(m->slots);
     for (uint32_t i = 0; !err && p->looked_ahead && i < top_k; i++)
         if (!sl_moe_holds(p, m, p->work->early[0].expert[i])) {
             sl_moe_add_choice(p, i, p->work->early[0].expert[i]);
-            misses = true;
+            beside = true;
         }
     if (err)
         return err;
     p->route_off = route_off;
-    if (misses) {
+    if (beside) { /* there is something to do meanwhile */
+        p->seat[m->index].begin =
+            0; /* nothing is learned from it: the shared expert is another size */
         err = sl_joblist_start(&m->jobs, m->launcher);
         p->seat[m->index].running = !err;
         return err;
@@ -146,7 +148,7 @@ static int decode_on_card(struct sl_moe_pass *p, uint32_t *route_off)
 static int choose(struct sl_moe_pass *p, uint32_t *route_off)
 {
     struct sl_member *m = p->home;
-    const bool card = m->launcher != NULL;
+    const bool card = m->card;
     sl_moe_begin(p, m);
     int err = sl_moe_add_routers(p, m, p->layer, route_off);
     err = err || !card ? err : sl_moe_add_shared(p, m);
@@ -166,14 +168,12 @@ static int run_pass(struct sl_moe_pass *p)
     p->f->stats.n_router += p->n_tok;
     for (int i = 0; i < 2; i++)
         p->work->round[i].n_item = p->work->round[i].n_task = 0;
-    if (p->home->slots) {
+    if (p->home->slots)
         sl_slots_turn(p->home->slots);
-        sl_slots_push(p->home->slots);
-    }
     int err = pack(p);
     err = err ? err : sl_moe_sit(p, p->home);
     if (!err)
-        err = (p->n_tok == 1 && p->home->launcher ? decode_on_card : choose)(p, route_off);
+        err = (p->n_tok == 1 && p->home->card ? decode_on_card : choose)(p, route_off);
     if (!err && (p->looked_ahead || !p->route_off))
         sl_predict_score(p);
     return err ? err : sl_moe_run(p);

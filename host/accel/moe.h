@@ -51,7 +51,7 @@ struct sl_moe_work {
 /* A member's part in a pass: where x lies in its control arena. */
 struct sl_moe_seat {
     bool open, running;
-    uint64_t begin; /* of its launch, sl_now_ns */
+    double begin; /* of its launch, seconds on the member's clock */
     uint32_t x8_off, x16_off;
     uint32_t top; /* of the heap, behind x */
 };

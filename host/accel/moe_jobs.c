@@ -270,7 +270,7 @@ int sl_moe_collect(struct sl_moe_pass *p, struct sl_member *m)
             err = put_off(p, task, true);
         else
             take_results(p, task);
-        if (!missing && m->launcher && task->expert < SL_MOE_SHARED)
+        if (!missing && m->card && task->expert < SL_MOE_SHARED)
             *(p->sent[task->expert] ? &sum->streamed : &sum->on_card) += task->n;
     }
     return err;

@@ -6,12 +6,14 @@
  */
 #include <string.h>
 
+#include "accel/link.h"
 #include "accel/moe.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "store/slab.h"
 
 enum {
-    POLL_US = 200,
+    POLL_US = 40, /* in which two pieces of an upload pass */
     FEW_TASKS = 2 /* of a CPU launch beside which an upload has to be fed */
 };
 static const double fade = 1.0 / 16; /* weight of a measurement */
@@ -133,7 +135,8 @@ static int bind_running(struct sl_moe_pass *p, struct sl_member *m)
     for (uint32_t i = 0; !err && i < p->now->n_task; i++) {
         const struct sl_moe_task *task = &p->now->task[i];
         struct sl_slab_ref slab;
-        if (task->state != SL_MOE_RUNNING || task->member != m || !needs_host(p, task))
+        if (task->state != SL_MOE_RUNNING || task->member != m || !needs_host(p, task) ||
+            is_sent(p, task))
             continue;
         err = sl_expert_memory_wait(p->f->experts, p->layer, task->expert, &slab);
         err = err ? err : sl_member_bind(m, sl_moe_place(p, task->expert), slab.header);
@@ -152,37 +155,33 @@ static int prepare(struct sl_moe_pass *p, struct sl_member *m, uint32_t *n)
     return err || !*n ? err : bind_running(p, m);
 }
 
-/* An expert's bytes are read once for all of its tokens, of which four take as long again (measured
- * for the CPU: docs/measurements.md, CPU kernels). */
-static double work_of(uint32_t n_tok)
-{
-    return 1 + 0.25 * n_tok;
-}
-
 double sl_moe_seconds(const struct sl_member *m, uint32_t n_tok)
 {
-    return work_of(n_tok) * m->work_s;
+    return sl_cpu_work(n_tok) * m->work_s;
 }
 
-/* What the member's launch took that ends now. */
-static void learn_rate(const struct sl_moe_pass *p, struct sl_member *m)
+static double work_running(const struct sl_moe_pass *p, const struct sl_member *m)
 {
     double work = 0;
     for (uint32_t i = 0; i < p->now->n_task; i++) {
         const struct sl_moe_task *task = &p->now->task[i];
         if (task->state == SL_MOE_RUNNING && task->member == m)
-            work += work_of(task->n);
+            work += sl_cpu_work(task->n);
     }
-    if (work == 0)
-        return;
-    const double s = (double)(sl_now_ns() - p->seat[m->index].begin) * 1e-9 / work;
-    m->work_s += (m->work_s > 0 ? fade : 1) * (s - m->work_s);
+    return work;
+}
+
+static void learn_rate(struct sl_member *m, double work, double s)
+{
+    if (work > 0)
+        m->work_s += (m->work_s > 0 ? fade : 1) * (s / work - m->work_s);
 }
 
 int sl_moe_finish(struct sl_moe_pass *p, struct sl_member *m)
 {
     p->seat[m->index].running = false;
-    learn_rate(p, m);
+    if (p->seat[m->index].begin > 0)
+        learn_rate(m, work_running(p, m), sl_member_now(m) - p->seat[m->index].begin);
     if (m == p->home)
         sl_stream_ended(p);
     int err = sl_joblist_finish(&m->jobs, m->launcher);
@@ -202,10 +201,18 @@ static int start_card(struct sl_moe_pass *p, struct sl_member *m)
     int err = prepare(p, m, &n);
     if (err || !n)
         return err;
-    p->seat[m->index].begin = sl_now_ns();
+    p->seat[m->index].begin = sl_member_now(m);
     err = sl_joblist_start(&m->jobs, m->launcher);
     p->seat[m->index].running = !err;
     return err;
+}
+
+/* What the CPU's launch took; by the home's clock, where it has one. */
+static double cpu_seconds(struct sl_moe_pass *p, double work, double took)
+{
+    const double bytes = work * (double)sl_slab_beats(&p->f->expert) * SL_BEAT_BYTES;
+    struct sl_link *clock = p->home->dev->clock;
+    return clock ? sl_link_host(clock, (uint64_t)bytes) : took;
 }
 
 static int run_cpu(struct sl_moe_pass *p, uint32_t *n)
@@ -220,9 +227,9 @@ static int run_cpu(struct sl_moe_pass *p, uint32_t *n)
         if (task->state == SL_MOE_RUNNING && task->member == p->cpu)
             p->f->stats.n_expert_cpu += task->n;
     }
-    p->seat[p->cpu->index].begin = sl_now_ns();
+    const double work = work_running(p, p->cpu), begin = sl_member_now(p->cpu);
     err = sl_joblist_launch(&p->cpu->jobs);
-    learn_rate(p, p->cpu);
+    learn_rate(p->cpu, work, cpu_seconds(p, work, sl_member_now(p->cpu) - begin));
     return err ? err : sl_moe_collect(p, p->cpu);
 }
 
@@ -261,7 +268,7 @@ static int finish_cards(struct sl_moe_pass *p, unsigned wait_us)
     int err = 0;
     for (unsigned i = 0; !err && i < p->f->n_card; i++) {
         struct sl_member *m = &p->f->member[i];
-        if (p->seat[i].running && sl_launcher_poll(m->launcher, wait_us))
+        if (p->seat[i].running && (!m->launcher || sl_launcher_poll(m->launcher, wait_us)))
             err = sl_moe_finish(p, m);
     }
     return err;
@@ -298,6 +305,8 @@ static int run_round(struct sl_moe_pass *p, struct window *w, bool first)
         else if (any_waiting(p))
             err = wait_for_disk(p, w);
     }
+    if (p->home->dev->clock)
+        sl_link_join(p->home->dev->clock);
     return err;
 }
 
@@ -322,7 +331,9 @@ int sl_moe_run(struct sl_moe_pass *p)
     p->window = NULL;
     /* Nothing is left behind that writes into the arenas. */
     for (unsigned i = 0; err && i < p->f->n_card; i++)
-        if (p->seat[i].running)
+        if (p->seat[i].running && p->f->member[i].dev->clock)
+            p->f->member[i].dev->clock->beside = false;
+        else if (p->seat[i].running)
             sl_launcher_finish(p->f->member[i].launcher, NULL, NULL);
     return err;
 }

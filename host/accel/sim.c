@@ -29,8 +29,9 @@ struct sim {
     struct sl_sim_config config;
     void *library; /* owned */
     const struct sl_sim_api *api;
-    struct sl_sim *core;      /* owned */
-    uint8_t *w[SL_MAX_PORTS]; /* owned, w_beats each */
+    struct sl_sim *core;            /* owned */
+    uint8_t *ctl, *w[SL_MAX_PORTS]; /* owned; w_beats each */
+    struct sl_link link;
     struct {
         bool known;
         uint32_t value;
@@ -100,7 +101,8 @@ static int write_arguments(struct sim *sim, uint32_t job_off, uint32_t n_job)
 
 static uint8_t *arena_of(struct sl_device *dev, int arena)
 {
-    return arena == SL_ARENA_CTL ? dev->ctl_host : ((struct sim *)dev)->w[arena];
+    struct sim *sim = (struct sim *)dev;
+    return arena == SL_ARENA_CTL ? sim->ctl : sim->w[arena];
 }
 
 static uint8_t *arena_alloc(uint64_t n_beats)
@@ -115,11 +117,13 @@ static int sim_alloc(struct sl_device *dev, uint32_t ctl_beats, uint32_t w_beats
 {
     struct sim *sim = (struct sim *)dev;
     struct sl_sim_arena map[SL_MAX_PORTS + 1];
-    dev->ctl_host = arena_alloc(ctl_beats);
-    if (!dev->ctl_host)
+    sim->ctl = arena_alloc(ctl_beats);
+    if (!sim->ctl)
         return SL_ERR_NOMEM;
+    /* A core's arena lies behind the link, a unit's does not. */
+    dev->ctl_host = sim->config.unit ? sim->ctl : NULL;
     map[0] = (struct sl_sim_arena){address_of(SL_ARENA_CTL), (uint64_t)ctl_beats * SL_BEAT_BYTES,
-                                   dev->ctl_host, 1};
+                                   sim->ctl, 1};
     for (unsigned p = 0; p < dev->n_port; p++) {
         if (!(sim->w[p] = arena_alloc(w_beats)))
             return SL_ERR_NOMEM;
@@ -133,18 +137,52 @@ static int sim_alloc(struct sl_device *dev, uint32_t ctl_beats, uint32_t w_beats
     return err ? err : write_reg(sim, SL_REG_IER, SL_BIT_DONE);
 }
 
+static uint64_t copy_in(struct sl_device *dev, int arena, uint32_t off, const void *src,
+                        uint32_t n_beats)
+{
+    const size_t bytes = (size_t)n_beats * SL_BEAT_BYTES;
+    memcpy(arena_of(dev, arena) + (size_t)off * SL_BEAT_BYTES, src, bytes);
+    return bytes;
+}
+
 static int sim_write(struct sl_device *dev, int arena, uint32_t off, const void *src,
                      uint32_t n_beats)
 {
-    memcpy(arena_of(dev, arena) + (size_t)off * SL_BEAT_BYTES, src,
-           (size_t)n_beats * SL_BEAT_BYTES);
+    struct sl_link *link = &((struct sim *)dev)->link;
+    sl_link_enter(link);
+    sl_link_write(link, copy_in(dev, arena, off, src, n_beats));
+    sl_link_leave(link);
+    return 0;
+}
+
+/* At once: a launch beside it needs nothing of it. Only its time goes on. */
+static int sim_write_begin(struct sl_device *dev, int arena, uint32_t off, const void *src,
+                           uint32_t n_beats)
+{
+    struct sl_link *link = &((struct sim *)dev)->link;
+    sl_link_enter(link);
+    sl_link_write_begin(link, copy_in(dev, arena, off, src, n_beats));
+    sl_link_leave(link);
+    return 0;
+}
+
+static int sim_write_end(struct sl_device *dev)
+{
+    struct sl_link *link = &((struct sim *)dev)->link;
+    sl_link_enter(link);
+    sl_link_write_end(link);
+    sl_link_leave(link);
     return 0;
 }
 
 static int sim_read(struct sl_device *dev, int arena, uint32_t off, void *dst, uint32_t n_beats)
 {
-    memcpy(dst, arena_of(dev, arena) + (size_t)off * SL_BEAT_BYTES,
-           (size_t)n_beats * SL_BEAT_BYTES);
+    struct sl_link *link = &((struct sim *)dev)->link;
+    const size_t bytes = (size_t)n_beats * SL_BEAT_BYTES;
+    sl_link_enter(link);
+    memcpy(dst, arena_of(dev, arena) + (size_t)off * SL_BEAT_BYTES, bytes);
+    sl_link_read(link, bytes);
+    sl_link_leave(link);
     return 0;
 }
 
@@ -178,16 +216,30 @@ static int acknowledge(struct sim *sim)
     return err ? lose(sim, err) : 0;
 }
 
+/* Of all launches. */
+static uint64_t launch_cycles(const struct sim *sim)
+{
+    struct sl_sim_counters c;
+    sim->api->counters(sim->core, &c);
+    return c.cycles;
+}
+
 static int sim_launch(struct sl_device *dev, uint32_t job_off, uint32_t n_job, unsigned deadline_ms)
 {
     struct sim *sim = (struct sim *)dev;
     if (sim->lost)
         return sl_fail(SL_ERR_DEVICE, "reload the device", "device %s: an earlier launch failed",
                        dev->name);
+    sl_link_enter(&sim->link);
+    const uint64_t before = launch_cycles(sim);
     int err = write_arguments(sim, job_off, n_job);
     err = err ? err : write_reg(sim, SL_REG_CTRL, SL_BIT_START);
     err = err ? err : run(sim, deadline_ms);
-    return err ? err : acknowledge(sim);
+    err = err ? err : acknowledge(sim);
+    if (!err)
+        sl_link_launch(&sim->link, (double)(launch_cycles(sim) - before) / SL_SIM_CLOCK_HZ);
+    sl_link_leave(&sim->link);
+    return err;
 }
 
 /* ---- counters ------------------------------------------------------------------------------- */
@@ -229,6 +281,7 @@ static int sim_counters(struct sl_device *dev, struct sl_device_counters *out)
     struct sl_sim_counters c;
     sim->api->counters(sim->core, &c);
     sl_sim_device_counters(out, &c, dev->n_port, sim->config.core.memory);
+    out->time = sim->link.time;
     return 0;
 }
 
@@ -245,12 +298,14 @@ static void sim_close(struct sl_device *dev)
         dlclose(sim->library);
     for (unsigned p = 0; p < SL_MAX_PORTS; p++)
         free(sim->w[p]);
-    free(dev->ctl_host);
+    free(sim->ctl);
     free(sim);
 }
 
 static const struct sl_device_ops sim_ops = {.alloc = sim_alloc,
                                              .write = sim_write,
+                                             .write_begin = sim_write_begin,
+                                             .write_end = sim_write_end,
                                              .read = sim_read,
                                              .launch = sim_launch,
                                              .close = sim_close,
@@ -330,6 +385,8 @@ static int open_any(struct sl_device **out, const char *unit, const char *arg)
     }
     sim->base.ops = &sim_ops;
     sim->base.n_port = sim->config.n_port;
+    sl_link_open(&sim->link, &sim->config.link);
+    sim->base.clock = &sim->link;
     *out = &sim->base;
     return 0;
 }

@@ -11,7 +11,7 @@ enum { MAX_ITEM = SL_SIM_PATH + 64 };
 
 static const char help[] = "sim[:P[xT]][,dpi][,mem=hbm|ddr|ideal][,latency=N][,stall=PCT][,seed=N]"
                            "[,fault=KIND@N[+M][:PORT]][,wave=FILE[@FROM-TO]][,timeout=N]"
-                           "[,reset-seed=N][,coverage=FILE]";
+                           "[,reset-seed=N][,coverage=FILE]" SL_LINK_HELP;
 
 static int refuse(const char *item, const char *why)
 {
@@ -232,7 +232,10 @@ static int parse_item(struct sl_sim_config *c, const char *text, uint32_t *seen)
             return refuse(text, "the value is missing");
         return items[i].set(c, text, value);
     }
-    return refuse(text, "unknown option");
+    bool taken;
+    int err = sl_link_option(&c->link, text, value, &taken);
+    c->link_given |= taken;
+    return err || taken ? err : refuse(text, "unknown option");
 }
 
 /* ---- the whole ------------------------------------------------------------------------------ */
@@ -249,7 +252,8 @@ int sl_sim_config_parse(struct sl_sim_config *out, const char *arg)
 {
     uint32_t seen = 0;
     int err = 0;
-    *out = (struct sl_sim_config){.n_port = 1, .n_column = 1, .timeout = SL_CORE_TIMEOUT};
+    *out = (struct sl_sim_config){.n_port = 1, .n_column = 1, .timeout = SL_CORE_TIMEOUT,
+                                   .link = sl_link_defaults()};
     out->core.latency = -1;
     out->core.reset_seed = -1;
     for (const char *at = arg; at && !err;) {

@@ -5,6 +5,7 @@
 
 #include <stddef.h>
 
+#include "accel/link.h"
 #include "sl_sim.h"
 
 enum { SL_SIM_PATH = 256 };
@@ -17,6 +18,8 @@ struct sl_sim_config {
     const char *unit; /* a unit of hls/ alone, as a tool made it; NULL: the core of rtl/ */
     uint32_t timeout; /* the core's TIMEOUT register: cycles without a beat */
     struct sl_sim_options core;
+    struct sl_link_config link;                    /* of the virtual clock */
+    bool link_given;                               /* one of its options was */
     char wave[SL_SIM_PATH], coverage[SL_SIM_PATH]; /* files to write; "": none */
     uint64_t wave_from, wave_to;
 };
@@ -34,6 +37,7 @@ struct sl_sim_config {
  *                                write bursts from 1; late: M cycles; may be repeated
  *   wave=FILE[@FROM-TO]          FST waveform and FILE.gtkw, of these cycles
  *   coverage=FILE                line coverage, written when the device is closed
+ *   pcie= pcie_us= launch_us= cpu=   of the virtual clock (accel/link.h)
  * SL_ERR_USAGE: refused.
  */
 int sl_sim_config_parse(struct sl_sim_config *out, const char *arg);

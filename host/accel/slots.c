@@ -33,8 +33,9 @@ struct sl_slots {
     struct move queue[MAX_QUEUE];
     uint32_t n_queue;
     struct sl_upload up;
-    struct move what;  /* is on its way */
-    struct slot *slot; /* to there; NULL: nothing is */
+    struct move what;           /* is on its way */
+    struct slot *slot;          /* to there; NULL: nothing is */
+    const struct sl_slab *slab; /* that push has to begin with; NULL: it has begun */
     struct sl_slots_stats stats;
 };
 
@@ -161,15 +162,22 @@ static int begin(struct sl_slots *s)
     err = vacate(s, slot);
     s->what = e;
     s->slot = slot;
-    if (!err)
-        sl_upload_begin(&s->up, slab.header, s->up.image ? slot->w_off : place_of(s, e));
+    s->slab = slab.header;
     return err;
 }
 
 void sl_slots_push(struct sl_slots *s)
 {
+    if (s->slot && s->slab)
+        sl_upload_begin(&s->up, s->slab, s->up.image ? s->slot->w_off : place_of(s, s->what));
+    s->slab = NULL;
     if (s->slot)
-        sl_upload_push(&s->up, 0);
+        sl_upload_push(&s->up, 1);
+}
+
+bool sl_slots_moving(const struct sl_slots *s)
+{
+    return s->slot;
 }
 
 static int finish(struct sl_slots *s)
@@ -195,7 +203,7 @@ void sl_slots_turn(struct sl_slots *s)
     int err = 0;
     if (!s->policy)
         return;
-    if (s->slot && sl_upload_arrived(&s->up))
+    if (s->slot && !s->slab && sl_upload_arrived(&s->up))
         err = finish(s);
     if (!err && !s->slot)
         err = begin(s);
@@ -212,7 +220,7 @@ void sl_slots_stop(struct sl_slots *s)
     if (s->slot)
         unpin(s, s->what);
     s->slot = NULL;
-    s->up.slab = NULL;
+    s->slab = s->up.slab = NULL;
     sl_policy_close(&s->policy);
 }
 

@@ -32,8 +32,10 @@ void sl_slots_saw(struct sl_slots *s, uint32_t layer, uint32_t expert);
 /* While no launch runs: an expert that has arrived takes its place in the slot table, the next
  * one's victim leaves it. */
 void sl_slots_turn(struct sl_slots *s);
-/* At any time: the next piece of the upload, if the link is free. Never waits. */
+/* While a launch runs: the next piece of the upload, if the link is free. Never waits. */
 void sl_slots_push(struct sl_slots *s);
+/* An expert is on its way. */
+bool sl_slots_moving(const struct sl_slots *s);
 /* Nothing is moved any more, what was on its way is forgotten: the device has changed. */
 void sl_slots_stop(struct sl_slots *s);
 void sl_slots_get_stats(const struct sl_slots *s, struct sl_slots_stats *out);

@@ -4,7 +4,6 @@
 #include <stdlib.h>
 
 #include "accel/moe.h"
-#include "base/clock.h"
 #include "base/err.h"
 #include "store/slab.h"
 
@@ -146,7 +145,7 @@ static int fill(struct sl_moe_pass *p, int buffer)
     s->buffer[buffer].state = SL_STREAM_FILLING;
     s->buffer[buffer].expert = e;
     s->buffer[buffer].slab = slab.header;
-    s->begin_ns = sl_now_ns();
+    s->begin = sl_member_now(p->home);
     sl_upload_begin(&s->up, slab.header, s->buffer[buffer].w_off);
     return 0;
 }
@@ -162,7 +161,7 @@ static void arrive(struct sl_moe_pass *p, int buffer)
         return;
     }
     s->buffer[buffer].state = SL_STREAM_FULL;
-    const double rate = bytes / ((double)(sl_now_ns() - s->begin_ns) * 1e-9);
+    const double rate = bytes / (sl_member_now(p->home) - s->begin);
     s->link_rate += fade * (rate - s->link_rate);
 }
 

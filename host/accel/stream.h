@@ -23,8 +23,8 @@ struct sl_stream {
         uint32_t w_off, expert;
         const struct sl_slab *slab; /* requested from the host memory while it is not empty */
     } buffer[SL_STREAM_BUFFERS];
-    uint64_t begin_ns; /* of the upload */
-    double link_rate;  /* bytes per second, measured; a fading mean */
+    double begin;     /* of the upload, on the card's clock */
+    double link_rate; /* bytes per second, measured; a fading mean */
 };
 
 /* buffer[].w_off are set. SL_ERR_NOMEM. */

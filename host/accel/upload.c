@@ -3,10 +3,11 @@
 
 #include <stdlib.h>
 
+#include "accel/link.h"
 #include "base/err.h"
 #include "store/slab.h"
 
-enum { PIECE_BEATS = 8192 }; /* 512 KiB: some 40 us of the link */
+enum { PIECE_BEATS = SL_UPLOAD_PIECE_BYTES / SL_BEAT_BYTES };
 
 int sl_upload_open(struct sl_upload *u, struct sl_device *dev, const struct sl_slab *shape)
 {
@@ -45,6 +46,8 @@ void sl_upload_begin(struct sl_upload *u, const struct sl_slab *slab, uint32_t w
         load_image(u);
     else
         u->err = sl_device_bind(u->dev, w_off, slab);
+    if (!u->image && u->dev->clock)
+        sl_link_write_begin(u->dev->clock, sl_slab_beats(slab) * SL_BEAT_BYTES);
 }
 
 bool sl_upload_push(struct sl_upload *u, unsigned max_open)

@@ -8,6 +8,8 @@
 
 #include "accel/device.h"
 
+enum { SL_UPLOAD_PIECE_BYTES = 1 << 19 }; /* some 40 us of the link */
+
 struct sl_upload {
     struct sl_device *dev; /* borrowed */
     uint8_t *image;        /* owned: of a port; NULL: the device reads slabs where they are */

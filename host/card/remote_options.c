@@ -118,7 +118,7 @@ static int check_board(struct sl_remote_options *o, const char *sim)
         return sl_fail(SL_ERR_USAGE, help, "device: %s", why);
     }
     if (config.n_port != 1 || config.n_column != 1 || config.dpi || config.wave[0] ||
-        config.coverage[0] || config.core.reset_seed >= 0)
+        config.coverage[0] || config.core.reset_seed >= 0 || config.link_given)
         return refuse(sim, "the design is what it is: its shape and form cannot be chosen");
     o->timeout = config.timeout;
     o->memory = config.core.memory;

@@ -37,8 +37,9 @@ static void core_header(FILE *f, const struct sl_profile_device *d)
             d->n_port, d->n_port == 1 ? "" : "s", d->n_column, d->n_column == 1 ? "" : "s",
             (unsigned long long)d->launches);
     if (d->clock_hz > 0)
-        fprintf(f, "  cycles are simulated, %.1f MHz nominal: %.6f s for %llu cycles\n",
-                d->clock_hz * 1e-6, (double)d->cycles / d->clock_hz, (unsigned long long)d->cycles);
+        fprintf(f, "  cycles are %s, %.1f MHz nominal: %.6f s for %llu cycles\n",
+                strncmp(d->memory, "modelled", 8) ? "simulated" : "modelled", d->clock_hz * 1e-6,
+                (double)d->cycles / d->clock_hz, (unsigned long long)d->cycles);
     else
         fputs("  it reports no cycles, so shares of time are unknown\n", f);
     if (d->ceiling > 0)

@@ -8,6 +8,7 @@
 #include "input.h"
 #include "memory_report.h"
 #include "profile_report.h"
+#include "time_report.h"
 #include "utf8_stream.h"
 #include "verbs.h"
 
@@ -30,6 +31,7 @@ struct run {
     int32_t *ids;               /* [n] generated */
     size_t n, n_ctx, n_decoded; /* decoded: tokens that were evaluated one by one */
     double prefill_s, decode_s;
+    struct sl_virtual_time opened, read; /* clock of the device: model open; prompt read */
     enum stop stop;
 };
 
@@ -144,11 +146,19 @@ static int add_token(struct run *r, int32_t id)
     return SL_EXIT_OK;
 }
 
+static struct sl_virtual_time virtual_time(const struct run *r)
+{
+    struct sl_session_stats stats;
+    sl_session_get_stats(r->session, &stats);
+    return stats.n_device ? stats.device[0].time : (struct sl_virtual_time){0};
+}
+
 /* In parts, so that Ctrl-C is heard while a long text is read. */
 static int prefill(struct run *r)
 {
     size_t part = r->o->batch_size ? (size_t)r->o->batch_size : 256;
     double start = sl_seconds();
+    r->opened = virtual_time(r);
     for (size_t i = 0; i < r->in.n; i += part) {
         size_t n = r->in.n - i < part ? r->in.n - i : part;
         float *logits = i + n == r->in.n ? r->logits : NULL;
@@ -163,6 +173,7 @@ static int prefill(struct run *r)
     for (size_t i = 0; i < r->in.n; i++)
         sl_sampler_accept(r->sampler, r->in.ids[i]);
     r->prefill_s = sl_seconds() - start;
+    r->read = virtual_time(r);
     return SL_EXIT_OK;
 }
 
@@ -237,6 +248,9 @@ static void report(const struct run *r, const struct sl_session_stats *stats)
     sl_model_get_memory(r->model, &memory);
     if (memory.streamed)
         sl_memory_peak_line(stderr);
+    if (stats->n_device && stats->device[0].time.known)
+        sl_report_time(stderr, r->in.n, r->n_decoded,
+                       &(struct sl_report_clock){&r->opened, &r->read, &stats->device[0].time});
     for (size_t i = 0; i < stats->n_device; i++) {
         const struct sl_device_use *d = &stats->device[i];
         if (stats->n_device > 1)
@@ -326,6 +340,11 @@ static int report_json(const struct run *r, const struct sl_session_stats *stats
     json_object_set_new(o, "devices", device_list(stats));
     if (r->o->explain)
         json_object_set_new(o, "placement", sl_explain_json(&stats->placement));
+    if (stats->n_device && stats->device[0].time.known)
+        json_object_set_new(
+            o, "virtual_time",
+            sl_time_json(r->in.n, r->n_decoded,
+                         &(struct sl_report_clock){&r->opened, &r->read, &stats->device[0].time}));
     if (r->profile)
         json_object_set_new(o, "profile", sl_profile_json(r->profile, r->o->profile));
     return sl_json_print(o);

@@ -56,6 +56,7 @@ struct sl_device_stats {
     const char *name;    /* lives as long as the operations */
     const char *failure; /* why the CPU took over; "": it did not */
     uint64_t n_launch;
+    struct sl_virtual_time time;
 };
 
 struct sl_ops_stats {

@@ -190,7 +190,8 @@ void sl_session_get_stats(const struct sl_session *session, struct sl_session_st
     out->placement = now.placement;
     for (; out->n_device < now.n_device; out->n_device++) {
         const struct sl_device_stats *d = &now.device[out->n_device];
-        out->device[out->n_device] = (struct sl_device_use){d->name, d->failure, d->n_launch};
+        out->device[out->n_device] =
+            (struct sl_device_use){d->name, d->failure, d->n_launch, d->time};
     }
 }
 

@@ -153,11 +153,27 @@ struct sl_op_stat {
     const char *impl; /* what ran it: "csim" "cpu" "exact" */
     uint64_t calls;
 };
+/* Time without a board, of a device that keeps a clock of its own (accel/link.h): modelled seconds,
+ * no measurement. total_s is core + launch + link + cpu. */
+struct sl_virtual_time {
+    double total_s;
+    double core_s;       /* cycles of the core by its nominal clock */
+    double launch_s;     /* what a runtime takes for a launch beside them */
+    double link_s;       /* the host waited for the link */
+    double cpu_s;        /* the host's own work, as far as it is counted */
+    double up_s, down_s; /* the link was busy: towards the card, from it */
+    double beside_s;     /* of up_s: transfers that nobody waited for from the start */
+    double hidden_s;     /* ... and of them what passed while launches ran */
+    uint64_t up_bytes, down_bytes, launches;
+    bool known; /* false: the device has no such clock, and all is 0 */
+};
+
 /* Since the model was opened. Strings live as long as the model. */
 struct sl_device_use {
     const char *name;
     const char *failure; /* why the CPU took over its work; "": it did not */
     uint64_t launches;
+    struct sl_virtual_time time;
 };
 /* Guesses of the next layer's experts (sets of a pass), as far as experts are read from disk. */
 struct sl_prediction {
