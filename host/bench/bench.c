@@ -10,7 +10,6 @@
 #include "accel/activation.h"
 #include "accel/cpu_device.h"
 #include "accel/cpu_ops.h"
-#include "base/clock.h"
 #include "base/err.h"
 #include "bench/machine.h"
 #include "store/format.h"
@@ -64,9 +63,9 @@ static double largest(const double *v, unsigned n)
     return m;
 }
 
-static double seconds_since(uint64_t start)
+static double seconds_since(const struct sl_pool *pool, uint64_t start)
 {
-    return (double)(sl_now_ns() - start) * 1e-9;
+    return (double)(sl_machine_now(pool) - start) * 1e-9;
 }
 
 static uint64_t random_word(uint64_t *state)
@@ -201,12 +200,12 @@ static uint32_t make_jobs(const struct bench *b, uint32_t n_tok, unsigned slab,
 static double launch(struct bench *b, uint32_t n_tok, unsigned slab)
 {
     static const char failed[] = "a job of the benchmark failed with status %u";
-    struct sl_job job[MAX_JOBS];
+    struct sl_job job[MAX_JOBS] = {0};
     const uint32_t n = make_jobs(b, n_tok, slab, job);
     int err = sl_device_write(b->dev, SL_ARENA_CTL, 0, job, n);
-    const uint64_t start = sl_now_ns();
+    const uint64_t start = sl_machine_now(b->pool);
     err = err ? err : sl_device_launch(b->dev, 0, n, SL_DEVICE_DEADLINE_MS);
-    const double t = seconds_since(start);
+    const double t = seconds_since(b->pool, start);
     for (uint32_t i = 0; !err && i < n; i++) {
         struct sl_record record;
         err = sl_device_read(b->dev, SL_ARENA_CTL, n + i, &record, 1);
@@ -250,7 +249,7 @@ static int from_memory(struct bench *b, struct sl_bench_row *row)
 /* Seconds of all rows of a small plain matrix by the caller. */
 static double small_pass(const struct bench *b, const struct sl_slab *slab, uint32_t n_tok)
 {
-    const uint64_t start = sl_now_ns();
+    const uint64_t start = sl_machine_now(NULL);
     for (uint32_t at = 0; at < slab->rows; at += SL_CPU_MAX_PART_ROWS) {
         const uint32_t left = slab->rows - at;
         const struct sl_cpu_plain call = {
@@ -263,7 +262,7 @@ static double small_pass(const struct bench *b, const struct sl_slab *slab, uint
             .y_stride = slab->rows};
         b->ops->plain(&call, b->work);
     }
-    return seconds_since(start);
+    return seconds_since(NULL, start);
 }
 
 static int from_l2(struct bench *b, struct sl_bench_row *row)
