@@ -474,6 +474,7 @@ static void bench_reports_every_row(void)
     CU_ASSERT_EQUAL(count_of(r.out, "\"tokens\":70"), 2);
     CU_ASSERT_EQUAL(count_of(r.out, "\"share_of_read\":null"), 0);
     CU_ASSERT_EQUAL(count_of(r.out, "\"read_bytes_per_s_all\""), 1);
+    CU_ASSERT_EQUAL(count_of(r.out, "\"seconds\":"), 10);
     cli_run(&r, "bench --membw --turns 1");
     CU_ASSERT_EQUAL(r.code, 0);
     CU_ASSERT(strstr(r.out, "all threads") && !strstr(r.out, "experts"));

@@ -11,6 +11,7 @@
 #include "accel/cpu_device.h"
 #include "accel/cpu_ops.h"
 #include "base/err.h"
+#include "bench/bench.h"
 #include "bench/machine.h"
 #include "store/format.h"
 #include "store/slab.h"
@@ -49,7 +50,7 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static double median(double *v, unsigned n)
+double sl_bench_median(double *v, unsigned n)
 {
     qsort(v, n, sizeof *v, by_value);
     return v[n / 2];
@@ -237,11 +238,11 @@ static int from_memory(struct bench *b, struct sl_bench_row *row)
         b->sample[MACS][i] = (double)b->macs * row->n_tok / t;
         b->sample[OF_PEAK][i] = peak > 0 ? b->sample[MACS][i] / peak : NAN;
     }
-    row->read = median(b->sample[READ], turns);
-    row->rate = median(b->sample[RATE], turns);
-    row->share = median(b->sample[SHARE], turns);
-    row->macs = median(b->sample[MACS], turns);
-    row->of_peak = isnan(b->sample[OF_PEAK][0]) ? NAN : median(b->sample[OF_PEAK], turns);
+    row->read = sl_bench_median(b->sample[READ], turns);
+    row->rate = sl_bench_median(b->sample[RATE], turns);
+    row->share = sl_bench_median(b->sample[SHARE], turns);
+    row->macs = sl_bench_median(b->sample[MACS], turns);
+    row->of_peak = isnan(b->sample[OF_PEAK][0]) ? NAN : sl_bench_median(b->sample[OF_PEAK], turns);
     row->tokens = row->macs / (double)b->macs;
     return 0;
 }
@@ -359,7 +360,7 @@ static int measure_machine(struct bench *b)
         for (unsigned i = 0; i < turns; i++)
             b->sample[way][i] =
                 sl_machine_read(pool, memory + (i + way) % PIECES * piece, piece, way % 2 * 8192);
-        (way < 2 ? m.read_one : m.read_all)[way % 2] = median(b->sample[way], turns);
+        (way < 2 ? m.read_one : m.read_all)[way % 2] = sl_bench_median(b->sample[way], turns);
     }
     for (unsigned i = 0; i < turns; i++) {
         b->sample[0][i] = sl_machine_clock();
@@ -407,6 +408,8 @@ int sl_bench(const struct sl_bench_params *p)
             if (!p->format || !strcmp(p->format, sl_format_name(format)))
                 err = bench_format(b);
         }
+    if (!err && !p->machine_only)
+        err = sl_bench_ops(p, b->pool);
     sl_pool_close(&b->pool);
     free(b->work);
     free(b);
