@@ -98,7 +98,7 @@ static void any_sums_become_the_h_of_the_reference(void)
     const struct sl_cpu_ops *ops[] = {sl_cpu_ops_avx512(), sl_cpu_ops_avx2()};
     struct sl_rng rng = sl_rng_open(__func__, 61);
     CU_ASSERT_PTR_NOT_NULL(sl_cpu_ops_best());
-    for (int i = 0; i < 6000; i++)
+    for (int i = 0; i < 2500; i++)
         for (int j = 0; j < 2; j++)
             if (ops[j])
                 run_swiglu(&rng, ops[j]);
@@ -246,7 +246,7 @@ static void lists_of_jobs_are_as_if_one_ran_after_the_other(void)
         struct sl_pool *pool = NULL;
         if (!open_rig(&rig, &pool, devices[d], 60000, 200000))
             continue;
-        for (uint64_t seed = 0; seed < (rig_long() ? 400 : 25); seed++)
+        for (uint64_t seed = 0; seed < (rig_long() ? 400 : 15); seed++)
             run_list(&rig, seed);
         close_rig(&rig, &pool);
     }
@@ -474,6 +474,7 @@ static void bench_reports_every_row(void)
     CU_ASSERT_EQUAL(count_of(r.out, "\"tokens\":70"), 2);
     CU_ASSERT_EQUAL(count_of(r.out, "\"share_of_read\":null"), 0);
     CU_ASSERT_EQUAL(count_of(r.out, "\"read_bytes_per_s_all\""), 1);
+    CU_ASSERT_EQUAL(count_of(r.out, "\"seconds\":"), 10);
     cli_run(&r, "bench --membw --turns 1");
     CU_ASSERT_EQUAL(r.code, 0);
     CU_ASSERT(strstr(r.out, "all threads") && !strstr(r.out, "experts"));

@@ -10,8 +10,8 @@
 #include "accel/activation.h"
 #include "accel/cpu_device.h"
 #include "accel/cpu_ops.h"
-#include "base/clock.h"
 #include "base/err.h"
+#include "bench/bench.h"
 #include "bench/machine.h"
 #include "store/format.h"
 #include "store/slab.h"
@@ -50,7 +50,7 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static double median(double *v, unsigned n)
+double sl_bench_median(double *v, unsigned n)
 {
     qsort(v, n, sizeof *v, by_value);
     return v[n / 2];
@@ -64,9 +64,9 @@ static double largest(const double *v, unsigned n)
     return m;
 }
 
-static double seconds_since(uint64_t start)
+static double seconds_since(const struct sl_pool *pool, uint64_t start)
 {
-    return (double)(sl_now_ns() - start) * 1e-9;
+    return (double)(sl_machine_now(pool) - start) * 1e-9;
 }
 
 static uint64_t random_word(uint64_t *state)
@@ -201,12 +201,12 @@ static uint32_t make_jobs(const struct bench *b, uint32_t n_tok, unsigned slab,
 static double launch(struct bench *b, uint32_t n_tok, unsigned slab)
 {
     static const char failed[] = "a job of the benchmark failed with status %u";
-    struct sl_job job[MAX_JOBS];
+    struct sl_job job[MAX_JOBS] = {0};
     const uint32_t n = make_jobs(b, n_tok, slab, job);
     int err = sl_device_write(b->dev, SL_ARENA_CTL, 0, job, n);
-    const uint64_t start = sl_now_ns();
+    const uint64_t start = sl_machine_now(b->pool);
     err = err ? err : sl_device_launch(b->dev, 0, n, SL_DEVICE_DEADLINE_MS);
-    const double t = seconds_since(start);
+    const double t = seconds_since(b->pool, start);
     for (uint32_t i = 0; !err && i < n; i++) {
         struct sl_record record;
         err = sl_device_read(b->dev, SL_ARENA_CTL, n + i, &record, 1);
@@ -238,11 +238,11 @@ static int from_memory(struct bench *b, struct sl_bench_row *row)
         b->sample[MACS][i] = (double)b->macs * row->n_tok / t;
         b->sample[OF_PEAK][i] = peak > 0 ? b->sample[MACS][i] / peak : NAN;
     }
-    row->read = median(b->sample[READ], turns);
-    row->rate = median(b->sample[RATE], turns);
-    row->share = median(b->sample[SHARE], turns);
-    row->macs = median(b->sample[MACS], turns);
-    row->of_peak = isnan(b->sample[OF_PEAK][0]) ? NAN : median(b->sample[OF_PEAK], turns);
+    row->read = sl_bench_median(b->sample[READ], turns);
+    row->rate = sl_bench_median(b->sample[RATE], turns);
+    row->share = sl_bench_median(b->sample[SHARE], turns);
+    row->macs = sl_bench_median(b->sample[MACS], turns);
+    row->of_peak = isnan(b->sample[OF_PEAK][0]) ? NAN : sl_bench_median(b->sample[OF_PEAK], turns);
     row->tokens = row->macs / (double)b->macs;
     return 0;
 }
@@ -250,7 +250,7 @@ static int from_memory(struct bench *b, struct sl_bench_row *row)
 /* Seconds of all rows of a small plain matrix by the caller. */
 static double small_pass(const struct bench *b, const struct sl_slab *slab, uint32_t n_tok)
 {
-    const uint64_t start = sl_now_ns();
+    const uint64_t start = sl_machine_now(NULL);
     for (uint32_t at = 0; at < slab->rows; at += SL_CPU_MAX_PART_ROWS) {
         const uint32_t left = slab->rows - at;
         const struct sl_cpu_plain call = {
@@ -263,7 +263,7 @@ static double small_pass(const struct bench *b, const struct sl_slab *slab, uint
             .y_stride = slab->rows};
         b->ops->plain(&call, b->work);
     }
-    return seconds_since(start);
+    return seconds_since(NULL, start);
 }
 
 static int from_l2(struct bench *b, struct sl_bench_row *row)
@@ -360,7 +360,7 @@ static int measure_machine(struct bench *b)
         for (unsigned i = 0; i < turns; i++)
             b->sample[way][i] =
                 sl_machine_read(pool, memory + (i + way) % PIECES * piece, piece, way % 2 * 8192);
-        (way < 2 ? m.read_one : m.read_all)[way % 2] = median(b->sample[way], turns);
+        (way < 2 ? m.read_one : m.read_all)[way % 2] = sl_bench_median(b->sample[way], turns);
     }
     for (unsigned i = 0; i < turns; i++) {
         b->sample[0][i] = sl_machine_clock();
@@ -408,6 +408,8 @@ int sl_bench(const struct sl_bench_params *p)
             if (!p->format || !strcmp(p->format, sl_format_name(format)))
                 err = bench_format(b);
         }
+    if (!err && !p->machine_only)
+        err = sl_bench_ops(p, b->pool);
     sl_pool_close(&b->pool);
     free(b->work);
     free(b);

@@ -12,9 +12,18 @@ enum {
     CLOCK_STEPS = 20000
 };
 
-static double seconds_since(uint64_t start)
+uint64_t sl_machine_now(const struct sl_pool *pool)
 {
-    return (double)(sl_now_ns() - start) * 1e-9;
+    struct timespec t;
+    if (pool && sl_pool_threads(pool) > 1)
+        return sl_now_ns();
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static double seconds_since(const struct sl_pool *pool, uint64_t start)
+{
+    return (double)(sl_machine_now(pool) - start) * 1e-9;
 }
 
 static void run(struct sl_pool *pool, sl_pool_fn fn, void *user, size_t n)
@@ -89,18 +98,18 @@ double sl_machine_peak(struct sl_pool *pool)
     if (!__builtin_cpu_supports("avx512vnni"))
         return 0;
     const size_t n = PEAK_PIECES * (pool ? sl_pool_threads(pool) : 1);
-    const uint64_t start = sl_now_ns();
+    const uint64_t start = sl_machine_now(pool);
     run(pool, peak_piece, NULL, n);
-    return 16.0 * 64 * PEAK_STEPS * (double)n / seconds_since(start);
+    return 16.0 * 64 * PEAK_STEPS * (double)n / seconds_since(pool, start);
 }
 
 double sl_machine_clock(void)
 {
     uint64_t v = 1;
-    const uint64_t start = sl_now_ns();
+    const uint64_t start = sl_machine_now(NULL);
     for (int i = 0; i < CLOCK_STEPS; i++)
         __asm__ volatile("add $1, %0\n\tadd $1, %0\n\tadd $1, %0\n\tadd $1, %0" : "+r"(v));
-    return 4.0 * CLOCK_STEPS / seconds_since(start);
+    return 4.0 * CLOCK_STEPS / seconds_since(NULL, start);
 }
 #else
 static void read_vector(const uint8_t *p, size_t n, size_t ahead)
@@ -150,9 +159,9 @@ static void read_piece(void *user, size_t i, unsigned thread)
 double sl_machine_read(struct sl_pool *pool, const uint8_t *p, size_t n, size_t ahead)
 {
     struct read_run r = {p, n / STEP * STEP, ahead};
-    const uint64_t start = sl_now_ns();
+    const uint64_t start = sl_machine_now(pool);
     run(pool, read_piece, &r, (r.n + PIECE - 1) / PIECE);
-    return (double)r.n / seconds_since(start);
+    return (double)r.n / seconds_since(pool, start);
 }
 
 double sl_machine_best_read(struct sl_pool *pool, const uint8_t *p, size_t n)

@@ -10,6 +10,10 @@
 
 #include "base/pool.h"
 
+/* Nanoseconds for what the pool's threads do: where the caller is the only one (or pool is NULL),
+ * of its own processor time, so that others on the machine do not count; else of the clock. */
+uint64_t sl_machine_now(const struct sl_pool *pool);
+
 /* Bytes per second that all threads of the pool (NULL: the caller) read of p[n], 64-byte aligned.
  * ahead: software prefetch so many bytes ahead; 0: none. */
 double sl_machine_read(struct sl_pool *pool, const uint8_t *p, size_t n, size_t ahead);

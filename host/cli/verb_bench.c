@@ -11,10 +11,10 @@
 struct bench {
     const struct sl_options *o;
     struct sl_progress progress;
-    json_t *rows, *machine; /* NULL: text */
-    const char *op;         /* of the table that is being printed */
-    char format[8];         /* of the last row with one token, */
-    double one;             /* and its tokens per second */
+    json_t *rows, *ops, *machine; /* NULL: text */
+    const char *op;               /* of the table that is being printed */
+    char format[8];               /* of the last row with one token, */
+    double one;                   /* and its tokens per second */
 };
 
 /* ---- text ----------------------------------------------------------------------------------- */
@@ -123,6 +123,23 @@ static void report_row(void *user, const struct sl_bench_row *r)
     print_row(b, r);
 }
 
+static void report_op(void *user, const struct sl_bench_op *op)
+{
+    struct bench *b = user;
+    sl_progress_close(&b->progress);
+    if (b->ops) {
+        json_array_append_new(b->ops, json_pack("{s:s, s:i, s:f}", "what", op->what, "tokens",
+                                                (int)op->n_tok, "seconds", op->seconds));
+        return;
+    }
+    if (b->op) {
+        printf("\none launch of one job, data in caches\n%-32s %6s %9s\n", "", "tokens", "us");
+        b->op = NULL;
+    }
+    printf("%-32s %6u %9.1f\n", op->what, op->n_tok, op->seconds * 1e6);
+    fflush(stdout);
+}
+
 /* ---- what is asked for ---------------------------------------------------------------------- */
 
 static bool parse_shape(const char *text, struct sl_bench_params *p)
@@ -153,12 +170,14 @@ static int run(struct bench *b, const struct sl_bench_params *p)
     sl_progress_close(&b->progress);
     if (err) {
         json_decref(b->rows);
+        json_decref(b->ops);
         json_decref(b->machine);
         return sl_cli_library_error(err);
     }
     if (!b->rows)
         return sl_stdout_finish();
-    return sl_json_print(json_pack("{s:o, s:o}", "machine", b->machine, "rows", b->rows));
+    return sl_json_print(
+        json_pack("{s:o, s:o, s:o}", "machine", b->machine, "rows", b->rows, "launches", b->ops));
 }
 
 int sl_verb_bench(const struct sl_options *o)
@@ -175,6 +194,7 @@ int sl_verb_bench(const struct sl_options *o)
                                 .machine_only = o->membw,
                                 .machine = report_machine,
                                 .row = report_row,
+                                .op = report_op,
                                 .user = &b,
                                 .progress = sl_progress_tick,
                                 .progress_user = &b.progress};
@@ -185,5 +205,6 @@ int sl_verb_bench(const struct sl_options *o)
         return sl_cli_error(SL_ERR_USAGE, "at most 8 numbers from 1 to 4096: --batches 1,16,512",
                             "--batches %.40s: not such numbers", o->batches);
     b.rows = o->json ? json_array() : NULL;
+    b.ops = o->json ? json_array() : NULL;
     return run(&b, &p);
 }

@@ -323,6 +323,12 @@ struct sl_bench_row {
     double l2_rate, l2_per_cycle; /* weight bytes per second and cycle */
     double l2_macs, l2_of_peak;
 };
+/* One launch of one job that is not weights, data in caches: the median of 301. */
+struct sl_bench_op {
+    const char *what;
+    uint32_t n_tok;
+    double seconds;
+};
 enum { SL_BENCH_MAX_BATCH = 8, SL_BENCH_MAX_TOKENS = 4096 };
 struct sl_bench_params {
     const char *device;                 /* "cpu", "cpu:avx2" ..; NULL: "cpu" */
@@ -333,6 +339,7 @@ struct sl_bench_params {
     bool machine_only;
     void (*machine)(void *user, const struct sl_bench_machine *m);
     void (*row)(void *user, const struct sl_bench_row *row);
+    void (*op)(void *user, const struct sl_bench_op *op);
     void *user;
     sl_progress_fn progress; /* may be NULL */
     void *progress_user;

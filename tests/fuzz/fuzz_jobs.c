@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Job lists on csim beside the reference: any difference in the control arena, anywhere, aborts.
- * Input: the number of jobs, where the list lies, then per job the scene's job that it starts from
- * and 64 bytes that are xored onto it; what follows changes bytes of the arena, three bytes each:
- * position, value. Zeros are therefore good jobs. SL_FUZZ_DEVICE chooses csim, csim:4 or csim:28.
+ * Job lists on a device beside the reference: any difference in the control arena, anywhere,
+ * aborts. Input: the number of jobs, where the list lies, then per job the scene's job that it
+ * starts from and 64 bytes that are xored onto it; what follows changes bytes of the arena, three
+ * bytes each: position, value. Zeros are therefore good jobs. SL_FUZZ_DEVICE chooses it: csim,
+ * csim:4, csim:28, cpu, cpu:avx2, ...
  */
 #include <stdlib.h>
 #include <string.h>
