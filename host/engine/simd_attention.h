@@ -16,7 +16,9 @@ enum {
 };
 
 /* What the registers hold at once: vectors of sums of one query, and a tile's rows and vectors. */
-#ifdef SL_SIMD_WIDE
+#ifdef SL_SIMD_PORTABLE
+enum { KV_STRIP = 1, KV_ROWS = 1, KV_WIDTH = 1 };
+#elif defined SL_SIMD_WIDE
 enum { KV_STRIP = 16, KV_ROWS = 5, KV_WIDTH = 5 };
 #else
 enum { KV_STRIP = 4, KV_ROWS = 2, KV_WIDTH = 2 };
@@ -207,9 +209,9 @@ SL_SIMD_INLINE uint32_t sum_vectors(enum sl_kv_format format, struct kv_sum *c, 
             sum_strip(format, c, grouped, rows, width = KV_STRIP, i);
         else if (KV_WIDTH > 4 && left == KV_WIDTH)
             sum_strip(format, c, grouped, rows, width = KV_WIDTH, i);
-        else if ((KV_WIDTH > 4 || rows == 1) && left >= 4)
+        else if ((KV_WIDTH > 4 || (rows == 1 && KV_STRIP >= 4)) && left >= 4)
             sum_strip(format, c, grouped, rows, width = 4, i);
-        else if (left >= 2)
+        else if (KV_WIDTH >= 2 && left >= 2)
             sum_strip(format, c, grouped, rows, width = 2, i);
         else
             sum_strip(format, c, grouped, rows, width = 1, i);
@@ -244,7 +246,7 @@ SL_SIMD_INLINE void sum_all(enum sl_kv_format format, struct kv_sum *c, bool gro
             sum_rows(format, c, grouped, rows = KV_ROWS, p, scale, dim);
         else if (KV_ROWS > 4 && left == 4)
             sum_rows(format, c, grouped, rows = 4, p, scale, dim);
-        else if (left >= 2)
+        else if (KV_ROWS > 2 && left >= 2)
             sum_rows(format, c, grouped, rows = 2, p, scale, dim);
         else
             sum_rows(format, c, grouped, rows = 1, p, scale, dim);
