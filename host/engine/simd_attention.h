@@ -11,17 +11,17 @@
 enum {
     KV_GROUP = 32,    /* channels that share a scale in int4 */
     KV_MAX_GROUP = 8, /* of a packed head vector: 256 channels */
-    KV_RECORDS = 4,   /* whose dots are summed side by side */
     KV_AHEAD = 8192   /* bytes: how far ahead of its use a record is asked for */
 };
 
-/* What the registers hold at once: vectors of sums of one query, and a tile's rows and vectors. */
+/* What the registers hold at once: records whose dots are summed side by side; vectors of sums of
+ * one query; rows and vectors of several. */
 #ifdef SL_SIMD_PORTABLE
-enum { KV_STRIP = 1, KV_ROWS = 1, KV_WIDTH = 1 };
+enum { KV_RECORDS = 4, KV_STRIP = 1, KV_ROWS = 1, KV_WIDTH = 1 };
 #elif defined SL_SIMD_WIDE
-enum { KV_STRIP = 16, KV_ROWS = 5, KV_WIDTH = 5 };
+enum { KV_RECORDS = 8, KV_STRIP = 16, KV_ROWS = 5, KV_WIDTH = 5 };
 #else
-enum { KV_STRIP = 4, KV_ROWS = 2, KV_WIDTH = 2 };
+enum { KV_RECORDS = 4, KV_STRIP = 4, KV_ROWS = 2, KV_WIDTH = 2 };
 #endif
 
 /* 16 channels from i on, without their scale. */
@@ -100,7 +100,7 @@ SL_SIMD_INLINE void kv_dots(enum sl_kv_format format, const struct kv_span *k,
             v16_fma(q, kv_load(format, k->rec[r], i, z[r]), s[r]);
     }
     if (i == k->end) {
-        v16_tree4(s, out);
+        SL_UNROLL for (int r = 0; r < KV_RECORDS; r += 4) v16_tree4(s + r, out + r);
         return;
     }
     float t[KV_RECORDS][SL_N_PARTIAL];

@@ -175,7 +175,7 @@ static inline void turn16(const uint8_t *src, size_t stride, d16 out[4])
 #define SL_SIMD_EVAL(a, b) SL_SIMD_PASTE(a, b)
 #define SL_SIMD(name) SL_SIMD_EVAL(name, SL_SIMD_SET)
 #define SL_SIMD_INLINE SL_SIMD_TARGET static inline __attribute__((always_inline))
-/* An address sanitizer checks each access inside a loop: unrolled, that takes minutes to compile. */
+/* An address sanitizer checks each access: of unrolled loops that takes minutes to compile. */
 #ifdef __SANITIZE_ADDRESS__
 #define SL_SIMD_CHECKED
 #elif defined __has_feature
