@@ -270,6 +270,51 @@ static void bad_input_appends_nothing(void)
     sl_model_close(&model);
 }
 
+/* Tokens of a long text, any. */
+static int32_t *long_text(size_t n, int32_t n_vocab)
+{
+    struct sl_rng rng = sl_rng_open("session", 51);
+    int32_t *ids = malloc(n * sizeof *ids);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(ids);
+    for (size_t i = 0; i < n; i++)
+        ids[i] = (int32_t)sl_rng_range(&rng, 0, n_vocab - 1);
+    return ids;
+}
+
+/* A context filled to its last position, in chunks of two sizes; the last tokens one by one. */
+static void contexts_of_131072_are_filled_to_the_brim(void)
+{
+    enum { N = 131072, LAST = 3 };
+    static float first[MAX_VOCAB], other[MAX_VOCAB];
+    static const struct {
+        unsigned n_threads;
+        uint32_t n_batch;
+    } ways[] = {{2, 256}, {1, 700}};
+    const char *is_long = getenv("SL_LONG");
+    if (!is_long || strcmp(is_long, "1")) {
+        CU_PASS("SL_LONG=1 fills a context");
+        return;
+    }
+    for (int way = 0; way < 2; way++) {
+        struct sl_model *model = open_model(dirs[0], false, ways[way].n_threads);
+        struct sl_session *session = NULL;
+        struct sl_session_params params = {.n_ctx = N, .n_batch = ways[way].n_batch};
+        struct sl_model_info info;
+        sl_model_get_info(model, &info);
+        CU_ASSERT_EQUAL_FATAL(sl_session_open(&session, model, &params), 0);
+        int32_t *ids = long_text(N, (int32_t)info.n_vocab);
+        CU_ASSERT_EQUAL(sl_session_eval(session, ids, N - LAST, false, NULL), 0);
+        for (size_t i = N - LAST; i < N; i++)
+            CU_ASSERT_EQUAL(sl_session_eval(session, ids + i, 1, false, way ? other : first), 0);
+        CU_ASSERT_EQUAL(sl_session_eval(session, ids, 1, false, NULL), SL_ERR_RANGE);
+        CU_ASSERT(first[0] == first[0]);
+        free(ids);
+        sl_session_close(&session);
+        sl_model_close(&model);
+    }
+    CU_ASSERT_EQUAL(memcmp(first, other, sizeof first), 0);
+}
+
 static struct sl_model *open_copy(struct model_copy *copy, const char *key, int value, int want)
 {
     struct sl_model *model = NULL;
@@ -499,6 +544,7 @@ static const struct sl_case cases[] = {
     CASE(sessions_of_one_model_may_run_in_different_threads),
     CASE(bad_input_appends_nothing),
     CASE(a_number_that_is_not_finite_names_its_layer_and_leaves_no_trace),
+    CASE(contexts_of_131072_are_filled_to_the_brim),
     CASE(an_overflow_inside_a_layer_names_it),
     CASE(missing_tensors_are_named_at_open),
     CASE(tensors_of_another_shape_are_refused_at_open),

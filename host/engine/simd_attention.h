@@ -11,15 +11,17 @@
 enum {
     KV_GROUP = 32,    /* channels that share a scale in int4 */
     KV_MAX_GROUP = 8, /* of a packed head vector: 256 channels */
-    KV_RECORDS = 4,   /* whose dots are summed side by side */
     KV_AHEAD = 8192   /* bytes: how far ahead of its use a record is asked for */
 };
 
-/* What the registers hold at once: vectors of sums of one query, and a tile's rows and vectors. */
-#ifdef SL_SIMD_WIDE
-enum { KV_STRIP = 16, KV_ROWS = 5, KV_WIDTH = 5 };
+/* What the registers hold at once: records whose dots are summed side by side; vectors of sums of
+ * one query; rows and vectors of several. */
+#ifdef SL_SIMD_PORTABLE
+enum { KV_RECORDS = 4, KV_STRIP = 1, KV_ROWS = 1, KV_WIDTH = 1 };
+#elif defined SL_SIMD_WIDE
+enum { KV_RECORDS = 8, KV_STRIP = 16, KV_ROWS = 5, KV_WIDTH = 5 };
 #else
-enum { KV_STRIP = 4, KV_ROWS = 2, KV_WIDTH = 2 };
+enum { KV_RECORDS = 4, KV_STRIP = 4, KV_ROWS = 2, KV_WIDTH = 2 };
 #endif
 
 /* 16 channels from i on, without their scale. */
@@ -98,7 +100,7 @@ SL_SIMD_INLINE void kv_dots(enum sl_kv_format format, const struct kv_span *k,
             v16_fma(q, kv_load(format, k->rec[r], i, z[r]), s[r]);
     }
     if (i == k->end) {
-        v16_tree4(s, out);
+        SL_UNROLL for (int r = 0; r < KV_RECORDS; r += 4) v16_tree4(s + r, out + r);
         return;
     }
     float t[KV_RECORDS][SL_N_PARTIAL];
@@ -207,9 +209,9 @@ SL_SIMD_INLINE uint32_t sum_vectors(enum sl_kv_format format, struct kv_sum *c, 
             sum_strip(format, c, grouped, rows, width = KV_STRIP, i);
         else if (KV_WIDTH > 4 && left == KV_WIDTH)
             sum_strip(format, c, grouped, rows, width = KV_WIDTH, i);
-        else if ((KV_WIDTH > 4 || rows == 1) && left >= 4)
+        else if ((KV_WIDTH > 4 || (rows == 1 && KV_STRIP >= 4)) && left >= 4)
             sum_strip(format, c, grouped, rows, width = 4, i);
-        else if (left >= 2)
+        else if (KV_WIDTH >= 2 && left >= 2)
             sum_strip(format, c, grouped, rows, width = 2, i);
         else
             sum_strip(format, c, grouped, rows, width = 1, i);
@@ -244,7 +246,7 @@ SL_SIMD_INLINE void sum_all(enum sl_kv_format format, struct kv_sum *c, bool gro
             sum_rows(format, c, grouped, rows = KV_ROWS, p, scale, dim);
         else if (KV_ROWS > 4 && left == 4)
             sum_rows(format, c, grouped, rows = 4, p, scale, dim);
-        else if (left >= 2)
+        else if (KV_ROWS > 2 && left >= 2)
             sum_rows(format, c, grouped, rows = 2, p, scale, dim);
         else
             sum_rows(format, c, grouped, rows = 1, p, scale, dim);

@@ -11,7 +11,9 @@
 
 #include "engine/simd_attention.h"
 
-#ifdef SL_SIMD_WIDE
+#ifdef SL_SIMD_PORTABLE
+enum { KV_SCORE_VECS = 1, KV_SCORE_ROWS = 1 };
+#elif defined SL_SIMD_WIDE
 enum { KV_SCORE_VECS = 2, KV_SCORE_ROWS = 5 };
 #else
 enum { KV_SCORE_VECS = 2, KV_SCORE_ROWS = 2 };
@@ -231,6 +233,8 @@ SL_SIMD_INLINE kv_block16 dot_block(const struct kv_part *k, uint32_t rows, uint
 SL_SIMD_INLINE kv_block16 dot_any_block(const struct kv_part *k, uint32_t rows, uint32_t first,
                                         uint32_t n)
 {
+    if (KV_SCORE_ROWS == 1)
+        return dot_block(k, rows, first, n);
     if (n == KV_GROUP)
         return dot_block(k, rows, first, KV_GROUP);
     return n == 80 ? dot_block(k, rows, first, 80) : dot_block(k, rows, first, n);

@@ -13,6 +13,8 @@
 #ifndef SL_SIMD_SET
 #define SL_SIMD_SET generic
 #define SL_SIMD_TARGET
+#define SL_SIMD_PORTABLE /* nothing to be kept in registers: small blocks, loops left as they are  \
+                          */
 
 typedef struct {
     float f[SL_N_PARTIAL];
@@ -173,8 +175,18 @@ static inline void turn16(const uint8_t *src, size_t stride, d16 out[4])
 #define SL_SIMD_EVAL(a, b) SL_SIMD_PASTE(a, b)
 #define SL_SIMD(name) SL_SIMD_EVAL(name, SL_SIMD_SET)
 #define SL_SIMD_INLINE SL_SIMD_TARGET static inline __attribute__((always_inline))
+/* An address sanitizer checks each access: of unrolled loops that takes minutes to compile. */
+#ifdef __SANITIZE_ADDRESS__
+#define SL_SIMD_CHECKED
+#elif defined __has_feature
+#if __has_feature(address_sanitizer)
+#define SL_SIMD_CHECKED
+#endif
+#endif
 /* In front of a loop of constant length, so that what it indexes stays in registers. */
-#ifdef __clang__
+#if defined SL_SIMD_PORTABLE || defined SL_SIMD_CHECKED
+#define SL_UNROLL
+#elif defined __clang__
 #define SL_UNROLL _Pragma("clang loop unroll(full)")
 #else
 #define SL_UNROLL _Pragma("GCC unroll 16")
