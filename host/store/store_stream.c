@@ -15,6 +15,8 @@ enum {
     LOAD_DEADLINE_MS = 60000
 };
 
+_Static_assert(SL_SLAB_ALIGN % SL_READ_ALIGN == 0, "slabs can be read where they lie");
+
 bool sl_store_is_streamed(const struct sl_store *store)
 {
     return store->reader != NULL;
