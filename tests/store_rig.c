@@ -104,6 +104,18 @@ unsigned rig_count(const char *dir, const char *suffix)
     return n;
 }
 
+int rig_descriptor(const char *path)
+{
+    for (int i = 3; i < 256; i++) {
+        char link[64], name[RIG_PATH];
+        snprintf(link, sizeof link, "/proc/self/fd/%d", i);
+        const ssize_t n = readlink(link, name, sizeof name);
+        if (n > 0 && (size_t)n == strlen(path) && !memcmp(name, path, (size_t)n))
+            return i;
+    }
+    return -1;
+}
+
 static bool same_file(const char *a, const char *b)
 {
     size_t na = 0, nb = 0;

@@ -425,6 +425,52 @@ static void test_limits(void)
     close_rig(&rig); /* pinned, and perhaps under way */
 }
 
+/* A pipe in place of the file: a disk that does not answer, until it does. */
+static void test_deadline(void)
+{
+    struct rig rig;
+    int silent[2];
+    const uint32_t expert = 9, other = 3;
+    struct sl_slab_ref slab;
+    convert_rig(&rig);
+    sl_store_close(&rig.mapped);
+    const struct sl_stream_params sp = {.reader = SL_READER_URING, .direct = SL_DIRECT_OFF};
+    CU_ASSERT_EQUAL_FATAL(sl_store_open_streamed(&rig.streamed, rig.dir, &sp), 0);
+    const struct sl_expert_memory_params p = {.store = rig.streamed,
+                                              .budget =
+                                                  4 * sl_expert_memory_slot_bytes(rig.streamed),
+                                              .deadline_ms = 40};
+    CU_ASSERT_EQUAL_FATAL(sl_expert_memory_open(&rig.memory, &p), 0);
+    const int fd = rig_descriptor(rig_join(rig.dir, "layer-0002.slab"));
+    CU_ASSERT_FATAL(fd >= 0 && !pipe(silent));
+    const int file = dup(fd);
+    CU_ASSERT_EQUAL_FATAL(dup2(silent[0], fd), fd);
+    CU_ASSERT_EQUAL(sl_expert_memory_request(rig.memory, 2, &expert, 1), 0);
+    CU_ASSERT_EQUAL(sl_expert_memory_wait(rig.memory, 2, expert, &slab), SL_ERR_TIMEOUT);
+    CU_ASSERT_PTR_NOT_NULL(strstr(sl_error_message(), "slab layers.2.experts.9: "));
+    CU_ASSERT_PTR_NOT_NULL(strstr(sl_error_message(), "within 40 ms"));
+    CU_ASSERT_FALSE(sl_expert_memory_ready(rig.memory, 2, expert));
+    sl_expert_memory_release(rig.memory, 2, &expert, 1);
+    /* Others go on meanwhile. */
+    CU_ASSERT_EQUAL(sl_expert_memory_request(rig.memory, 1, &other, 1), 0);
+    CU_ASSERT_EQUAL(sl_expert_memory_wait(rig.memory, 1, other, &slab), 0);
+    sl_expert_memory_release(rig.memory, 1, &other, 1);
+    /* It answers, and the file is back: what was given up is read anew. */
+    CU_ASSERT_EQUAL_FATAL(dup2(file, fd), fd);
+    CU_ASSERT_EQUAL(write(silent[1], "late", 4), 4);
+    CU_ASSERT_EQUAL(sl_expert_memory_request(rig.memory, 2, &expert, 1), 0);
+    CU_ASSERT_EQUAL(sl_expert_memory_wait(rig.memory, 2, expert, &slab), 0);
+    CU_ASSERT_EQUAL(stats_of(&rig).misses, 3);
+    CU_ASSERT_EQUAL_FATAL(sl_store_open(&rig.mapped, rig.dir), 0);
+    CU_ASSERT(same_slab(slab, sl_store_expert(rig.mapped, 2, expert)));
+    sl_expert_memory_release(rig.memory, 2, &expert, 1);
+    CU_ASSERT_EQUAL(sl_expert_memory_room(rig.memory), 4);
+    close(silent[0]);
+    close(silent[1]);
+    close(file);
+    close_rig(&rig);
+}
+
 /* Without slots: the store's own slabs. */
 static void test_mapped(void)
 {
@@ -454,6 +500,7 @@ static const struct sl_case cases[] = {
     {"what was prefetched is a hit, or is counted as wasted", test_prefetch},
     {"a flipped byte is an error that names its slab", test_flipped},
     {"a file cut short is an error, before and after it was opened", test_truncated},
+    {"a wait ends at its deadline, and the expert can be read later", test_deadline},
     {"budgets and requests that do not fit are refused", test_limits},
     {"a store that has its experts in memory answers at once", test_mapped},
     {NULL, NULL},

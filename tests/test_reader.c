@@ -147,19 +147,6 @@ static void test_errors(void)
     }
 }
 
-/* The descriptor under which this process has the file open. */
-static int find_descriptor(const char *path)
-{
-    for (int i = 3; i < 256; i++) {
-        char link[64], name[RIG_PATH];
-        snprintf(link, sizeof link, "/proc/self/fd/%d", i);
-        const ssize_t n = readlink(link, name, sizeof name);
-        if (n > 0 && (size_t)n == strlen(path) && !memcmp(name, path, (size_t)n))
-            return i;
-    }
-    return -1;
-}
-
 /* A pipe with nothing in it stands for a disk that does not answer. The reader would not open one,
  * so the file's descriptor is replaced behind its back. */
 static void test_deadline(void)
@@ -171,7 +158,7 @@ static void test_deadline(void)
     uint8_t *dst = sl_alloc_aligned(SL_READ_ALIGN, 1 << 20);
     struct sl_reader *r = open_reader(SL_READER_URING, SL_DIRECT_OFF, path);
     int silent[2];
-    const int fd = find_descriptor(path);
+    const int fd = rig_descriptor(path);
     CU_ASSERT_FATAL(fd >= 0);
     CU_ASSERT_EQUAL_FATAL(pipe(silent), 0);
     CU_ASSERT_EQUAL_FATAL(dup2(silent[0], fd), fd);
