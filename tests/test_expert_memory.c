@@ -199,6 +199,54 @@ static void test_eviction(void)
     close_rig(&rig);
 }
 
+/* Requests that overlap, guesses, waits for some of what was asked for only. */
+static void mix(struct rig *rig, uint32_t seed)
+{
+    enum { HELD = 3 };
+    struct {
+        uint32_t layer, expert[TOP], n;
+    } held[HELD] = {0};
+    for (unsigned turn = 0; turn < 400; turn++) {
+        const unsigned h = next_random(&seed) % HELD;
+        sl_expert_memory_release(rig->memory, held[h].layer, held[h].expert, held[h].n);
+        held[h].layer = next_random(&seed) % N_LAYER;
+        held[h].n = 1 + next_random(&seed) % TOP;
+        choose(&seed, held[h].expert, held[h].n);
+        const int err =
+            sl_expert_memory_request(rig->memory, held[h].layer, held[h].expert, held[h].n);
+        CU_ASSERT_FATAL(err == 0 || err == SL_ERR_USAGE);
+        held[h].n = err ? 0 : held[h].n;
+        for (unsigned i = next_random(&seed) % 4; i > 0; i--)
+            sl_expert_memory_prefetch(rig->memory, next_random(&seed) % N_LAYER,
+                                      next_random(&seed) % N_EXPERT);
+        const unsigned look = next_random(&seed) % HELD;
+        for (uint32_t i = 0; i < held[look].n; i += 1 + next_random(&seed) % 2)
+            check_one(rig, held[look].layer, held[look].expert[i]);
+    }
+    for (unsigned h = 0; h < HELD; h++)
+        sl_expert_memory_release(rig->memory, held[h].layer, held[h].expert, held[h].n);
+}
+
+static void test_mix(void)
+{
+    struct rig rig;
+    convert_rig(&rig);
+    for (uint32_t turn = 0; turn < 6; turn++) {
+        const uint32_t n_slot = 5 + 7 * turn;
+        open_streamed(&rig, kinds[turn % 2]);
+        open_memory(&rig, n_slot, turn % 3 ? "adaptive" : "lfu");
+        mix(&rig, turn);
+        const struct sl_expert_memory_stats s = stats_of(&rig);
+        CU_ASSERT_EQUAL(sl_expert_memory_room(rig.memory), n_slot);
+        CU_ASSERT(s.hits > 0 && s.prefetch_hits > 0 && s.evictions > 0);
+        CU_ASSERT_EQUAL(s.requests, s.hits + s.misses);
+        CU_ASSERT(s.prefetch_hits + s.prefetch_wasted <= s.prefetches);
+        sl_expert_memory_close(&rig.memory);
+        sl_store_close(&rig.streamed);
+    }
+    close_rig(&rig);
+}
+
 /* ---- policies ------------------------------------------------------------------------------- */
 
 /* Least recently used of n_slot, by a list, what is requested together moving to its front
@@ -495,6 +543,7 @@ static const struct sl_case cases[] = {
     {"every byte of every expert arrives, through either reader", test_every_byte},
     {"slabs that are not experts are those of the mapping", test_other_slabs},
     {"under every policy and budget what is pinned stays and is right", test_eviction},
+    {"requests, guesses and releases mix in any way", test_mix},
     {"lru hits as often as a list of the least recently used", test_lru},
     {"a loop over too many experts hits where the policy keeps some", test_loop},
     {"what was prefetched is a hit, or is counted as wasted", test_prefetch},
