@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <jansson.h>
+#include <liburing.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -114,6 +115,15 @@ int rig_descriptor(const char *path)
             return i;
     }
     return -1;
+}
+
+bool rig_has_uring(void)
+{
+    struct io_uring ring;
+    const bool has = !io_uring_queue_init(4, &ring, 0);
+    if (has)
+        io_uring_queue_exit(&ring);
+    return has;
 }
 
 static bool same_file(const char *a, const char *b)
