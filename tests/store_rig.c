@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <jansson.h>
+#include <liburing.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -102,6 +103,27 @@ unsigned rig_count(const char *dir, const char *suffix)
     if (d)
         closedir(d);
     return n;
+}
+
+int rig_descriptor(const char *path)
+{
+    for (int i = 3; i < 256; i++) {
+        char link[64], name[RIG_PATH];
+        snprintf(link, sizeof link, "/proc/self/fd/%d", i);
+        const ssize_t n = readlink(link, name, sizeof name);
+        if (n > 0 && (size_t)n == strlen(path) && !memcmp(name, path, (size_t)n))
+            return i;
+    }
+    return -1;
+}
+
+bool rig_has_uring(void)
+{
+    struct io_uring ring;
+    const bool has = !io_uring_queue_init(4, &ring, 0);
+    if (has)
+        io_uring_queue_exit(&ring);
+    return has;
 }
 
 static bool same_file(const char *a, const char *b)

@@ -27,6 +27,10 @@ void rig_fresh(char out[RIG_PATH], const char *from);
 bool rig_same_dirs(const char *a, const char *b);
 /* Number of files in dir whose names end so. */
 unsigned rig_count(const char *dir, const char *suffix);
+/* The lowest descriptor under which this process has the file open, or -1. */
+int rig_descriptor(const char *path);
+/* False where the kernel refuses io_uring: readers are threads then. */
+bool rig_has_uring(void);
 /* XORs one byte of a file. */
 void rig_flip(const char *path, size_t at, uint8_t mask);
 

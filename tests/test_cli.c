@@ -467,6 +467,20 @@ static void quantised_models_are_compared_with_the_exact_one(void)
     json_decref(o);
 }
 
+static void memory_is_planned_before_anything_is_loaded(void)
+{
+    static struct cli_result r;
+    cli_run(&r, "info models/demo-yuan --in-memory --device cpu -c 16");
+    CU_ASSERT_EQUAL(r.code, 0);
+    CU_ASSERT_PTR_NOT_NULL(strstr(r.out, "routed experts in memory   96 of 96"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(r.out, "altogether"));
+    cli_run(&r, "info models/demo-yuan --in-memory --device cpu -c 16 --host-memory 100M");
+    CU_ASSERT_EQUAL(r.code, 1);
+    CU_ASSERT_PTR_NOT_NULL(strstr(r.err, "the limit given leaves 0.10: work buffers"));
+    check_error("run -m models/demo-yuan -p x -n 1 --host-memory 100M", 1, "NOMEM");
+    check_error("info models/demo-yuan --host-memory 1G", 2, "USAGE");
+}
+
 static void info_needs_no_weights(void)
 {
     static struct cli_result r;
@@ -534,6 +548,7 @@ static const struct sl_case cases[] = {
     {"quantised_models_are_compared_with_the_exact_one",
      quantised_models_are_compared_with_the_exact_one},
     {"info_needs_no_weights", info_needs_no_weights},
+    {"memory_is_planned_before_anything_is_loaded", memory_is_planned_before_anything_is_loaded},
     {"a_converted_model_generates_the_same_text", a_converted_model_generates_the_same_text},
     {NULL, NULL},
 };

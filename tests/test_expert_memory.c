@@ -12,7 +12,11 @@
 
 enum { N_LAYER = 4, N_EXPERT = 16, TOP = 4, N_KEY = N_LAYER * N_EXPERT };
 
-static const enum sl_reader_kind kinds[] = {SL_READER_URING, SL_READER_THREADS};
+/* Both kinds in turn, where there are two. */
+static enum sl_reader_kind kind_of(size_t turn)
+{
+    return turn % 2 == 0 && rig_has_uring() ? SL_READER_URING : SL_READER_THREADS;
+}
 
 /* A converted golden model (4 layers of 16 experts), open both ways. */
 struct rig {
@@ -125,7 +129,7 @@ static void test_every_byte(void)
     for (uint32_t e = 0; e < N_EXPERT; e++)
         all[e] = e;
     for (size_t k = 0; k < 2; k++) {
-        open_streamed(&rig, kinds[k]);
+        open_streamed(&rig, kind_of(k));
         CU_ASSERT(sl_store_is_streamed(rig.streamed));
         CU_ASSERT_PTR_NULL(sl_store_expert(rig.streamed, 1, 1).header);
         open_memory(&rig, N_EXPERT, "lru");
@@ -195,6 +199,54 @@ static void test_eviction(void)
             CU_ASSERT(s.misses - s.evictions <= n_slot && s.misses >= s.evictions);
             sl_expert_memory_close(&rig.memory);
         }
+    }
+    close_rig(&rig);
+}
+
+/* Requests that overlap, guesses, waits for some of what was asked for only. */
+static void mix(struct rig *rig, uint32_t seed)
+{
+    enum { HELD = 3 };
+    struct {
+        uint32_t layer, expert[TOP], n;
+    } held[HELD] = {0};
+    for (unsigned turn = 0; turn < 400; turn++) {
+        const unsigned h = next_random(&seed) % HELD;
+        sl_expert_memory_release(rig->memory, held[h].layer, held[h].expert, held[h].n);
+        held[h].layer = next_random(&seed) % N_LAYER;
+        held[h].n = 1 + next_random(&seed) % TOP;
+        choose(&seed, held[h].expert, held[h].n);
+        const int err =
+            sl_expert_memory_request(rig->memory, held[h].layer, held[h].expert, held[h].n);
+        CU_ASSERT_FATAL(err == 0 || err == SL_ERR_USAGE);
+        held[h].n = err ? 0 : held[h].n;
+        for (unsigned i = next_random(&seed) % 4; i > 0; i--)
+            sl_expert_memory_prefetch(rig->memory, next_random(&seed) % N_LAYER,
+                                      next_random(&seed) % N_EXPERT);
+        const unsigned look = next_random(&seed) % HELD;
+        for (uint32_t i = 0; i < held[look].n; i += 1 + next_random(&seed) % 2)
+            check_one(rig, held[look].layer, held[look].expert[i]);
+    }
+    for (unsigned h = 0; h < HELD; h++)
+        sl_expert_memory_release(rig->memory, held[h].layer, held[h].expert, held[h].n);
+}
+
+static void test_mix(void)
+{
+    struct rig rig;
+    convert_rig(&rig);
+    for (uint32_t turn = 0; turn < 6; turn++) {
+        const uint32_t n_slot = 5 + 7 * turn;
+        open_streamed(&rig, kind_of(turn));
+        open_memory(&rig, n_slot, turn % 3 ? "adaptive" : "lfu");
+        mix(&rig, turn);
+        const struct sl_expert_memory_stats s = stats_of(&rig);
+        CU_ASSERT_EQUAL(sl_expert_memory_room(rig.memory), n_slot);
+        CU_ASSERT(s.hits > 0 && s.prefetch_hits > 0 && s.evictions > 0);
+        CU_ASSERT_EQUAL(s.requests, s.hits + s.misses);
+        CU_ASSERT(s.prefetch_hits + s.prefetch_wasted <= s.prefetches);
+        sl_expert_memory_close(&rig.memory);
+        sl_store_close(&rig.streamed);
     }
     close_rig(&rig);
 }
@@ -338,7 +390,7 @@ static void test_flipped(void)
     const size_t end = at + sl_store_expert(rig.mapped, 3, 5).n_beats * SL_BEAT_BYTES;
     const size_t places[] = {at, at + 7, at + 64, at + 4097, end - 1};
     for (size_t k = 0; k < 2; k++) {
-        open_streamed(&rig, kinds[k]);
+        open_streamed(&rig, kind_of(k));
         open_memory(&rig, 6, "lru");
         for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
             rig_flip(rig_join(rig.dir, "layer-0003.slab"), places[i], 0x40);
@@ -425,6 +477,56 @@ static void test_limits(void)
     close_rig(&rig); /* pinned, and perhaps under way */
 }
 
+/* A pipe in place of the file: a disk that does not answer, until it does. */
+static void test_deadline(void)
+{
+    if (!rig_has_uring()) { /* threads do not read pipes at an offset */
+        CU_PASS("no io_uring here");
+        return;
+    }
+    struct rig rig;
+    int silent[2];
+    const uint32_t expert = 9, other = 3;
+    struct sl_slab_ref slab;
+    convert_rig(&rig);
+    sl_store_close(&rig.mapped);
+    const struct sl_stream_params sp = {.reader = SL_READER_URING, .direct = SL_DIRECT_OFF};
+    CU_ASSERT_EQUAL_FATAL(sl_store_open_streamed(&rig.streamed, rig.dir, &sp), 0);
+    const struct sl_expert_memory_params p = {.store = rig.streamed,
+                                              .budget =
+                                                  4 * sl_expert_memory_slot_bytes(rig.streamed),
+                                              .deadline_ms = 40};
+    CU_ASSERT_EQUAL_FATAL(sl_expert_memory_open(&rig.memory, &p), 0);
+    const int fd = rig_descriptor(rig_join(rig.dir, "layer-0002.slab"));
+    CU_ASSERT_FATAL(fd >= 0 && !pipe(silent));
+    const int file = dup(fd);
+    CU_ASSERT_EQUAL_FATAL(dup2(silent[0], fd), fd);
+    CU_ASSERT_EQUAL(sl_expert_memory_request(rig.memory, 2, &expert, 1), 0);
+    CU_ASSERT_EQUAL(sl_expert_memory_wait(rig.memory, 2, expert, &slab), SL_ERR_TIMEOUT);
+    CU_ASSERT_PTR_NOT_NULL(strstr(sl_error_message(), "slab layers.2.experts.9: "));
+    CU_ASSERT_PTR_NOT_NULL(strstr(sl_error_message(), "within 40 ms"));
+    CU_ASSERT_FALSE(sl_expert_memory_ready(rig.memory, 2, expert));
+    sl_expert_memory_release(rig.memory, 2, &expert, 1);
+    /* Others go on meanwhile. */
+    CU_ASSERT_EQUAL(sl_expert_memory_request(rig.memory, 1, &other, 1), 0);
+    CU_ASSERT_EQUAL(sl_expert_memory_wait(rig.memory, 1, other, &slab), 0);
+    sl_expert_memory_release(rig.memory, 1, &other, 1);
+    /* It answers, and the file is back: what was given up is read anew. */
+    CU_ASSERT_EQUAL_FATAL(dup2(file, fd), fd);
+    CU_ASSERT_EQUAL(write(silent[1], "late", 4), 4);
+    CU_ASSERT_EQUAL(sl_expert_memory_request(rig.memory, 2, &expert, 1), 0);
+    CU_ASSERT_EQUAL(sl_expert_memory_wait(rig.memory, 2, expert, &slab), 0);
+    CU_ASSERT_EQUAL(stats_of(&rig).misses, 3);
+    CU_ASSERT_EQUAL_FATAL(sl_store_open(&rig.mapped, rig.dir), 0);
+    CU_ASSERT(same_slab(slab, sl_store_expert(rig.mapped, 2, expert)));
+    sl_expert_memory_release(rig.memory, 2, &expert, 1);
+    CU_ASSERT_EQUAL(sl_expert_memory_room(rig.memory), 4);
+    close(silent[0]);
+    close(silent[1]);
+    close(file);
+    close_rig(&rig);
+}
+
 /* Without slots: the store's own slabs. */
 static void test_mapped(void)
 {
@@ -449,11 +551,13 @@ static const struct sl_case cases[] = {
     {"every byte of every expert arrives, through either reader", test_every_byte},
     {"slabs that are not experts are those of the mapping", test_other_slabs},
     {"under every policy and budget what is pinned stays and is right", test_eviction},
+    {"requests, guesses and releases mix in any way", test_mix},
     {"lru hits as often as a list of the least recently used", test_lru},
     {"a loop over too many experts hits where the policy keeps some", test_loop},
     {"what was prefetched is a hit, or is counted as wasted", test_prefetch},
     {"a flipped byte is an error that names its slab", test_flipped},
     {"a file cut short is an error, before and after it was opened", test_truncated},
+    {"a wait ends at its deadline, and the expert can be read later", test_deadline},
     {"budgets and requests that do not fit are refused", test_limits},
     {"a store that has its experts in memory answers at once", test_mapped},
     {NULL, NULL},

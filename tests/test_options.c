@@ -214,7 +214,13 @@ static void wrong_lines_are_refused_with_reason_and_hint(void)
         {"run -m M -p P -x", "-x: unknown option", "sluice run --help"},
         {"run -m M -p P --force", "--force: not an option of `run`", "sluice run --help"},
         {"run -m M -p P --exact --format q8", "--exact", "leave out"},
-        {"run --model= -p P", "--model: the value is empty", "give a value"},
+        {"run -m= -p P", "--model: the value is empty", "give a value"},
+        {"run -m M -p P --host-memory 8X", "8X: not a size", "K, M, G or T"},
+        {"run -m M -p P --host-memory 8GB", "8GB: not a size", "K, M, G or T"},
+        {"run -m M -p P --host-memory G", "G: not a size", "K, M, G or T"},
+        {"run -m M -p P --host-memory -1", "-1: not a size", "K, M, G or T"},
+        {"run -m M -p P --host-memory 0", "0: out of range", "K, M, G or T"},
+        {"run -m M -p P --host-memory 99999999T", "out of range", "K, M, G or T"},
         {"tokenize -p P", "no model", "-m MODEL"},
         {"logits -m M --tokens T", "no output", "-o FILE"},
         {"perplexity -m M", "no text", "-f FILE"},
@@ -326,7 +332,26 @@ static void an_abandoned_npy_file_leaves_nothing(void)
     CU_ASSERT_EQUAL(rmdir(dir), 0); /* empty */
 }
 
+static void sizes_have_binary_units(void)
+{
+    static const struct {
+        const char *line;
+        int64_t bytes;
+    } right[] = {{"info M --host-memory 12345", 12345},
+                 {"info M --host-memory=3K", 3072},
+                 {"info M --host-memory 5M", 5242880},
+                 {"info M --host-memory 24G", 25769803776},
+                 {"info M --host-memory 2T", 2199023255552}};
+    struct sl_options o;
+    struct sl_complaint why;
+    for (size_t i = 0; i < sizeof right / sizeof right[0]; i++) {
+        CU_ASSERT(parse(right[i].line, &o, &why));
+        CU_ASSERT_EQUAL(o.host_memory, right[i].bytes);
+    }
+}
+
 static const struct sl_case cases[] = {
+    {"sizes_have_binary_units", sizes_have_binary_units},
     {"every_option_parses_where_it_applies_and_only_there",
      every_option_parses_where_it_applies_and_only_there},
     {"names_and_aliases_are_unique", names_and_aliases_are_unique},

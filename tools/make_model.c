@@ -13,6 +13,7 @@
  * on behind the last part that was finished. There is no tokenizer: give token ids (--tokens).
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <jansson.h>
 #include <math.h>
@@ -33,7 +34,13 @@
 #include "store/outfile.h"
 #include "store/slab.h"
 
-enum { PORTION_BYTES = 32 << 20, CONFIG_MAX = 1 << 20, TOP_WE = 7, E4M3_ONE = 9 };
+enum {
+    PORTION_BYTES = 32 << 20,
+    STAGE_BYTES = 64 << 20,
+    CONFIG_MAX = 1 << 20,
+    TOP_WE = 7,
+    E4M3_ONE = 9
+};
 
 struct maker {
     const char *out_dir;
@@ -42,6 +49,8 @@ struct maker {
     struct sl_pool *pool;
     XXH3_state_t *hash;
     uint8_t *portion;
+    uint8_t *stage; /* what is written next, past the page cache where that is possible */
+    size_t n_stage;
     uint64_t seed, done, total;
     uint8_t code[2][256]; /* of experts, of dense matrices: a random byte to a byte of codes */
     double rms[2];        /* of the values of these codes */
@@ -198,11 +207,40 @@ static bool tell(const struct maker *k, const char *what)
     return true;
 }
 
+/* Whole stages go past the page cache: copying there costs more than the disk. */
+static int flush(struct maker *k, struct sl_outfile *f)
+{
+    const int flags = fcntl(f->fd, F_GETFL);
+    const bool direct = k->n_stage == STAGE_BYTES && !fcntl(f->fd, F_SETFL, flags | O_DIRECT);
+    int err = sl_outfile_write(f, k->stage, k->n_stage);
+    if (direct)
+        fcntl(f->fd, F_SETFL, flags);
+    k->n_stage = 0;
+    return err;
+}
+
+/* data NULL: zeros. */
+static int put(struct maker *k, struct sl_outfile *f, const void *data, uint64_t n)
+{
+    int err = 0;
+    for (uint64_t done = 0, step; done < n && !err; done += step) {
+        const uint64_t room = STAGE_BYTES - k->n_stage;
+        step = n - done < room ? n - done : room;
+        if (data)
+            memcpy(k->stage + k->n_stage, (const uint8_t *)data + done, step);
+        else
+            memset(k->stage + k->n_stage, 0, step);
+        k->n_stage += step;
+        err = k->n_stage == STAGE_BYTES ? flush(k, f) : 0;
+    }
+    return err;
+}
+
 static int emit(struct maker *k, struct sl_outfile *f, size_t n)
 {
     XXH3_64bits_update(k->hash, k->portion, n);
     k->done += n;
-    return sl_outfile_write(f, k->portion, n);
+    return put(k, f, k->portion, n);
 }
 
 static int write_region(struct maker *k, const struct sl_slab_item *item, unsigned region,
@@ -237,7 +275,7 @@ static int write_slab(struct maker *k, size_t i, struct sl_outfile *f)
     char name[SL_SLAB_NAME_MAX];
     sl_slab_item_name(item, name);
     tell(k, name);
-    int err = sl_outfile_zeros(f, item->offset - f->bytes);
+    int err = put(k, f, NULL, item->offset - f->bytes - k->n_stage);
     XXH3_64bits_reset(k->hash);
     make_head(&h, shape.head_beats, k->portion);
     err = err ? err : emit(k, f, (size_t)(shape.head_beats * SL_BEAT_BYTES));
@@ -330,7 +368,7 @@ static int write_tensor(struct maker *k, struct sl_tensor_id id, void *user)
             v[i] = is_norm(id.role)   ? sl_f32_to_bf16(1)
                    : is_bias(id.role) ? 0
                                       : sl_f32_to_bf16((float)(int16_t)v[i] * scale);
-        err = sl_outfile_write(user, v, 2 * n);
+        err = put(k, user, v, 2 * n);
         k->done += 2 * n;
         left -= n;
     }
@@ -368,8 +406,10 @@ static int write_tensors(struct maker *k)
         return sl_fail(SL_ERR_NOMEM, NULL, "out of memory");
     struct sl_outfile f;
     int err = sl_outfile_open(&f, k->out_dir, SL_TENSORS_NAME);
-    err = err ? err : sl_outfile_write(&f, header, n);
+    k->n_stage = 0;
+    err = err ? err : put(k, &f, header, n);
     err = err ? err : for_each_kept(k, write_tensor, &f);
+    err = err ? err : flush(k, &f);
     err = err ? err : sl_outfile_commit(&f);
     sl_outfile_abort(&f);
     free(header);
@@ -410,9 +450,11 @@ static int write_part(struct maker *k, uint32_t part)
     struct sl_outfile f;
     sl_part_file_name(l, part, name);
     int err = sl_outfile_open(&f, k->out_dir, name);
+    k->n_stage = 0;
     for (size_t i = l->part_first[part]; i < l->part_first[part + 1] && !err; i++)
         err = write_slab(k, i, &f);
-    err = err ? err : sl_outfile_zeros(&f, l->part_bytes[part] - f.bytes);
+    err = err ? err : put(k, &f, NULL, l->part_bytes[part] - f.bytes - k->n_stage);
+    err = err ? err : flush(k, &f);
     err = err ? err : sl_outfile_commit(&f);
     sl_outfile_abort(&f);
     return err;
@@ -503,13 +545,14 @@ static int open_maker(struct maker *k, const struct args *a)
     make_codes(k, 1, dense);
     free(make_tensor_header(k, &n, &k->m.tensors_bytes));
     k->m.hash = sl_alloc(k->m.layout.n_item, sizeof *k->m.hash);
-    k->portion = sl_alloc_aligned(64, PORTION_BYTES);
+    k->portion = sl_alloc_large(PORTION_BYTES);
+    k->stage = sl_alloc_large(STAGE_BYTES);
     k->hash = XXH3_createState();
     k->total = k->m.layout.total_bytes + k->m.tensors_bytes;
     const uint64_t what[] = {SL_ABI_VERSION, (uint64_t)format, (uint64_t)dense, k->seed};
     k->m.identity = XXH3_64bits_withSeed(k->config_json, strlen(k->config_json),
                                          XXH3_64bits(what, sizeof what));
-    if (!k->m.hash || !k->portion || !k->hash)
+    if (!k->m.hash || !k->portion || !k->stage || !k->hash)
         return sl_fail(SL_ERR_NOMEM, NULL, "out of memory");
     if (mkdir(k->out_dir, 0755) && errno != EEXIST)
         return sl_fail(SL_ERR_IO, NULL, "%s: %s", k->out_dir, strerror(errno));
@@ -522,6 +565,7 @@ static void close_maker(struct maker *k)
     sl_manifest_close(&k->m);
     XXH3_freeState(k->hash);
     free(k->portion);
+    free(k->stage);
     free(k->config_json);
 }
 

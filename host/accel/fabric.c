@@ -236,8 +236,7 @@ static int fabric_load(struct sl_fabric *f, const struct sl_fabric_params *param
     const struct sl_config *c = f->config;
     f->n_place = 1 + c->n_layer * (SL_PLACE_EXPERT + c->n_expert);
     f->expert = *sl_store_expert_shape(f->store);
-    const struct sl_expert_memory_params memory = {
-        .store = f->store, .budget = params->expert_memory, .policy = params->policy};
+    const struct sl_expert_memory_params memory = {.store = f->store, .policy = params->policy};
     int err = sl_expert_memory_open(&f->experts, &memory);
     err = err ? err : sl_resident_parse(&f->n_resident, params->resident, c->n_expert);
     err = err ? err : count_cards(f, params->device ? params->device : "csim");

@@ -25,10 +25,9 @@ struct sl_fabric_params {
     const char *device; /* NULL: the default one. Several: "xrt:0+xrt:1", layers in turn */
     enum sl_dense dense;
     const char *resident; /* of the routed experts: "all" (NULL), "none", or how many of a layer */
-    uint64_t expert_memory; /* bytes for routed experts of a streamed store; else not used */
-    const char *policy;     /* what stays, on the device and there: "adaptive" (NULL), "lru", "lfu",
-                               "static" */
-    bool cpu_takes_over;    /* when a device fails, instead of an error */
+    const char *policy;   /* what stays, on the device and in host memory: "adaptive" (NULL), "lru",
+                             "lfu", "static" */
+    bool cpu_takes_over;  /* when a device fails, instead of an error */
     struct sl_profile *profile; /* borrowed; NULL: nothing is recorded */
 };
 

@@ -57,6 +57,13 @@ void sl_mapping_release(const uint8_t *data, size_t size)
         madvise((void *)first, last - first, MADV_DONTNEED);
 }
 
+void sl_mapping_touch(const uint8_t *data, size_t size)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    uintptr_t first = (uintptr_t)data / page * page;
+    madvise((void *)first, (uintptr_t)data + size - first, MADV_WILLNEED);
+}
+
 static int read_all(int fd, char *buf, size_t n)
 {
     for (size_t done = 0; done < n;) {

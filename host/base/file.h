@@ -17,6 +17,10 @@ void sl_mapping_close(struct sl_mapping *map);
 /* The pages under [data, data + size) are not needed soon. */
 void sl_mapping_release(const uint8_t *data, size_t size);
 
+/* Reads what lies under [data, data + size) now, not when it is first touched. A hint: nothing
+ * fails. */
+void sl_mapping_touch(const uint8_t *data, size_t size);
+
 /* A regular file of at most max bytes, malloc()ed with a terminating zero; the caller frees.
  * SL_ERR_IO, SL_ERR_FORMAT when it is larger. */
 int sl_file_read(char **out, size_t *size, const char *path, size_t max);

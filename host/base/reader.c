@@ -149,11 +149,11 @@ static bool issuable(const struct sl_reader *r, const struct sl_read_entry *e)
            (!e->read.low || r->n_high == 0);
 }
 
-/* The oldest read with pieces to issue. The table is small. */
+/* The oldest read with pieces to issue. */
 static struct sl_read_entry *next_entry(struct sl_reader *r)
 {
     struct sl_read_entry *best = NULL;
-    for (unsigned i = 0; i < r->p.n_read; i++) {
+    for (unsigned i = 0; i < r->n_entry; i++) {
         struct sl_read_entry *e = &r->entry[i];
         if (issuable(r, e) && (!best || e->order < best->order))
             best = e;
@@ -265,9 +265,9 @@ void *sl_reader_hash(void *user)
     pthread_mutex_lock(&r->lock);
     while (!r->stop) {
         unsigned i = 0;
-        while (i < r->p.n_read && !is_hashable(&r->entry[i]))
+        while (i < r->n_entry && !is_hashable(&r->entry[i]))
             i++;
-        if (i < r->p.n_read) {
+        if (i < r->n_entry) {
             hash_pieces(r, &r->entry[i]);
             finish_if_done(r, &r->entry[i]);
         } else {
@@ -336,6 +336,7 @@ int sl_reader_submit(struct sl_reader *reader, const struct sl_read *read, uint3
     while (i < r->p.n_read && r->entry[i].state != SL_READ_FREE)
         i++;
     if (i < r->p.n_read) {
+        r->n_entry = r->n_entry > i ? r->n_entry : i + 1;
         begin(r, &r->entry[i], read);
         wake(r);
     }
@@ -397,6 +398,8 @@ static void end(struct sl_reader *r, struct sl_read_entry *e)
 {
     pthread_mutex_lock(&r->lock);
     e->state = SL_READ_FREE;
+    while (r->n_entry > 0 && r->entry[r->n_entry - 1].state == SL_READ_FREE)
+        r->n_entry--;
     pthread_mutex_unlock(&r->lock);
 }
 

@@ -64,6 +64,7 @@ struct sl_reader {
     struct sl_read_file *file; /* [p.n_file] */
     uint32_t n_file;
     struct sl_read_entry *entry; /* [p.n_read] */
+    unsigned n_entry;            /* those behind are free */
     uint64_t order;
     unsigned n_high;    /* unfinished reads that are not of the lower claim */
     uint32_t max_piece; /* of a read */

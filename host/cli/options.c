@@ -663,7 +663,7 @@ void sl_options_help(FILE *f, enum sl_verb verb)
     for (size_t i = 0; i < sl_n_option; i++)
         if (sl_option_table[i].verbs >> verb & 1)
             help_option(f, &sl_option_table[i]);
-    if ((EVAL | DEVICES | VALIDATE) >> verb & 1)
+    if ((EVAL | INFO | DEVICES | VALIDATE) >> verb & 1)
         help_devices(f);
     if (verb == SL_VERB_BENCH)
         help_bench(f);

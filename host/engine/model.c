@@ -74,7 +74,6 @@ static int open_fabric(struct sl_model *m, const struct sl_model_params *p)
                                   .cpu_takes_over = p->cpu_takes_over,
                                   .resident = p->resident,
                                   .policy = p->keep,
-                                  .expert_memory = sl_memory_plan_budget(&m->memory),
                                   .profile = p->profile};
     int err = sl_dense_parse(&fp.dense, p->dense);
     return err ? err : sl_fabric_open(&m->ops, &fp);

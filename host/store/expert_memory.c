@@ -34,6 +34,7 @@ struct entry {
     uint32_t handle; /* IN_FLIGHT */
     uint32_t pins;
     bool guessed;  /* prefetched, and not requested since */
+    bool dropped;  /* IN_FLIGHT: given up, but the kernel still has some of it */
     int err;       /* FAILED */
     uint64_t used; /* time of the last request or prefetch */
 };
@@ -211,6 +212,11 @@ static void settle(struct sl_expert_memory *m, struct entry *e, unsigned deadlin
     if (e->state != IN_FLIGHT || (!deadline_ms && !sl_reader_ready(reader, e->handle)))
         return;
     int err = sl_reader_wait(reader, e->handle, deadline_ms, &hash);
+    if (e->dropped && err != SL_ERR_TIMEOUT) {
+        e->dropped = false;
+        free_slot(m, e, ON_DISK);
+        return;
+    }
     const struct sl_slab *slab = (const void *)(m->arena + e->slot * m->slot_bytes);
     if (!err)
         err = sl_store_expert_check(m->store, layer, expert, slab, hash);
@@ -238,7 +244,7 @@ static enum claim claim_of(struct sl_expert_memory *m, uint32_t slot)
     if (e->pins)
         return PINNED;
     settle(m, e, 0);
-    if (e->state == FAILED)
+    if (m->key[slot] == SL_KEY_NONE)
         return EMPTY;
     if (e->state == IN_FLIGHT)
         return UNDER_WAY;
@@ -273,9 +279,13 @@ static int vacate(struct sl_expert_memory *m, uint32_t slot)
     struct entry *e = &m->entry[m->key[slot]];
     if (e->state == IN_FLIGHT) {
         int err = sl_reader_cancel(sl_store_reader(m->store), e->handle, m->deadline_ms);
-        if (err)
-            return err;
         m->n_guess -= e->guessed;
+        e->dropped = err != 0;
+        if (err) {
+            m->stats.prefetch_wasted += e->guessed;
+            e->guessed = false;
+            return err;
+        }
     } else {
         m->stats.evictions++;
     }
@@ -315,7 +325,8 @@ static int begin_read(struct sl_expert_memory *m, struct entry *e, enum claim mo
 static void fetch(struct sl_expert_memory *m, struct entry *e)
 {
     bool begun;
-    settle(m, e, 0);
+    /* What was given up has to be read anew, behind the kernel's answer. */
+    settle(m, e, e->dropped ? m->deadline_ms : 0);
     const bool hit = e->state == RESIDENT || e->state == IN_FLIGHT;
     m->stats.requests++;
     m->stats.hits += hit;

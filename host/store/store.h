@@ -47,7 +47,7 @@ struct sl_stream_params {
  * headers here. */
 int sl_store_open(struct sl_store **out, const char *dir);
 /* The same without the routed experts, for models larger than memory: the other slabs are read into
- * memory of the store's own and compared with their checksums, of the experts not one byte is read.
+ * memory of the store's own and compared with their checksums, of the experts not one byte is kept.
  * sl_store_expert then gives no slab; store/expert_memory.h reads them when they are wanted. */
 int sl_store_open_streamed(struct sl_store **out, const char *dir,
                            const struct sl_stream_params *params);

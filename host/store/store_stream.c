@@ -15,6 +15,8 @@ enum {
     LOAD_DEADLINE_MS = 60000
 };
 
+_Static_assert(SL_SLAB_ALIGN % SL_READ_ALIGN == 0, "slabs can be read where they lie");
+
 bool sl_store_is_streamed(const struct sl_store *store)
 {
     return store->reader != NULL;
@@ -201,6 +203,8 @@ int sl_store_open_streamed(struct sl_store **out, const char *dir,
     err = err ? err : open_parts(s, dir, params);
     err = err ? err : sl_store_open_tensors(s, dir);
     err = err ? err : sl_store_finish_open(s);
+    for (size_t i = 0; !err && i < s->kept.n; i++)
+        sl_mapping_touch(s->kept.tensor[i]->data, s->kept.tensor[i]->n_bytes);
     if (err)
         sl_store_close(&s);
     else
