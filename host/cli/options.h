@@ -20,6 +20,7 @@ enum sl_verb {
     SL_VERB_DEVICES,
     SL_VERB_VALIDATE,
     SL_VERB_CACHE,
+    SL_VERB_PLAN,
     SL_VERB_HELP,
     SL_VERB_VERSION,
     SL_N_VERB
@@ -35,12 +36,14 @@ struct sl_options {
     const char *record_routes, *trace, *slots, *policy;
     const char *device, *on_device_error, *resident, *dense, *format, *format_dense;
     const char *cache_type_k, *cache_type_v;
+    const char *cards, *host, *routing;
     int64_t n_predict;                     /* -1: until the end of generation */
     int64_t ctx_size, batch_size, threads; /* 0: default */
     int64_t top_k;                         /* -1: the model's own */
     int64_t seed;                          /* -1: random */
     int64_t expert_bytes;                  /* 0: not given */
     int64_t ahead;
+    int64_t prompt_tokens;              /* 0: default */
     double temp, top_p, repeat_penalty; /* NaN: the model's own */
     bool exact, kv_on_fabric, json, no_bos, no_special, no_display_prompt, force, no_reference;
 };
