@@ -38,6 +38,7 @@ static const char *const minimal[SL_N_VERB] = {
     [SL_VERB_VALIDATE] = "validate",
     [SL_VERB_CACHE] = "cache --trace=T --slots=1",
     [SL_VERB_BENCH] = "bench",
+    [SL_VERB_PLAN] = "plan config.json",
     [SL_VERB_HELP] = "help",
     [SL_VERB_VERSION] = "version",
 };

@@ -168,8 +168,10 @@ static bool is_like(const struct sl_slab *slab, const struct sl_slab *want)
 static int bind_slab(struct tlm_device *d, uint32_t i, struct sl_tlm_job *job, struct sl_job *inner)
 {
     static const struct sl_slab other = {.k = SL_MAX_K, .rows = SL_MAX_ROWS};
-    if (inner->op != SL_OP_EXPERT && inner->op != SL_OP_PLAIN && inner->op != SL_OP_ROUTER)
+    if (inner->op != SL_OP_EXPERT && inner->op != SL_OP_PLAIN && inner->op != SL_OP_ROUTER) {
+        inner->w_off = NO_SLAB; /* whatever it says, a slab bound before is not looked at */
         return 0;
+    }
     const struct sl_slab want = expected_slab(inner), *slab;
     const uint64_t n = sl_slab_port_beats(&want, d->w.n_port) + SL_SLACK_BEATS;
     int err = sl_tlm_weights_get(&d->w, inner->w_off, &slab);

@@ -15,6 +15,7 @@ static int run_verb(const struct sl_options *o)
     case SL_VERB_VALIDATE: return sl_verb_validate(o);
     case SL_VERB_CACHE: return sl_verb_cache(o);
     case SL_VERB_BENCH: return sl_verb_bench(o);
+    case SL_VERB_PLAN: return sl_verb_plan(o);
     case SL_VERB_VERSION: return sl_verb_version(o);
     default: sl_options_help(stdout, SL_VERB_HELP); return sl_stdout_finish();
     }

@@ -33,6 +33,8 @@ static const struct verb verbs[SL_N_VERB] = {
                        "replay a routing trace against policies of residency", 0, 0},
     [SL_VERB_BENCH] = {"bench", "[--membw]", "speed of memory, and of the CPU device beside it", 0,
                        0},
+    [SL_VERB_PLAN] = {"plan", "MODEL [--cards CARDS]",
+                      "what fits on cards and how fast it would be, modelled", 0, 1},
     [SL_VERB_HELP] = {"help", "[VERB]", "this list, or the options of a verb", 0, 1},
     [SL_VERB_VERSION] = {"version", "", "version of the program", 0, 0},
 };
@@ -48,6 +50,7 @@ enum {
     VALIDATE = 1 << SL_VERB_VALIDATE,
     CACHE = 1 << SL_VERB_CACHE,
     BENCH = 1 << SL_VERB_BENCH,
+    PLAN = 1 << SL_VERB_PLAN,
     EVAL = RUN | LOGITS | PERPLEXITY, /* verbs that open a model and evaluate tokens */
     ANY = (1 << SL_N_VERB) - 1
 };
@@ -80,7 +83,7 @@ enum {
     }
 
 const struct sl_option sl_option_table[] = {
-    TEXT("model", "m", model, EVAL | INFO | TOKENIZE | CACHE, "DIR",
+    TEXT("model", "m", model, EVAL | INFO | TOKENIZE | CACHE | PLAN, "DIR",
          "checkpoint directory or converted model"),
     TEXT("prompt", "p", prompt, EVAL | TOKENIZE, "TEXT", "the text"),
     TEXT("file", "f", file, EVAL | TOKENIZE, "FILE",
@@ -89,8 +92,9 @@ const struct sl_option sl_option_table[] = {
          "read token ids instead, separated by white space or commas; nothing is added to them"),
     INT("n-predict", "n", n_predict, -1, 1 << 30, RUN,
         "tokens to generate; -1: until the model ends or the context is full (default)"),
-    INT("ctx-size", "c", ctx_size, 0, 1 << 24, EVAL | INFO,
-        "context in tokens; 0: the model's own, at most 4096 (perplexity: windows of 256)"),
+    INT("ctx-size", "c", ctx_size, 0, 1 << 24, EVAL | INFO | PLAN,
+        "context in tokens; 0: the model's own, at most 4096 (perplexity: windows of 256; plan: "
+        "1024)"),
     INT("batch-size", "b", batch_size, 0, 1 << 16, EVAL,
         "tokens evaluated together in prefill; 0: 256. Changes no result"),
     INT("threads", "t", threads, 0, 1024, EVAL | CONVERT | BENCH,
@@ -109,22 +113,22 @@ const struct sl_option sl_option_table[] = {
     CHOICE(
         "on-device-error", NULL, on_device_error, EVAL, "fail|cpu",
         "cpu: when the device fails, the CPU goes on from there with the same bits; default fail"),
-    TEXT("resident", NULL, resident, EVAL | INFO, "all|none|N",
+    TEXT("resident", NULL, resident, EVAL | INFO | PLAN, "all|none|N",
          "routed experts of each layer that the device holds; the CPU computes the others. Changes "
          "no result"),
     CHOICE("keep", NULL, keep, EVAL, "adaptive|lru|lfu|static",
            "which experts stay where memory does not hold all, default adaptive; static: those "
            "that were there first. Changes no result"),
-    CHOICE("dense", NULL, dense, EVAL | INFO, "auto|cpu|device",
+    CHOICE("dense", NULL, dense, EVAL | INFO | PLAN, "auto|cpu|device",
            "attention matrices and LM head; auto: CPU at decode, device in prefill. Changes no "
            "result"),
     SIZE("host-memory", host_memory, 1LL << 50, EVAL | INFO,
          "memory for model, context and work, 24G for instance; experts that do not fit are read "
          "from disk; default: what is available. Changes no result"),
-    CHOICE("format", NULL, format, EVAL | INFO | CONVERT | CACHE | BENCH, "nf4|int4|mxfp4|q8|fp8",
-           "format of the experts, default q8 (bench: all)"),
-    CHOICE("format-dense", NULL, format_dense, EVAL | INFO | CONVERT, "nf4|int4|mxfp4|q8|fp8",
-           "format of attention matrices and LM head, default q8"),
+    CHOICE("format", NULL, format, EVAL | INFO | CONVERT | CACHE | BENCH | PLAN,
+           "nf4|int4|mxfp4|q8|fp8", "format of the experts, default q8 (bench: all)"),
+    CHOICE("format-dense", NULL, format_dense, EVAL | INFO | CONVERT | PLAN,
+           "nf4|int4|mxfp4|q8|fp8", "format of attention matrices and LM head, default q8"),
     FLAG("exact", NULL, exact, EVAL, "plain fp32 on the CPU, nothing quantised"),
     CHOICE("cache-type-k", "ctk", cache_type_k, EVAL | INFO, "f32|int8|int4",
            "format of cached keys, default int8"),
@@ -157,8 +161,18 @@ const struct sl_option sl_option_table[] = {
         "repetitions, of which medians are printed; default 15"),
     FLAG("in-memory", NULL, memory, INFO,
          "what the model takes of this machine's memory, part by part; nothing is loaded"),
+    TEXT("cards", NULL, cards, PLAN, "[Nx]CARD[,...]",
+         "u50, u55c or u280 (default u55c), with ports= columns= clock= gb= gbps= mem= pcie= "
+         "pcie_us= launch_us="),
+    TEXT("host", NULL, host, PLAN, "gb=,gbps=,disk=",
+         "memory and what the CPU reads of it and of the disk, 1e9 bytes a second; default 64 and "
+         "3, gbps measured"),
+    TEXT("routing", NULL, routing, PLAN, "uniform|zipf:A|hit:H",
+         "how often a chosen expert is resident, default uniform"),
+    INT("prompt-tokens", NULL, prompt_tokens, 0, 1 << 24, PLAN,
+        "length of the prompt in prefill; 0: 256"),
     FLAG("json", NULL, json,
-         RUN | CONVERT | INFO | TOKENIZE | PERPLEXITY | DEVICES | VALIDATE | CACHE | BENCH,
+         RUN | CONVERT | INFO | TOKENIZE | PERPLEXITY | DEVICES | VALIDATE | CACHE | BENCH | PLAN,
          "print one JSON object instead"),
     FLAG("no-bos", NULL, no_bos, EVAL, "do not put the model's first token in front of a text"),
     FLAG("no-special", NULL, no_special, EVAL | TOKENIZE, "names such as <|eos|> are plain text"),
@@ -484,11 +498,11 @@ static bool check_required(const struct sl_options *o, struct sl_complaint *why)
     if (o->n_arg < verb->min_arg)
         return refuse(why, hint, "%s: %zu of %zu arguments given", verb->name, o->n_arg,
                       verb->min_arg);
-    bool eval = EVAL >> o->verb & 1, named = o->model || (o->verb == SL_VERB_INFO && o->n_arg);
-    if ((eval || o->verb == SL_VERB_TOKENIZE || o->verb == SL_VERB_INFO) && !named)
+    bool eval = EVAL >> o->verb & 1, facts = o->verb == SL_VERB_INFO || o->verb == SL_VERB_PLAN;
+    if ((eval || o->verb == SL_VERB_TOKENIZE || facts) && !o->model && !(facts && o->n_arg))
         return refuse(why, hint, "%s: no model given", verb->name);
-    if (o->verb == SL_VERB_INFO && o->model && o->n_arg)
-        return refuse(why, hint, "info: the model is given twice");
+    if (facts && o->model && o->n_arg)
+        return refuse(why, hint, "%s: the model is given twice", verb->name);
     int sources = (o->prompt != NULL) + (o->file != NULL) + (o->tokens != NULL);
     if (sources > 1)
         return refuse(why, "give one of --prompt, --file and --tokens", "%s: several texts given",

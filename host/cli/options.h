@@ -21,6 +21,7 @@ enum sl_verb {
     SL_VERB_VALIDATE,
     SL_VERB_CACHE,
     SL_VERB_BENCH,
+    SL_VERB_PLAN,
     SL_VERB_HELP,
     SL_VERB_VERSION,
     SL_N_VERB
@@ -37,6 +38,7 @@ struct sl_options {
     const char *shape, *batches;
     const char *device, *on_device_error, *resident, *keep, *dense, *format, *format_dense;
     const char *cache_type_k, *cache_type_v;
+    const char *cards, *host, *routing;
     int64_t n_predict;                     /* -1: until the end of generation */
     int64_t ctx_size, batch_size, threads; /* 0: default */
     int64_t top_k;                         /* -1: the model's own */
@@ -44,6 +46,7 @@ struct sl_options {
     int64_t expert_bytes, host_memory;     /* 0: not given */
     int64_t ahead;
     int64_t turns;
+    int64_t prompt_tokens;              /* 0: default */
     double temp, top_p, repeat_penalty; /* NaN: the model's own */
     bool exact, kv_on_fabric, json, no_bos, no_special, no_display_prompt, force, no_reference;
     bool membw, explain, memory;

@@ -162,8 +162,7 @@ int sl_verb_info(const struct sl_options *o)
     const char *path = o->n_arg ? o->arg[0] : o->model;
     if (o->memory)
         return print_memory(o, path);
-    if (o->device || o->resident || o->dense || o->format || o->format_dense || o->host_memory ||
-        o->ctx_size)
+    if (o->device || o->resident || o->dense || o->format || o->format_dense || o->host_memory)
         return sl_cli_error(SL_ERR_USAGE, "add --in-memory, or leave them out",
                             "info: without --in-memory it takes no options of an evaluation");
     struct sl_model_info info = {0};

@@ -18,6 +18,7 @@ int sl_verb_devices(const struct sl_options *o);
 int sl_verb_validate(const struct sl_options *o);
 int sl_verb_cache(const struct sl_options *o);
 int sl_verb_bench(const struct sl_options *o);
+int sl_verb_plan(const struct sl_options *o);
 int sl_verb_version(const struct sl_options *o);
 
 /* Prints the object as one line and releases it; NULL: it could not be built. Returns an exit code.

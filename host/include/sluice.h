@@ -402,6 +402,60 @@ int sl_routes_replay(const struct sl_routes *routes, const struct sl_residency_p
  * in its own (NULL or the same). */
 int sl_expert_bytes(const char *path, const char *format, uint64_t *out);
 
+/* ---- plan ----------------------------------------------------------------------------------- */
+
+/* What a model would do on cards that need not exist: modelled by the transaction model of the core
+ * and the link's published figures (--device model), never measured; only the CPU's read rate may
+ * be. */
+struct sl_plan_params {
+    const char *path;                  /* a config.json, its directory, or a converted store */
+    const char *format, *format_dense; /* NULL: "q8"; a store has its own */
+    const char *cards;    /* "u55c" "2xu50,ports=16": sched/plan_parse.h; NULL: "u55c" */
+    const char *host;     /* "gb=64,gbps=40,disk=3" likewise; NULL: gb=64, disk=3, gbps measured */
+    const char *resident; /* routed experts of a layer on the cards: as for sl_model_params, or
+                             NULL: as many as fit */
+    const char *dense;    /* as for sl_model_params */
+    const char *routing; /* "uniform" (NULL), "zipf:A", or "hit:H": H of the choices are resident */
+    uint32_t n_ctx;      /* positions that a decoded token attends to; 0: 1024 */
+    uint32_t n_prompt;   /* tokens of the prompt; 0: 256 */
+};
+
+/* Seconds of one decoded token, or of the prompt. The parts add up: nothing overlaps today. */
+struct sl_plan_time {
+    double total_s, tokens_per_s;
+    double core_s, launch_s, link_s;        /* as in sl_virtual_time */
+    double experts_s, dense_s, attention_s; /* the CPU reads experts, dense weights, the KV cache */
+    double disk_s;                          /* of what does not fit the host's memory */
+    double weight_bytes, link_bytes;        /* read by the core; over the link, both ways */
+    const char *bound; /* "hbm" "array" "pcie" "launch" "cpu" "disk": the largest part */
+};
+
+/* Bytes of a kind of weights and where they are; what the CPU reads is in its memory too. */
+struct sl_plan_place {
+    const char *what; /* "router" "dense" "shared experts" "routed experts" */
+    double card, host, disk;
+};
+
+struct sl_plan {
+    char card[64]; /* what was understood */
+    unsigned n_card, n_port, n_column;
+    double card_gb, card_gbps, clock_hz; /* of one card, what its ports reach */
+    double pcie_gbps, pcie_us, launch_us;
+    double host_gb, cpu_gbps, disk_gbps;
+    bool cpu_measured;             /* cpu_gbps: by a loop that reads memory, in this process */
+    const char *dense;             /* where dense matrices are: "auto" "cpu" "device" */
+    uint32_t n_expert, n_resident; /* of a layer */
+    double hit;                    /* share of choices that are resident */
+    char routing[48];              /* the assumption behind it */
+    struct sl_plan_place place[4];
+    double kv_bytes; /* of n_ctx positions, in the host's memory */
+    uint32_t n_ctx, n_prompt;
+    struct sl_plan_time decode, prefill;
+};
+
+/* SL_ERR_NOMEM: router and shared experts do not fit the cards. SL_ERR_USAGE: a text is refused. */
+int sl_plan(const struct sl_plan_params *params, struct sl_plan *out);
+
 /* ---- profile -------------------------------------------------------------------------------- */
 
 struct sl_profile_params {

@@ -1,0 +1,373 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What of a model fits where, and what a token takes: sluice.h, sl_plan. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "accel/fabric.h"
+#include "base/err.h"
+#include "engine/config.h"
+#include "sched/plan_launch.h"
+#include "sched/plan_parse.h"
+#include "store/format.h"
+#include "store/manifest.h"
+#include "store/outfile.h"
+
+enum { CHUNK = 256 }; /* tokens of a prefill pass, as session.c and fabric_state.h have it */
+
+/* Bytes by kind of one layer, and of the head. */
+struct weights {
+    double router, dense, shared, expert, head; /* expert: one of them */
+    uint32_t n_layer, n_expert;
+};
+
+struct planner {
+    const struct sl_plan_params *params;
+    struct sl_plan *out;
+    struct sl_plan_cards cards;
+    struct sl_plan_host host;
+    struct sl_manifest manifest; /* its layout is what is planned */
+    struct weights w;
+    enum sl_dense dense;
+    double disk_share; /* of what the CPU reads of experts and dense weights: it is not in memory */
+    struct sl_plan_launches *launches; /* owned, like tlm */
+    struct sl_tlm *tlm;
+};
+
+/* ---- weights -------------------------------------------------------------------------------- */
+
+static double bytes_of(const struct sl_layout *l, enum sl_slab_role role, uint32_t layer)
+{
+    const struct sl_slab_item *item = sl_layout_find(l, role, layer, 0);
+    return item ? (double)item->n_beats * SL_BEAT_BYTES : 0;
+}
+
+static int open_layout(struct planner *p)
+{
+    const struct sl_plan_params *q = p->params;
+    char path[PATH_MAX];
+    struct sl_config config;
+    int format, dense;
+    int err = sl_path_join(path, q->path, SL_MANIFEST_NAME);
+    if (err)
+        return err;
+    if (!access(path, F_OK)) {
+        if (q->format || q->format_dense)
+            return sl_fail(SL_ERR_USAGE, "leave the formats out", "%s is converted already",
+                           q->path);
+        return sl_manifest_load(&p->manifest, q->path);
+    }
+    err = sl_format_parse(&format, q->format ? q->format : "q8");
+    err = err ? err : sl_format_parse(&dense, q->format_dense ? q->format_dense : "q8");
+    err = err ? err : sl_config_load(&config, q->path);
+    return err ? err : sl_layout_open(&p->manifest.layout, &config, format, dense);
+}
+
+static void weigh(struct planner *p)
+{
+    const struct sl_layout *l = &p->manifest.layout;
+    struct weights *w = &p->w;
+    w->n_layer = l->config.n_layer;
+    w->n_expert = l->config.n_expert;
+    w->router = bytes_of(l, SL_SLAB_ROLE_ROUTER, 0);
+    w->shared = bytes_of(l, SL_SLAB_ROLE_SHARED, 0);
+    w->expert = bytes_of(l, SL_SLAB_ROLE_EXPERT, 0);
+    w->head = bytes_of(l, SL_SLAB_ROLE_LM_HEAD, 0);
+    for (uint32_t i = 0; i < w->n_layer; i++) /* layers that share K and V have fewer */
+        for (int role = SL_SLAB_ROLE_Q; role <= SL_SLAB_ROLE_O; role++)
+            w->dense += bytes_of(l, (enum sl_slab_role)role, i) / w->n_layer;
+}
+
+/* ---- places --------------------------------------------------------------------------------- */
+
+/* Routed experts of a layer that a card holds beside the rest of its layers; negative: not even
+ * that. Layers go to the cards in turn, the head to the last one. */
+static double room_for_experts(const struct planner *p)
+{
+    const struct weights *w = &p->w;
+    const double layers = ceil((double)w->n_layer / p->cards.n);
+    const bool dense = p->dense != SL_DENSE_CPU;
+    const double rest = layers * (w->router + w->shared + (dense ? w->dense : 0));
+    const double left = p->out->card_gb * 1e9 - rest - (dense ? w->head : 0);
+    return left < 0 ? -1 : fmin(floor(left / (layers * w->expert)), w->n_expert);
+}
+
+static int choose_resident(struct planner *p)
+{
+    double room = room_for_experts(p);
+    if (room < 0 && !p->params->dense) { /* dense weights give way first */
+        p->dense = SL_DENSE_CPU;
+        room = room_for_experts(p);
+    }
+    if (room < 0)
+        return sl_fail(SL_ERR_NOMEM, "name more cards, or a smaller format",
+                       "%s: routers, shared experts%s of %u layers do not fit %u times %.1f GB",
+                       p->params->path, p->dense == SL_DENSE_CPU ? "" : " and dense matrices",
+                       p->w.n_layer, p->cards.n, p->out->card_gb);
+    p->out->n_resident = (uint32_t)room;
+    if (!p->params->resident)
+        return 0;
+    uint32_t n;
+    int err = sl_resident_parse(&n, p->params->resident, p->w.n_expert);
+    if (!err && n > (uint32_t)room)
+        err = sl_fail(SL_ERR_NOMEM, "name more cards, or fewer experts",
+                      "%u experts of each layer do not fit: %u do", n, (unsigned)room);
+    p->out->n_resident = err ? 0 : n;
+    return err;
+}
+
+static void place(struct planner *p)
+{
+    const struct weights *w = &p->w;
+    struct sl_plan *o = p->out;
+    const double layers = w->n_layer, dense = layers * w->dense + w->head;
+    const double on_cards = layers * o->n_resident * w->expert;
+    const double routed = layers * w->n_expert * w->expert - on_cards;
+    const double cpu_dense = p->dense == SL_DENSE_DEVICE ? 0 : dense;
+    const double memory = fmax(0, o->host_gb * 1e9 - o->kv_bytes - cpu_dense);
+    p->disk_share = routed > memory ? 1 - memory / routed : 0;
+    o->place[0] = (struct sl_plan_place){"router", layers * w->router, 0, 0};
+    o->place[1] =
+        (struct sl_plan_place){"dense", p->dense == SL_DENSE_CPU ? 0 : dense, cpu_dense, 0};
+    o->place[2] = (struct sl_plan_place){"shared experts", layers * w->shared, 0, 0};
+    o->place[3] = (struct sl_plan_place){"routed experts", on_cards, routed * (1 - p->disk_share),
+                                         routed * p->disk_share};
+}
+
+/* ---- routing -------------------------------------------------------------------------------- */
+
+/* Share of the choices that fall on the n most popular of n_expert, popularity 1 / rank^a. */
+static double zipf_share(uint32_t n, uint32_t n_expert, double a)
+{
+    double sum = 0, head = 0;
+    for (uint32_t i = 1; i <= n_expert; i++) {
+        sum += pow(i, -a);
+        head += i <= n ? pow(i, -a) : 0;
+    }
+    return head / sum;
+}
+
+static int choose_routing(struct planner *p)
+{
+    struct sl_plan *o = p->out;
+    const char *text = p->params->routing ? p->params->routing : "uniform";
+    double v;
+    char end;
+    if (!strcmp(text, "uniform")) {
+        o->hit = (double)o->n_resident / p->w.n_expert;
+        snprintf(o->routing, sizeof o->routing, "every expert is as likely as another");
+    } else if (sscanf(text, "zipf:%lf%c", &v, &end) == 1 && v >= 0 && v <= 10) {
+        o->hit = zipf_share(o->n_resident, p->w.n_expert, v);
+        snprintf(o->routing, sizeof o->routing, "Zipf %.2f, the most popular are resident", v);
+    } else if (sscanf(text, "hit:%lf%c", &v, &end) == 1 && v >= 0 && v <= 1) {
+        o->hit = v;
+        snprintf(o->routing, sizeof o->routing, "the share of hits was given");
+    } else {
+        return sl_fail(SL_ERR_USAGE, "uniform, zipf:A with A up to 10, hit:H with H up to 1",
+                       "routing: cannot use '%.40s'", text);
+    }
+    return 0;
+}
+
+/* Chance of h hits among k choices. */
+static double hits(uint32_t k, uint32_t h, double hit)
+{
+    return exp(lgamma(k + 1.0) - lgamma(h + 1.0) - lgamma(k - h + 1.0)) * pow(hit, h) *
+           pow(1 - hit, k - h);
+}
+
+/* ---- time ----------------------------------------------------------------------------------- */
+
+/* What the launches took since the last call, `weight` times. */
+static void take_launches(struct planner *p, struct sl_plan_time *t, double weight)
+{
+    struct sl_plan_launches *l = p->launches;
+    const struct sl_virtual_time *v = &l->link.time;
+    t->core_s += weight * v->core_s;
+    t->launch_s += weight * v->launch_s;
+    t->link_s += weight * v->link_s;
+    t->weight_bytes += weight * l->weight_bytes;
+    t->link_bytes += weight * (double)(v->up_bytes + v->down_bytes);
+    sl_link_open(&l->link, &p->cards.link);
+    l->weight_bytes = 0;
+}
+
+static void read_experts(const struct planner *p, struct sl_plan_time *t, double n_expert)
+{
+    const double bytes = n_expert * p->w.expert;
+    t->experts_s += bytes * (1 - p->disk_share) / (p->out->cpu_gbps * 1e9);
+    t->disk_s += bytes * p->disk_share / (p->out->disk_gbps * 1e9);
+}
+
+static void finish(struct sl_plan_time *t, double memory_share, double n_tok)
+{
+    const double cpu = t->experts_s + t->dense_s + t->attention_s;
+    const double parts[] = {t->core_s, t->launch_s, t->link_s, cpu, t->disk_s};
+    const char *const names[] = {memory_share > 0.8 ? "hbm" : "array", "launch", "pcie", "cpu",
+                                 "disk"};
+    unsigned largest = 0;
+    for (unsigned i = 0; i < 5; i++) {
+        t->total_s += parts[i];
+        largest = parts[i] > parts[largest] ? i : largest;
+    }
+    t->bound = names[largest];
+    t->tokens_per_s = t->total_s > 0 ? n_tok / t->total_s : 0;
+}
+
+static const enum sl_slab_role qkv[] = {SL_SLAB_ROLE_Q, SL_SLAB_ROLE_K, SL_SLAB_ROLE_V};
+static const enum sl_slab_role value[] = {SL_SLAB_ROLE_V};
+static const enum sl_slab_role output[] = {SL_SLAB_ROLE_O};
+static const enum sl_slab_role head[] = {SL_SLAB_ROLE_LM_HEAD};
+
+/* The projections of all layers for n tokens, on the device. */
+static void linear_layers(struct planner *p, struct sl_plan_time *t, uint32_t n_tok)
+{
+    const struct sl_config *c = &p->manifest.layout.config;
+    for (uint32_t i = 0; i < c->n_layer; i++) {
+        const bool owner = sl_config_kv_owner(c, i) == i, yuan = c->family == SL_FAMILY_YUAN;
+        if (yuan)
+            sl_plan_linear(p->launches, i, value, 1, n_tok);
+        sl_plan_linear(p->launches, i, qkv, yuan ? 2 : owner ? 3 : 1, n_tok);
+        sl_plan_linear(p->launches, i, output, 1, n_tok);
+        take_launches(p, t, 1);
+    }
+}
+
+static double memory_share(const struct planner *p, const struct sl_plan_time *t)
+{
+    return t->core_s > 0 ? t->weight_bytes / (p->out->card_gbps * 1e9) / t->core_s : 0;
+}
+
+static void plan_decode(struct planner *p)
+{
+    const struct sl_config *c = &p->manifest.layout.config;
+    struct sl_plan_time *t = &p->out->decode;
+    const uint32_t k = c->n_expert_used;
+    for (uint32_t h = 0; h <= k; h++) {
+        const double chance = hits(k, h, p->out->hit);
+        if (chance < 1e-12)
+            continue;
+        sl_plan_moe_decode(p->launches, h);
+        take_launches(p, t, chance * c->n_layer);
+    }
+    read_experts(p, t, c->n_layer * k * (1 - p->out->hit));
+    if (p->dense == SL_DENSE_DEVICE) {
+        linear_layers(p, t, 1);
+        sl_plan_linear(p->launches, 0, head, 1, 1);
+        take_launches(p, t, 1);
+    } else {
+        t->dense_s = (c->n_layer * p->w.dense + p->w.head) / (p->out->cpu_gbps * 1e9);
+    }
+    t->attention_s = p->out->kv_bytes / (p->out->cpu_gbps * 1e9);
+    finish(t, memory_share(p, t), 1);
+}
+
+/* One pass of n tokens through all layers. */
+static void prefill_pass(struct planner *p, struct sl_plan_time *t, uint32_t n)
+{
+    const struct sl_config *c = &p->manifest.layout.config;
+    const double choices = (double)n * c->n_expert_used, all = c->n_expert;
+    const double distinct = all * (1 - pow(1 - c->n_expert_used / all, n));
+    const uint32_t resident = (uint32_t)lround(distinct * p->out->n_resident / all);
+    if (p->dense != SL_DENSE_CPU)
+        linear_layers(p, t, n);
+    else
+        t->dense_s += c->n_layer * p->w.dense / (p->out->cpu_gbps * 1e9);
+    sl_plan_kv_pack(p->launches, n);
+    take_launches(p, t, sl_config_n_kv_layer(c));
+    sl_plan_moe_route(p->launches, n);
+    if (resident)
+        sl_plan_moe_lists(p->launches, n, resident, (uint32_t)lround(choices * p->out->hit));
+    take_launches(p, t, c->n_layer);
+    read_experts(p, t, c->n_layer * (distinct - resident));
+}
+
+static void plan_prefill(struct planner *p)
+{
+    struct sl_plan_time *t = &p->out->prefill;
+    const uint32_t n = p->out->n_prompt;
+    for (uint32_t done = 0; done < n; done += CHUNK)
+        prefill_pass(p, t, n - done < CHUNK ? n - done : CHUNK);
+    if (p->dense == SL_DENSE_DEVICE)
+        sl_plan_linear(p->launches, 0, head, 1, 1);
+    else
+        t->dense_s += p->w.head / (p->out->cpu_gbps * 1e9);
+    take_launches(p, t, 1);
+    finish(t, memory_share(p, t), n);
+}
+
+/* ---- all ------------------------------------------------------------------------------------ */
+
+static int describe(struct planner *p)
+{
+    struct sl_plan *o = p->out;
+    const struct sl_plan_cards *c = &p->cards;
+    static const char *const dense[] = {"auto", "cpu", "device"};
+    const double ports = sl_tlm_ceiling(&c->core) * c->core.n_port * c->clock_hz * 1e-9;
+    struct sl_model_info info;
+    snprintf(o->card, sizeof o->card, "%s", c->name);
+    o->n_card = c->n;
+    o->n_port = c->core.n_port;
+    o->n_column = c->core.n_column;
+    o->card_gb = c->gb > 0 ? c->gb : c->channel_gb * c->core.n_port;
+    o->card_gbps = fmin(c->gbps, ports);
+    o->clock_hz = c->clock_hz;
+    o->pcie_gbps = c->link.gbps;
+    o->pcie_us = c->link.transfer_us;
+    o->launch_us = c->link.launch_us;
+    o->host_gb = p->host.gb;
+    o->disk_gbps = p->host.disk_gbps;
+    o->cpu_measured = p->host.gbps <= 0;
+    o->cpu_gbps = o->cpu_measured ? sl_plan_measure_cpu() : p->host.gbps;
+    if (o->cpu_gbps <= 0)
+        return sl_fail(SL_ERR_NOMEM, "give --host gbps=", "the CPU's memory cannot be measured");
+    o->n_expert = p->w.n_expert;
+    o->n_ctx = p->params->n_ctx ? p->params->n_ctx : 1024;
+    o->n_prompt = p->params->n_prompt ? p->params->n_prompt : 256;
+    sl_config_get_info(&p->manifest.layout.config, &info);
+    o->kv_bytes = (double)info.kv_bytes_int8 * o->n_ctx;
+    int err = choose_resident(p);
+    o->dense = dense[p->dense];
+    return err;
+}
+
+static int open_launches(struct planner *p)
+{
+    int err = sl_tlm_open(&p->tlm, &p->cards.core);
+    struct sl_plan_launches *l = err ? NULL : sl_alloc(1, sizeof *l);
+    if (!l)
+        return err ? err : SL_ERR_NOMEM;
+    p->launches = l;
+    l->layout = &p->manifest.layout;
+    l->tlm = p->tlm;
+    l->clock_hz = p->cards.clock_hz;
+    l->gbps = p->out->card_gbps;
+    sl_link_open(&l->link, &p->cards.link);
+    return 0;
+}
+
+int sl_plan(const struct sl_plan_params *params, struct sl_plan *out)
+{
+    struct planner p = {.params = params, .out = out};
+    *out = (struct sl_plan){0};
+    int err = sl_plan_parse_cards(&p.cards, params->cards);
+    err = err ? err : sl_plan_parse_host(&p.host, params->host);
+    err = err ? err : sl_dense_parse(&p.dense, params->dense);
+    err = err ? err : open_layout(&p);
+    if (!err)
+        weigh(&p);
+    err = err ? err : describe(&p);
+    err = err ? err : choose_routing(&p);
+    err = err ? err : open_launches(&p);
+    if (!err) {
+        place(&p);
+        plan_decode(&p);
+        plan_prefill(&p);
+    }
+    free(p.launches);
+    sl_tlm_close(p.tlm);
+    sl_manifest_close(&p.manifest);
+    return err;
+}
