@@ -35,6 +35,10 @@ static void the_text_does_not_depend_on_what_is_resident(void)
                                       "--device csim --resident 4 --keep static",
                                       "--device csim+csim:4+csim --resident 6 --keep adaptive",
                                       "--device csim+csim+csim:4 --resident 2 --keep lru",
+                                      "--device csim+csim:4 --split slices",
+                                      "--device csim+csim+csim+csim:4 --split slices -b 5",
+                                      "--device model:4+csim+model --split slices --dense cpu",
+                                      "--device model:28,cpu=5 --resident 3",
                                       "--device cpu",
                                       "--device cpu:native --dense device -b 5"};
     static struct cli_result want, got;

@@ -107,7 +107,7 @@ static void get_placement(const struct sl_fabric *f, struct sl_placement *out)
     sl_expert_memory_get_stats(f->experts, &memory);
     out->on_card = f->stats.placement.on_card;
     out->on_cpu = f->stats.n_expert_cpu;
-    for (unsigned i = 0; i < f->n_card; i++) {
+    for (unsigned i = 0; i < f->n_card && f->member[i].slots; i++) {
         struct sl_slots_stats s;
         sl_slots_get_stats(f->member[i].slots, &s);
         out->n_slot += s.n_slot;
@@ -155,6 +155,7 @@ static void fabric_close(void *ctx)
     for (unsigned i = 0; i < f->n_member; i++)
         sl_member_close(&f->member[i]);
     sl_expert_memory_close(&f->experts);
+    free(f->header);
     free(f);
 }
 
@@ -224,10 +225,22 @@ static int count_cards(struct sl_fabric *f, const char *list)
     if (n_cpu && n > 1)
         return sl_fail(SL_ERR_USAGE, "leave cpu out: what no card holds is the CPU's anyway",
                        "device %s: cpu is not one of several", f->name);
-    if (n > SL_OPS_MAX_DEVICE || n > f->config->n_layer)
+    if (n > SL_OPS_MAX_DEVICE || (!f->sliced && n > f->config->n_layer))
         return sl_fail(SL_ERR_USAGE, "name fewer devices",
                        "%u devices: at most %d, and a layer for each", n, SL_OPS_MAX_DEVICE);
     f->n_card = n - n_cpu;
+    f->sliced = f->sliced && f->n_card > 1;
+    if (f->sliced && f->n_resident < f->config->n_expert)
+        return sl_fail(SL_ERR_USAGE, "leave --resident out, or split by layers",
+                       "slices: every card has one of every expert");
+    return 0;
+}
+
+static int parse_split(struct sl_fabric *f, const char *name)
+{
+    f->sliced = name && !strcmp(name, "slices");
+    if (name && !f->sliced && strcmp(name, "layers") != 0)
+        return sl_fail(SL_ERR_USAGE, "choose layers or slices", "split: unknown value '%s'", name);
     return 0;
 }
 
@@ -239,7 +252,10 @@ static int fabric_load(struct sl_fabric *f, const struct sl_fabric_params *param
     const struct sl_expert_memory_params memory = {.store = f->store, .policy = params->policy};
     int err = sl_expert_memory_open(&f->experts, &memory);
     err = err ? err : sl_resident_parse(&f->n_resident, params->resident, c->n_expert);
+    err = err ? err : parse_split(f, params->split);
     err = err ? err : count_cards(f, params->device ? params->device : "csim");
+    if (!err && f->sliced && !(f->header = sl_alloc(f->n_place, sizeof *f->header)))
+        err = SL_ERR_NOMEM;
     err = err ? err : open_members(f, params);
     if (!err && f->dense != SL_DENSE_DEVICE)
         err = sl_dense_cpu_open(f);

@@ -25,6 +25,7 @@ struct sl_fabric_params {
     const char *device; /* NULL: the default one. Several: "xrt:0+xrt:1", layers in turn */
     enum sl_dense dense;
     const char *resident; /* of the routed experts: "all" (NULL), "none", or how many of a layer */
+    const char *split;    /* of several devices: "layers" (NULL) in turn, or "slices" of experts */
     const char *policy;   /* what stays, on the device and in host memory: "adaptive" (NULL), "lru",
                              "lfu", "static" */
     bool cpu_takes_over;  /* when a device fails, instead of an error */

@@ -30,9 +30,15 @@ struct sl_dense_cpu {
     size_t work_stride;
 };
 
+/* Rows first .. first + count of d_ff: whole blocks of 32. */
+struct sl_slice {
+    uint32_t first, count;
+};
+
 /*
  * One device and what it holds. Cards have the layers in turn: card i of n all of layers i, i + n,
- * ..., the last one the LM head too. Where experts are missing on cards, or there is no card, the
+ * ..., the last one the LM head too; or, sliced, of every expert each card has a slice, and every
+ * router. Where experts are missing on cards, or there is no card, the
  * CPU is the last member.
  */
 struct sl_member {
@@ -40,9 +46,10 @@ struct sl_member {
     unsigned index;
     struct sl_device *dev; /* owned, like the rest */
     bool card;
-    struct sl_launcher *launcher; /* NULL: launches are waited for by their caller */
-    struct sl_slots *slots;       /* cards: which routed experts it holds from now to then */
-    struct sl_stream *stream;     /* cards that do not hold all of them: for prefill */
+    struct sl_launcher *launcher;   /* NULL: launches are waited for by their caller */
+    struct sl_slice expert, shared; /* of a sliced fabric: its part of each */
+    struct sl_slots *slots;         /* cards: which routed experts it holds from now to then */
+    struct sl_stream *stream;       /* cards that do not hold all of them: for prefill */
     struct sl_joblist jobs;
     double work_s;   /* measured: for the bytes of an expert, read and used once (moe_run.c) */
     uint32_t *w_off; /* [n_place]; SL_NOT_RESIDENT: it does not hold that slab */
@@ -57,6 +64,8 @@ struct sl_fabric {
     struct sl_profile *profile; /* borrowed; NULL: nothing is recorded */
     enum sl_dense dense;
     uint32_t n_resident; /* routed experts of a layer that a card holds */
+    bool sliced;
+    struct sl_slab *header; /* sliced: [n_place] of experts and shared experts, owned */
     uint32_t n_place;
     struct sl_slab
         expert; /* header of any expert as far as they are alike: kind, format, k, rows */

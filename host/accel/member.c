@@ -31,26 +31,64 @@ static bool holds_expert(const struct sl_fabric *f, uint32_t layer, uint32_t exp
     return (expert + layer * STEP) % f->config->n_expert < f->n_resident;
 }
 
+static bool is_sliced(const struct sl_fabric *f, uint32_t place)
+{
+    const uint32_t shared = sl_place_of(f, sl_place_layer(f, place), SL_PLACE_SHARED);
+    return f->sliced && (place == shared || sl_place_is_expert(f, place));
+}
+
 static bool holds(const struct sl_member *m, uint32_t place)
 {
     const struct sl_fabric *f = m->fabric;
     const uint32_t layer = sl_place_layer(f, place);
-    const bool cpu = m->index == f->n_card;
-    const bool mine = place ? layer % (f->n_card + cpu) == m->index : m->index + 1 == f->n_card;
+    const uint32_t router = sl_place_of(f, layer, SL_PLACE_ROUTER);
+    const bool cpu = m->index == f->n_card, dense = !place || place < router;
+    bool mine = place ? layer % (f->n_card + cpu) == m->index : m->index + 1 == f->n_card;
+    mine = mine || (f->sliced && !dense);
     if (sl_place_is_expert(f, place))
         return cpu ||
-               (mine && holds_expert(f, layer, place - sl_place_of(f, layer, SL_PLACE_EXPERT)));
+               (mine && holds_expert(f, layer, place - router - SL_PLACE_EXPERT + SL_PLACE_ROUTER));
     if (!sl_place_slab(f, place))
         return false;
-    if (cpu)
-        return true;
-    const bool dense = !place || place < sl_place_of(f, layer, SL_PLACE_ROUTER);
-    return mine && !(dense && f->dense == SL_DENSE_CPU);
+    return cpu || (mine && !(dense && f->dense == SL_DENSE_CPU));
 }
 
-static const struct sl_slab *shape_of(const struct sl_fabric *f, uint32_t place)
+/* What lies on the device at that place. */
+static struct sl_slab shape_of(const struct sl_member *m, uint32_t place)
 {
-    return sl_place_is_expert(f, place) ? &f->expert : sl_place_slab(f, place);
+    const struct sl_fabric *f = m->fabric;
+    const bool expert = sl_place_is_expert(f, place);
+    struct sl_slab shape = expert ? f->expert : *sl_place_slab(f, place);
+    if (is_sliced(f, place))
+        shape.rows = expert ? m->expert.count : m->shared.count;
+    return shape;
+}
+
+static uint64_t port_beats(const struct sl_member *m, uint32_t place)
+{
+    const struct sl_slab shape = shape_of(m, place);
+    return sl_slab_port_beats(&shape, m->dev->n_port);
+}
+
+/* The i-th of n parts of `rows`, whole blocks. */
+static struct sl_slice slice_of(uint32_t rows, unsigned i, unsigned n)
+{
+    const uint32_t blocks = rows / SL_BLOCK;
+    const uint32_t first = blocks * i / n * SL_BLOCK, end = blocks * (i + 1) / n * SL_BLOCK;
+    return (struct sl_slice){first, end - first};
+}
+
+static int choose_slices(struct sl_member *m)
+{
+    const struct sl_fabric *f = m->fabric;
+    const struct sl_slab *shared = sl_place_slab(f, sl_place_of(f, 0, SL_PLACE_SHARED));
+    m->expert = slice_of(f->expert.rows, m->index, f->n_card);
+    m->shared = slice_of(shared ? shared->rows : f->expert.rows, m->index, f->n_card);
+    return m->expert.count && m->shared.count
+               ? 0
+               : sl_fail(SL_ERR_USAGE, "name fewer devices, or split by layers",
+                         "%u devices: an expert has %u blocks of 32 rows to share out", f->n_card,
+                         f->expert.rows / SL_BLOCK);
 }
 
 /* Where the device reads slabs in place, the place itself is as good an address as any. */
@@ -63,7 +101,7 @@ static int place_slabs(struct sl_member *m, uint64_t *top)
         if (!holds(m, i))
             continue;
         m->w_off[i] = binds(m) ? i : (uint32_t)*top;
-        *top += binds(m) ? 0 : sl_slab_port_beats(shape_of(f, i), m->dev->n_port);
+        *top += binds(m) ? 0 : port_beats(m, i);
         if (*top + SL_SLACK_BEATS > ARENA_MAX_BEATS)
             return sl_fail(SL_ERR_NOMEM,
                            "choose a smaller format, fewer resident experts or a "
@@ -98,12 +136,28 @@ int sl_member_bind(struct sl_member *m, uint32_t place, const struct sl_slab *sl
     return binds(m) ? sl_device_bind(m->dev, m->w_off[place], slab) : 0;
 }
 
+/* Room for what passes through on its way to the device. */
+struct staging {
+    uint8_t *image; /* of a port */
+    uint8_t *slice; /* of a slab; NULL: nothing is sliced */
+};
+
 static int upload_slab(struct sl_member *m, uint32_t place, const struct sl_slab *slab,
-                       uint8_t *image)
+                       const struct staging *s)
 {
-    const uint32_t n = (uint32_t)sl_slab_port_beats(slab, m->dev->n_port);
+    const struct sl_slice *slice = sl_place_is_expert(m->fabric, place) ? &m->expert : &m->shared;
+    uint8_t *image = s->image;
+    if (is_sliced(m->fabric, place))
+        m->fabric->header[place] = *slab;
     if (binds(m))
         return sl_member_bind(m, place, slab);
+    if (is_sliced(m->fabric, place)) {
+        int err = sl_slab_slice(slab, slice->first, slice->count, s->slice);
+        if (err)
+            return err;
+        slab = (const void *)s->slice;
+    }
+    const uint32_t n = (uint32_t)sl_slab_port_beats(slab, m->dev->n_port);
     for (unsigned p = 0; p < m->dev->n_port; p++) {
         sl_slab_port_image(slab, p, m->dev->n_port, image);
         int err = sl_device_write_begin(m->dev, (int)p, m->w_off[place], image, n);
@@ -113,7 +167,8 @@ static int upload_slab(struct sl_member *m, uint32_t place, const struct sl_slab
     return 0;
 }
 
-static int upload_expert(struct sl_member *m, uint32_t layer, uint32_t expert, uint8_t *image)
+static int upload_expert(struct sl_member *m, uint32_t layer, uint32_t expert,
+                         const struct staging *s)
 {
     struct sl_expert_memory *experts = m->fabric->experts;
     const uint32_t place = sl_place_of(m->fabric, layer, SL_PLACE_EXPERT + expert);
@@ -125,22 +180,22 @@ static int upload_expert(struct sl_member *m, uint32_t layer, uint32_t expert, u
     if (err)
         return err;
     err = sl_expert_memory_wait(experts, layer, expert, &slab);
-    err = err ? err : upload_slab(m, place, slab.header, image);
+    err = err ? err : upload_slab(m, place, slab.header, s);
     sl_expert_memory_release(experts, layer, &expert, 1);
     return err;
 }
 
 /* All that is no routed expert, then the experts. */
-static int upload_slabs(struct sl_member *m, uint8_t *image)
+static int upload_slabs(struct sl_member *m, const struct staging *s)
 {
     const struct sl_fabric *f = m->fabric;
     int err = 0;
     for (uint32_t i = 0; !err && i < f->n_place; i++)
         if (m->w_off[i] != SL_NOT_RESIDENT && !sl_place_is_expert(f, i))
-            err = upload_slab(m, i, sl_place_slab(f, i), image);
+            err = upload_slab(m, i, sl_place_slab(f, i), s);
     for (uint32_t l = 0; l < f->config->n_layer; l++)
         for (uint32_t e = 0; !err && e < f->config->n_expert; e++)
-            err = upload_expert(m, l, e, image);
+            err = upload_expert(m, l, e, s);
     return err;
 }
 
@@ -148,26 +203,35 @@ static uint64_t largest_image(const struct sl_member *m)
 {
     uint64_t max = 1;
     for (uint32_t i = 0; !binds(m) && i < m->fabric->n_place; i++) {
-        const uint64_t n = m->w_off[i] == SL_NOT_RESIDENT
-                               ? 0
-                               : sl_slab_port_beats(shape_of(m->fabric, i), m->dev->n_port);
+        const uint64_t n = m->w_off[i] == SL_NOT_RESIDENT ? 0 : port_beats(m, i);
         max = n > max ? n : max;
     }
     return max;
 }
 
+/* A slice in natural order is no larger than its ports' images together. */
+static int open_staging(struct staging *s, const struct sl_member *m)
+{
+    const size_t bytes = largest_image(m) * SL_BEAT_BYTES;
+    s->image = sl_alloc_aligned(SL_BEAT_BYTES, bytes);
+    if (m->fabric->sliced)
+        s->slice = sl_alloc_aligned(SL_BEAT_BYTES, bytes * m->dev->n_port);
+    return s->image && (s->slice || !m->fabric->sliced) ? 0 : SL_ERR_NOMEM;
+}
+
 static int upload_all(struct sl_member *m)
 {
     struct sl_span span;
-    int err = 0;
-    uint8_t *image = sl_alloc_aligned(SL_BEAT_BYTES, largest_image(m) * SL_BEAT_BYTES);
-    if (!image)
-        return SL_ERR_NOMEM;
+    struct staging staging = {0};
+    int late = 0, err = open_staging(&staging, m);
     sl_span_begin(m->fabric->profile, &span, SL_SPAN_UPLOAD, 0);
-    err = upload_slabs(m, image);
-    const int late = sl_device_write_end(m->dev);
+    if (!err) {
+        err = upload_slabs(m, &staging);
+        late = sl_device_write_end(m->dev);
+    }
     sl_span_end(m->fabric->profile, &span);
-    free(image);
+    free(staging.image);
+    free(staging.slice);
     return err ? err : late;
 }
 
@@ -280,7 +344,8 @@ static int load(struct sl_member *m)
     m->w_off = sl_alloc(m->fabric->n_place, sizeof *m->w_off);
     if (!m->w_off)
         return SL_ERR_NOMEM;
-    int err = place_slabs(m, &w_beats);
+    int err = m->card && m->fabric->sliced ? choose_slices(m) : 0;
+    err = err ? err : place_slabs(m, &w_beats);
     err = err ? err : place_stream(m, &w_beats);
     err = err ? err : open_arenas(m, w_beats);
     return err ? err : upload_all(m);
@@ -299,7 +364,7 @@ int sl_member_open(struct sl_member *m, const char *device, const struct sl_fabr
     err = err ? err : load(m);
     if (!err && card && !m->dev->clock)
         err = sl_launcher_open(&m->launcher);
-    if (!err && card)
+    if (!err && card && !m->fabric->sliced)
         err = sl_slots_open(&m->slots, m, params->policy);
     if (!err && card && params->cpu_takes_over) {
         m->jobs.take_over = take_over;

@@ -172,6 +172,8 @@ static int run_pass(struct sl_moe_pass *p)
         sl_slots_turn(p->home->slots);
     int err = pack(p);
     err = err ? err : sl_moe_sit(p, p->home);
+    if (!err && p->f->sliced)
+        return sl_moe_run_sliced(p);
     if (!err)
         err = (p->n_tok == 1 && p->home->card ? decode_on_card : choose)(p, route_off);
     if (!err && (p->looked_ahead || !p->route_off))

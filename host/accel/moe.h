@@ -120,6 +120,15 @@ int sl_moe_add_indirect(struct sl_moe_pass *p, struct sl_member *m, uint32_t rou
 int sl_moe_add_tasks(struct sl_moe_pass *p, struct sl_member *m,
                      bool (*ready)(struct sl_moe_pass *p, const struct sl_moe_task *task),
                      uint32_t *n);
+/* Adds every task of the round, in the same places on each member: with route_off behind the
+ * routers (their records at route_off[]), for choices. */
+int sl_moe_add_all(struct sl_moe_pass *p, struct sl_member *m, uint32_t *route_off);
+/* The expert that an INDIRECT job has chosen. SL_ERR_DEVICE when there is no such expert. */
+int sl_moe_learn_expert(struct sl_moe_pass *p, struct sl_moe_task *task,
+                        const struct sl_record *record);
+/* Every token of the task by itself in the next round; saturated: with a lower u_h, once it is
+ * alone (docs/numerics.md 3.2). SL_ERR_RANGE when u_h cannot be lowered any more. */
+int sl_moe_put_off(struct sl_moe_pass *p, const struct sl_moe_task *task, bool saturated);
 /* What the member's launch has left behind: results, or tasks of the next round. */
 int sl_moe_collect(struct sl_moe_pass *p, struct sl_member *m);
 
@@ -135,6 +144,11 @@ bool sl_moe_is_in_memory(const struct sl_moe_pass *p, uint32_t expert);
 double sl_moe_seconds(const struct sl_member *m, uint32_t n_tok);
 /* Ends the member's launch, which was started with its launcher: routes, results. */
 int sl_moe_finish(struct sl_moe_pass *p, struct sl_member *m);
+
+/* ---- moe_slices.c ---------------------------------------------------------------------------- */
+
+/* The whole pass where each card has a slice of every expert. */
+int sl_moe_run_sliced(struct sl_moe_pass *p);
 
 /* ---- moe_routes.c ---------------------------------------------------------------------------- */
 

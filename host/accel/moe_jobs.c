@@ -11,7 +11,7 @@ enum { LIST_PER_BEAT = SL_BEAT_BYTES / 4, FLOATS_PER_BEAT = SL_BEAT_BYTES / 4 };
 
 uint32_t sl_moe_y_beats(const struct sl_fabric *f)
 {
-    return sl_moe_ceil_div(f->expert.k, FLOATS_PER_BEAT);
+    return sl_moe_ceil_div(f->expert.k, f->sliced ? FLOATS_PER_BEAT / 2 : FLOATS_PER_BEAT);
 }
 
 uint32_t sl_moe_route_beats(const struct sl_config *c, uint32_t n_tok)
@@ -82,9 +82,24 @@ int sl_moe_add_routers(struct sl_moe_pass *p, struct sl_member *m, uint32_t laye
     return 0;
 }
 
-/* An EXPERT job with room for its output. rows: d_ff of the slab. */
-static struct sl_job *add_job(struct sl_moe_pass *p, struct sl_member *m, struct sl_moe_task *task,
-                              uint32_t rows)
+/* d_ff and the member's slice of it. A card that has its slice only sees a smaller expert. */
+static void fill_slice(const struct sl_moe_pass *p, const struct sl_member *m, uint32_t expert,
+                       struct sl_job *job)
+{
+    const bool shared = expert == SL_MOE_SHARED;
+    const uint32_t rows =
+        shared ? sl_place_slab(p->f, sl_moe_place(p, expert))->rows : p->f->expert.rows;
+    const struct sl_slice whole = {0, rows}, own = shared ? m->shared : m->expert;
+    const struct sl_slice slice = p->f->sliced ? own : whole;
+    const bool cut = p->f->sliced && !m->dev->ops->bind;
+    job->rows = cut ? slice.count : rows;
+    job->slice_first = (uint16_t)(cut ? 0 : slice.first);
+    job->slice_count = (uint16_t)slice.count;
+    job->flags |= p->f->sliced ? SL_FLAG_PARTIAL : 0;
+}
+
+/* An EXPERT job with room for its output. */
+static struct sl_job *add_job(struct sl_moe_pass *p, struct sl_member *m, struct sl_moe_task *task)
 {
     const uint32_t y_beats = sl_moe_y_beats(p->f);
     task->job = m->jobs.n_job;
@@ -103,16 +118,9 @@ static struct sl_job *add_job(struct sl_moe_pass *p, struct sl_member *m, struct
     job->y_stride = (uint16_t)y_beats;
     job->n_tokens = (uint16_t)task->n;
     job->k = (uint16_t)p->f->expert.k;
-    job->rows = rows;
-    job->slice_count = (uint16_t)rows;
     job->u_h_drop = (uint8_t)task->drop;
+    fill_slice(p, m, task->expert, job);
     return job;
-}
-
-static uint32_t rows_of(const struct sl_moe_pass *p, uint32_t expert)
-{
-    return expert == SL_MOE_SHARED ? sl_place_slab(p->f, sl_moe_place(p, expert))->rows
-                                   : p->f->expert.rows;
 }
 
 static struct sl_moe_task *new_task(struct sl_moe_round *r, uint32_t expert, uint32_t n)
@@ -132,7 +140,7 @@ int sl_moe_add_shared(struct sl_moe_pass *p, struct sl_member *m)
             r->item[r->n_item++] = (struct sl_moe_item){i, i * p->n_row + p->n_row - 1};
         if (!m)
             continue;
-        struct sl_job *job = add_job(p, m, task, rows_of(p, SL_MOE_SHARED));
+        struct sl_job *job = add_job(p, m, task);
         if (!job)
             return SL_ERR_NOMEM;
         job->w_off = m->w_off[sl_moe_place(p, SL_MOE_SHARED)];
@@ -147,21 +155,25 @@ void sl_moe_add_choice(struct sl_moe_pass *p, uint32_t choice, uint32_t expert)
     p->now->item[p->now->n_item++] = (struct sl_moe_item){0, choice};
 }
 
-int sl_moe_add_indirect(struct sl_moe_pass *p, struct sl_member *m, uint32_t route_off,
-                        uint32_t choice)
+static int add_indirect_job(struct sl_moe_pass *p, struct sl_member *m, struct sl_moe_task *task,
+                            uint32_t route_off)
 {
-    struct sl_moe_round *r = p->now;
-    struct sl_moe_task *task = new_task(r, SL_MOE_CHOSEN, 1);
-    r->item[r->n_item++] = (struct sl_moe_item){0, choice};
-    struct sl_job *job = add_job(p, m, task, p->f->expert.rows);
+    struct sl_job *job = add_job(p, m, task);
     if (!job)
         return SL_ERR_NOMEM;
-    job->flags = SL_FLAG_INDIRECT;
+    job->flags |= SL_FLAG_INDIRECT;
     job->route_off = route_off;
-    job->route_choice = (uint8_t)choice;
+    job->route_choice = (uint8_t)p->now->item[task->first].row; /* of token 0 */
     job->slot_off = sl_member_slot_table(m, p->layer);
     job->n_expert = (uint16_t)p->f->config->n_expert;
     return 0;
+}
+
+int sl_moe_add_indirect(struct sl_moe_pass *p, struct sl_member *m, uint32_t route_off,
+                        uint32_t choice)
+{
+    sl_moe_add_choice(p, choice, SL_MOE_CHOSEN);
+    return add_indirect_job(p, m, &p->now->task[p->now->n_task - 1], route_off);
 }
 
 /* The list of its tokens, an input of the launch. */
@@ -172,6 +184,19 @@ static int put_list(struct sl_moe_pass *p, struct sl_member *m, struct sl_moe_ta
     for (uint32_t i = 0; !err && i < task->n; i++)
         entry[i] = p->now->item[task->first + i].token;
     return err;
+}
+
+static int add_list_job(struct sl_moe_pass *p, struct sl_member *m, struct sl_moe_task *task)
+{
+    struct sl_job *job = add_job(p, m, task);
+    if (!job)
+        return SL_ERR_NOMEM;
+    job->flags |= SL_FLAG_LIST;
+    job->list_off = task->list;
+    job->w_off = task->expert < SL_MOE_SHARED && p->sent[task->expert]
+                     ? sl_stream_run(p, task->expert)
+                     : m->w_off[sl_moe_place(p, task->expert)];
+    return 0;
 }
 
 int sl_moe_add_tasks(struct sl_moe_pass *p, struct sl_member *m,
@@ -195,22 +220,30 @@ int sl_moe_add_tasks(struct sl_moe_pass *p, struct sl_member *m,
         struct sl_moe_task *task = &r->task[i];
         if (task->state != SL_MOE_RUNNING || task->member != m || task->job != SL_MAX_JOBS)
             continue;
-        struct sl_job *job = add_job(p, m, task, rows_of(p, task->expert));
-        if (!job)
-            return SL_ERR_NOMEM;
-        job->flags = SL_FLAG_LIST;
-        job->list_off = task->list;
-        job->w_off = task->expert < SL_MOE_SHARED && p->sent[task->expert]
-                         ? sl_stream_run(p, task->expert)
-                         : m->w_off[sl_moe_place(p, task->expert)];
+        err = add_list_job(p, m, task);
     }
+    return err;
+}
+
+int sl_moe_add_all(struct sl_moe_pass *p, struct sl_member *m, uint32_t *route_off)
+{
+    struct sl_moe_round *r = p->now;
+    int err = 0;
+    for (uint32_t i = 0; !err && i < r->n_task; i++)
+        if (r->task[i].expert != SL_MOE_CHOSEN)
+            err = put_list(p, m, &r->task[i]);
+    sl_joblist_outputs(&m->jobs);
+    if (!err && route_off)
+        err = sl_moe_add_routers(p, m, p->layer, route_off);
+    for (uint32_t i = 0; !err && i < r->n_task; i++)
+        err = r->task[i].expert == SL_MOE_CHOSEN ? add_indirect_job(p, m, &r->task[i], route_off[0])
+                                                 : add_list_job(p, m, &r->task[i]);
     return err;
 }
 
 /* ---- results --------------------------------------------------------------------------------- */
 
-/* The expert of an INDIRECT job. */
-static int learn_expert(struct sl_moe_pass *p, struct sl_moe_task *task,
+int sl_moe_learn_expert(struct sl_moe_pass *p, struct sl_moe_task *task,
                         const struct sl_record *record)
 {
     const uint32_t n = p->f->config->n_expert;
@@ -223,9 +256,7 @@ static int learn_expert(struct sl_moe_pass *p, struct sl_moe_task *task,
     return 0;
 }
 
-/* Every token of the task again by itself; saturated: with a lower u_h, once it is alone
- * (docs/numerics.md 3.2). */
-static int put_off(struct sl_moe_pass *p, const struct sl_moe_task *task, bool saturated)
+int sl_moe_put_off(struct sl_moe_pass *p, const struct sl_moe_task *task, bool saturated)
 {
     struct sl_moe_round *r = p->next;
     const unsigned drop = task->drop + (saturated && task->n == 1 ? SL_U_H_STEP : 0);
@@ -260,14 +291,14 @@ int sl_moe_collect(struct sl_moe_pass *p, struct sl_member *m)
             continue;
         const struct sl_record *record = sl_joblist_record(&m->jobs, task->job);
         const bool missing = record->status == SL_STATUS_MISS;
-        err = learn_expert(p, task, record);
+        err = sl_moe_learn_expert(p, task, record);
         task->state = SL_MOE_DONE;
         if (err)
             break;
         if (missing) /* the CPU's already, where it has looked ahead */
-            err = p->looked_ahead ? 0 : put_off(p, task, false);
+            err = p->looked_ahead ? 0 : sl_moe_put_off(p, task, false);
         else if (record->saturations)
-            err = put_off(p, task, true);
+            err = sl_moe_put_off(p, task, true);
         else
             take_results(p, task);
         if (!missing && m->card && task->expert < SL_MOE_SHARED)

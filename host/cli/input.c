@@ -193,6 +193,7 @@ struct sl_model_params sl_input_model_params(const struct sl_options *o)
         .format_dense = o->format_dense,
         .device = o->device,
         .dense = o->dense,
+        .split = o->split,
         .resident = o->resident,
         .keep = o->keep,
         .cpu_takes_over = o->on_device_error && !strcmp(o->on_device_error, "cpu"),

@@ -113,6 +113,9 @@ const struct sl_option sl_option_table[] = {
     CHOICE(
         "on-device-error", NULL, on_device_error, EVAL, "fail|cpu",
         "cpu: when the device fails, the CPU goes on from there with the same bits; default fail"),
+    CHOICE("split", NULL, split, EVAL, "layers|slices",
+           "several devices: whole layers in turn, or a slice of every expert on each, which "
+           "compute at once; default layers. Changes no result"),
     TEXT("resident", NULL, resident, EVAL | INFO | PLAN, "all|none|N",
          "routed experts of each layer that the device holds; the CPU computes the others. Changes "
          "no result"),

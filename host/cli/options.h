@@ -36,7 +36,7 @@ struct sl_options {
     const char *model, *prompt, *file, *tokens, *output, *reference, *profile;
     const char *record_routes, *trace, *slots, *policy;
     const char *shape, *batches;
-    const char *device, *on_device_error, *resident, *keep, *dense, *format, *format_dense;
+    const char *device, *on_device_error, *split, *resident, *keep, *dense, *format, *format_dense;
     const char *cache_type_k, *cache_type_v;
     const char *cards, *host, *routing;
     int64_t n_predict;                     /* -1: until the end of generation */

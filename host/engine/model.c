@@ -72,6 +72,7 @@ static int open_fabric(struct sl_model *m, const struct sl_model_params *p)
                                   .pool = m->pool,
                                   .device = p->device,
                                   .cpu_takes_over = p->cpu_takes_over,
+                                  .split = p->split,
                                   .resident = p->resident,
                                   .policy = p->keep,
                                   .profile = p->profile};
