@@ -72,6 +72,17 @@ static inline uint8_t *sl_cpu_ctl(const struct sl_cpu_device *cpu, uint64_t beat
     return cpu->base.ctl_host + beat * SL_BEAT_BYTES;
 }
 
+static inline uint32_t sl_cpu_ceil_div(uint64_t a, uint32_t b)
+{
+    return (uint32_t)((a + b - 1) / b);
+}
+
+/* n bytes in whole beats. */
+static inline size_t sl_cpu_round64(size_t n)
+{
+    return (n + 63) / 64 * 64;
+}
+
 /* Where a job's w_off counts from: the arena, or a slab that is bound to it (then *w_off becomes
  * 0). */
 const uint8_t *sl_cpu_weights(const struct sl_cpu_device *cpu, uint32_t *w_off, uint32_t *w_limit);

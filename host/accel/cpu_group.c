@@ -12,20 +12,10 @@
 enum {
     PART_UNITS = SL_BLOCK,                /* parts are multiples of it: a block of h is whole */
     MAX_UNITS = SL_CPU_MAX_PART_ROWS / 2, /* taken together */
-    PARTS_PER_THREAD = 16,                 /* so that threads finish together */
+    PARTS_PER_THREAD = 16,                /* so that threads finish together */
     ALONE_BYTES = 128 << 10,              /* less than waking a thread is worth */
     N_PASS = 2
 };
-
-static uint32_t ceil_div(uint64_t a, uint32_t b)
-{
-    return (uint32_t)((a + b - 1) / b);
-}
-
-static size_t round64(size_t n)
-{
-    return (n + 63) / 64 * 64;
-}
 
 static unsigned threads_of(const struct sl_cpu_device *cpu)
 {
@@ -73,8 +63,8 @@ bool sl_cpu_member_plan(struct sl_cpu_device *cpu, struct sl_cpu_member *m)
     }
     m->rows = sl_cpu_rows_gate_up(m->slab);
     m->down = sl_cpu_rows_down(m->slab, job->slice_first, job->slice_count);
-    m->h_stride = round64(job->slice_count);
-    m->he_stride = round64(job->slice_count / SL_BLOCK);
+    m->h_stride = sl_cpu_round64(job->slice_count);
+    m->he_stride = sl_cpu_round64(job->slice_count / SL_BLOCK);
     const size_t bytes = job->n_tokens * (m->h_stride + m->he_stride);
     if (cpu->h_used + bytes > SL_CPU_H_BYTES)
         return false;
@@ -102,7 +92,7 @@ static void put_y(const struct sl_cpu_device *cpu, const struct sl_cpu_member *m
             cpu->ops->round(work->sum[t], n, mant, exp + (expert ? 0 : m->base[t]),
                             (float *)(void *)y);
         if (row + n == rows)
-            memset(y + n * size, 0, round64(rows * size) - rows * size);
+            memset(y + n * size, 0, sl_cpu_round64(rows * size) - rows * size);
     }
 }
 
@@ -201,11 +191,11 @@ static void plan_pass(struct pass *p)
         all += n;
         p->bytes += n ? n * (uint64_t)rows->unit_bytes * (3 + m->x.n_tok) / 4 : 0;
     }
-    const uint32_t part = ceil_div(all, threads_of(cpu) * PARTS_PER_THREAD);
+    const uint32_t part = sl_cpu_ceil_div(all, threads_of(cpu) * PARTS_PER_THREAD);
     p->part_units = (part + PART_UNITS - 1) / PART_UNITS * PART_UNITS;
     for (unsigned i = 0; all && i < cpu->n_member; i++)
         p->first[i + 1] =
-            p->first[i] + ceil_div(units_of(&cpu->member[i], p->number), p->part_units);
+            p->first[i] + sl_cpu_ceil_div(units_of(&cpu->member[i], p->number), p->part_units);
 }
 
 static void run_part(void *user, size_t i, unsigned thread)

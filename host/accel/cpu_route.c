@@ -6,16 +6,6 @@
 #include "accel/cpu_device_state.h"
 #include "accel/cpu_kernels.h"
 
-static uint32_t ceil_div(uint32_t a, uint32_t b)
-{
-    return (a + b - 1) / b;
-}
-
-static size_t round64(size_t n)
-{
-    return (n + 63) / 64 * 64;
-}
-
 /* ---- router ---------------------------------------------------------------------------------- */
 
 enum { ROUTER_PART = 16 };
@@ -61,9 +51,9 @@ static bool take_x16(struct router_run *run, const struct sl_job *job)
 static void find_rows(struct router_run *run, const struct sl_slab *slab, uint32_t n_expert)
 {
     const uint8_t *exps = (const uint8_t *)slab + SL_BEAT_BYTES;
-    const size_t bias = slab->flags & SL_SLAB_HAS_BIAS ? round64(4 * (size_t)n_expert) : 0;
+    const size_t bias = slab->flags & SL_SLAB_HAS_BIAS ? sl_cpu_round64(4 * (size_t)n_expert) : 0;
     run->exp = (const int8_t *)exps;
-    run->all.row = exps + round64(slab->rows) + bias;
+    run->all.row = exps + sl_cpu_round64(slab->rows) + bias;
     run->all.k = slab->k;
     run->all.n_row = slab->rows;
 }
@@ -80,7 +70,7 @@ void sl_cpu_router_run(struct sl_cpu_device *cpu, struct sl_step *step)
         return;
     }
     find_rows(&run, (const void *)(w + (size_t)step->job.w_off * SL_BEAT_BYTES), step->job.rows);
-    sl_cpu_parallel(cpu, route_part, &run, ceil_div(run.all.n_row, ROUTER_PART),
+    sl_cpu_parallel(cpu, route_part, &run, sl_cpu_ceil_div(run.all.n_row, ROUTER_PART),
                     (uint64_t)run.all.n_row * 2 * run.all.k * run.all.n_tok);
     sl_step_choose_p1(cpu->base.ctl_host, w, step, cpu->logits);
 }
@@ -125,7 +115,7 @@ void sl_cpu_kv_pack_run(struct sl_cpu_device *cpu, struct sl_step *step)
     enum { WORTH = 4 }; /* times the bytes of a vector: beside a matrix it computes more a byte */
     struct kv_run run = {.cpu = cpu, .job = &step->job, .n = step->job.n_tokens * step->job.rows};
     const uint64_t bytes = (uint64_t)run.n * 2 * step->job.k;
-    const uint32_t n_part = ceil_div(run.n, KV_PART);
+    const uint32_t n_part = sl_cpu_ceil_div(run.n, KV_PART);
     atomic_init(&run.bad, false);
     sl_cpu_parallel(cpu, check_part, &run, n_part, bytes);
     if (atomic_load(&run.bad))
