@@ -36,8 +36,7 @@ static void the_text_does_not_depend_on_what_is_resident(void)
                                       "--device csim+csim:4+csim --resident 6 --keep adaptive",
                                       "--device csim+csim+csim:4 --resident 2 --keep lru",
                                       "--device csim+csim:4 --split slices",
-                                      "--device csim+csim+csim+csim:4 --split slices -b 5",
-                                      "--device model:4+csim+model --split slices --dense cpu",
+                                      "--device model:4+csim --split slices --dense cpu",
                                       "--device model:28,cpu=5 --resident 3",
                                       "--device cpu",
                                       "--device cpu:native --dense device -b 5"};
@@ -50,6 +49,23 @@ static void the_text_does_not_depend_on_what_is_resident(void)
             CU_ASSERT_STRING_EQUAL(got.out, want.out);
         }
     }
+}
+
+/* The other demonstration model has two blocks of d_ff to share out. */
+static void up_to_four_devices_say_the_same(void)
+{
+    static const char *const how[] = {"--device csim+csim+csim:4+csim --resident 5 --keep lru",
+                                      "--device csim+csim+csim --split slices",
+                                      "--device csim+csim+csim:4+model:4 --split slices -b 5"};
+    static struct cli_result want, got;
+    run(&want, models[0], "--device csim");
+    for (unsigned i = 0; i < sizeof how / sizeof how[0]; i++) {
+        run(&got, models[0], how[i]);
+        CU_ASSERT_STRING_EQUAL(got.out, want.out);
+    }
+    cli_run(&got, "run -m models/demo-yuan -p x -n 1 --device csim+csim+csim --split slices");
+    CU_ASSERT_EQUAL(got.code, 2);
+    CU_ASSERT_PTR_NOT_NULL(strstr(got.err, "2 blocks of 32 rows to share out"));
 }
 
 /* ---- as a library --------------------------------------------------------------------------- */
@@ -156,6 +172,7 @@ static void other_numbers_are_refused(void)
 }
 
 static const struct sl_case cases[] = {
+    {"up_to_four_devices_say_the_same", up_to_four_devices_say_the_same},
     {"uploads_that_fail_cost_no_word", uploads_that_fail_cost_no_word},
     {"the_text_does_not_depend_on_what_is_resident", the_text_does_not_depend_on_what_is_resident},
     {"what_the_cpu_computes_is_counted", what_the_cpu_computes_is_counted},

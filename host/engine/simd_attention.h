@@ -11,7 +11,7 @@
 enum {
     KV_GROUP = 32,    /* channels that share a scale in int4 */
     KV_MAX_GROUP = 8, /* of a packed head vector: 256 channels */
-    KV_AHEAD = 8192   /* bytes: how far ahead of its use a record is asked for */
+    KV_AHEAD = 8192   /* bytes: the least distance at which a record is asked for */
 };
 
 /* What the registers hold at once: records whose dots are summed side by side; vectors of sums of
@@ -66,11 +66,13 @@ SL_SIMD_INLINE float kv_zero(enum sl_kv_format format, const uint8_t *rec, uint3
     return format == SL_KV_INT4 ? rec[head_dim / 2 + 2 * kv_groups(format, head_dim) + g] : 0.0f;
 }
 
-/* A hint; the address may lie behind the cache. */
-SL_SIMD_INLINE void kv_ahead(const uint8_t *rec, size_t bytes)
+/* Asks for `bytes` bytes a block of records ahead, or KV_AHEAD where blocks are small. A hint: the
+ * address may lie behind the cache. */
+SL_SIMD_INLINE void kv_ahead(const uint8_t *rec, size_t stride, size_t bytes)
 {
+    size_t block = SL_KV_BLOCK * stride, ahead = block > KV_AHEAD ? block : KV_AHEAD;
     for (size_t i = 0; i < bytes; i += 64)
-        __builtin_prefetch((const void *)((uintptr_t)rec + KV_AHEAD + i));
+        __builtin_prefetch((const void *)((uintptr_t)rec + ahead + i));
 }
 
 /* ---- scores ---------------------------------------------------------------------------------- */
@@ -136,7 +138,7 @@ SL_SIMD_INLINE void scores_any(enum sl_kv_format format, const struct sl_kv_bloc
     for (uint32_t j = 0; j < k->n; j += KV_RECORDS) {
         for (uint32_t r = 0; r < KV_RECORDS; r++) /* the last one stands in for those not there */
             span.rec[r] = k->rec + (j + r < k->n ? j + r : k->n - 1) * stride;
-        kv_ahead(span.rec[0], KV_RECORDS * stride);
+        kv_ahead(span.rec[0], stride, KV_RECORDS * stride);
         for (uint32_t h = 0; h < n_q; h++) {
             float dot[KV_RECORDS];
             span.q = q + (size_t)h * k->head_dim;
@@ -171,7 +173,7 @@ SL_SIMD_INLINE void sum_strip(enum sl_kv_format format, const struct kv_sum *c, 
     SL_UNROLL for (uint32_t h = 0; h < rows; h++) SL_UNROLL for (uint32_t l = 0; l < width; l++)
         a[h][l] = v16_load(acc + (size_t)h * c->acc_stride + SL_N_PARTIAL * l);
     for (uint32_t j = 0; j < c->n; j++, rec += c->stride) {
-        kv_ahead(rec, c->ahead);
+        kv_ahead(rec, c->stride, c->ahead);
         SL_UNROLL for (uint32_t l = 0; l < width; l++)
         {
             uint32_t at = i + SL_N_PARTIAL * l, g = grouped ? at / KV_GROUP : 0;

@@ -58,8 +58,8 @@ struct sl_model_params {
     /* "csim" ...; NULL: the default device. Several, "xrt:0+xrt:1", have layers in turn. Ignored
      * when exact */
     const char *device;
-    /* Of several devices: "layers" (NULL): each has whole layers in turn; "slices": each has a slice
-     * of every expert, and all compute at once. No bit depends on it */
+    /* Of several devices: "layers" (NULL): each has whole layers in turn; "slices": each has one of
+     * every expert, and all compute at once. No bit depends on it */
     const char *split;
     /* When a device fails: the CPU computes what it would have, from the launch that failed on.
      * False: an error. No bit depends on it */
