@@ -88,13 +88,12 @@ static json_t *plan(const struct setting *s, double hit)
 
 /* Of the decoded tokens' choices: how many are resident, by the time that the CPU took for the
  * others. */
-static double hit_of(const struct setting *s, const json_t *o, const json_t *any)
+static double hit_of(const json_t *o, const json_t *any)
 {
     const double tokens = json_number_value(json_object_get(o, "decode_tokens"));
     const double cpu = json_number_value(
         json_object_get(json_object_get(json_object_get(o, "virtual_time"), "decode"), "cpu_s"));
     const double all = value(any, "decode", "cpu_experts_s"); /* of a token without a hit */
-    (void)s;
     return 1 - cpu / tokens / all;
 }
 
@@ -104,7 +103,7 @@ static void a_plan_agrees_with_the_modelled_device(void)
     for (unsigned i = 0; i < N_SETTING; i++) {
         const struct setting *s = &settings[i];
         json_t *got = run(s), *none = plan(s, 0);
-        const double hit = hit_of(s, got, none);
+        const double hit = hit_of(got, none);
         CU_ASSERT(hit > -1e-6 && hit < 1 + 1e-6);
         json_t *said = plan(s, hit < 0 ? 0 : hit > 1 ? 1 : hit);
         const double want = value(json_object_get(got, "virtual_time"), "decode", "tokens_per_s");
@@ -122,6 +121,39 @@ static void a_plan_agrees_with_the_modelled_device(void)
         json_decref(said);
     }
     printf("%d settings, largest difference %.2f %%\n", N_SETTING, 100 * worst);
+}
+
+/* All experts on the card: nothing of the prompt is hidden from the device. */
+static void a_prompt_takes_the_time_of_the_modelled_device(void)
+{
+    static const char prompt[] =
+        "--prompt=In_the_beginning_God_created_the_heaven_and_the_earth._And_the_earth_was_without_"
+        "form,_and_void;_and_darkness_was_upon_the_face_of_the_deep._And_God_said,_Let_there_be_"
+        "light:_and_there_was_light.";
+    static const struct setting s[] = {{HUNYUAN, "q8", "1x1", "mem=hbm", "16"},
+                                       {HUNYUAN, "nf4", "16x4", "mem=hbm", "16"},
+                                       {YUAN, "nf4", "4x4", "mem=ddr", "8"}};
+    for (unsigned i = 0; i < 3; i++) {
+        unsigned p, t;
+        char line[512];
+        CU_ASSERT_EQUAL_FATAL(sscanf(s[i].shape, "%ux%u", &p, &t), 2);
+        snprintf(line, sizeof line,
+                 "run -m %s --format %s %s -n 1 --json --dense device --device model:%s,%s",
+                 s[i].model, s[i].format, prompt, s[i].shape, s[i].options);
+        json_t *got = call(line);
+        snprintf(line, sizeof line,
+                 "plan %s --format %s --json --dense device --host gbps=2 --prompt-tokens %d "
+                 "--cards gb=1,ports=%u,columns=%u,%s",
+                 s[i].model, s[i].format,
+                 (int)json_integer_value(json_object_get(got, "prefill_tokens")), p, t,
+                 s[i].options);
+        json_t *said = call(line);
+        const double want = value(json_object_get(got, "virtual_time"), "prefill", "total_s");
+        CU_ASSERT(within(value(said, "prefill", "total_s"), want, 0.1));
+        CU_ASSERT_EQUAL(value(said, "prefill", "cpu_experts_s"), 0);
+        json_decref(got);
+        json_decref(said);
+    }
 }
 
 /* ---- places --------------------------------------------------------------------------------- */
@@ -232,6 +264,8 @@ static void what_cannot_be_is_refused(void)
 
 static const struct sl_case cases[] = {
     {"a_plan_agrees_with_the_modelled_device", a_plan_agrees_with_the_modelled_device},
+    {"a_prompt_takes_the_time_of_the_modelled_device",
+     a_prompt_takes_the_time_of_the_modelled_device},
     {"weights_are_where_they_fit", weights_are_where_they_fit},
     {"what_holds_is_named", what_holds_is_named},
     {"routing_is_an_assumption", routing_is_an_assumption},

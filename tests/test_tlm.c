@@ -26,6 +26,7 @@ static const struct tlm_case launches[] = {
     {TLM_LISTS, SL_FORMAT_Q8, 128, 128, 33, 0, 2, 0},
     {TLM_SLICE, SL_FORMAT_NF4, 256, 544, 2, 0, 0, 0},
     {TLM_KV, SL_KVREC_INT8, 128, 0, 4, 0, 4, 0},
+    {TLM_MIX, SL_FORMAT_NF4, 128, 256, 3, 16, 2, SL_MODE_SOFTMAX},
 };
 enum { N_LAUNCH = sizeof launches / sizeof launches[0] };
 

@@ -86,7 +86,7 @@ static struct sl_slab *new_slab(void)
                            .mant1 = 1,
                            .mant2 = 1};
     memcpy(slab, &head, sizeof head);
-    return (struct sl_slab *)slab;
+    return (void *)slab;
 }
 
 /* x of ones, one job, its y and cycles. */

@@ -183,7 +183,7 @@ static int build_decode(struct tlm_rig *rig, const struct tlm_case *c)
         err ? err : sl_device_write(rig->dev, SL_ARENA_CTL, slots, table, div_up(c->n_expert, 16));
     err = err ? err : put_x(rig, 1, c->d_model, false, &x, &stride);
     err = err ? err : add_router(rig, c, 1, router);
-    const uint32_t route = rig->job[0].y_off;
+    const uint32_t route = rig->job[rig->n_job - 1].y_off;
     for (uint32_t i = 0; i <= c->top_k && !err; i++) {
         struct sl_job *job = add(rig, SL_OP_EXPERT, c->format, 1);
         fill_expert(c, job, rig);
@@ -330,6 +330,18 @@ static int build_query(struct tlm_rig *rig, const struct tlm_case *c)
     return 0;
 }
 
+static int build_mix(struct tlm_rig *rig, const struct tlm_case *c)
+{
+    const struct tlm_case heads = {.kind = TLM_KV, .d_model = 64, .n_tokens = 2, .top_k = 4};
+    int err = build_linear(rig, c);
+    err = err ? err : build_kv(rig, &heads);
+    err = err ? err : build_decode(rig, c);
+    err = err ? err : build_query(rig, c);
+    err = err ? err : build_slice(rig, c);
+    err = err ? err : build_route(rig, c);
+    return err ? err : build_lists(rig, c);
+}
+
 /* ---- both ----------------------------------------------------------------------------------- */
 
 static int run_sim(struct tlm_rig *rig, struct tlm_answer *out)
@@ -376,7 +388,7 @@ int tlm_rig_run(struct tlm_rig *rig, const struct tlm_case *c, struct tlm_answer
     static int (*const build[])(struct tlm_rig *, const struct tlm_case *) = {
         [TLM_DECODE] = build_decode, [TLM_ROUTE] = build_route, [TLM_LISTS] = build_lists,
         [TLM_LINEAR] = build_linear, [TLM_SLICE] = build_slice, [TLM_KV] = build_kv,
-        [TLM_QUERY] = build_query};
+        [TLM_QUERY] = build_query,   [TLM_MIX] = build_mix};
     *out = (struct tlm_answer){0};
     rig->n_job = rig->w_top = 0;
     rig->ctl_top = JOBS_OFF + 2 * TLM_MAX_JOBS;

@@ -19,7 +19,8 @@ enum tlm_kind {
     TLM_LINEAR, /* matrices Q, K, V of d_model columns, d_ff / 4 rows and less, n_tokens tokens */
     TLM_SLICE,  /* an expert in four slices, sums added by REDUCE */
     TLM_KV,     /* KV_PACK and KV_UNPACK of n_tokens tokens, heads of d_model channels */
-    TLM_QUERY
+    TLM_QUERY,
+    TLM_MIX /* all of it in one list: what waits for what across kinds */
 };
 
 struct tlm_case {

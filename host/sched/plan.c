@@ -281,7 +281,7 @@ static void prefill_pass(struct planner *p, struct sl_plan_time *t, uint32_t n)
     if (resident)
         sl_plan_moe_lists(p->launches, n, resident, (uint32_t)lround(choices * p->out->hit));
     take_launches(p, t, c->n_layer);
-    read_experts(p, t, c->n_layer * (distinct - resident));
+    read_experts(p, t, c->n_layer * distinct * (1 - p->out->n_resident / all));
 }
 
 static void plan_prefill(struct planner *p)

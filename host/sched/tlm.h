@@ -7,7 +7,8 @@
  * says so.
  *
  * Not modelled: memories that stall at random or fail, writes that the memory takes slower than one
- * a cycle, ports' shares beyond the largest one (all ports step together).
+ * a cycle, rows of a memory that reads change between (REDUCE of many tokens), ports' shares beyond
+ * the largest one (all ports step together).
  */
 #ifndef SL_SCHED_TLM_H
 #define SL_SCHED_TLM_H

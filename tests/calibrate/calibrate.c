@@ -21,7 +21,7 @@ enum {
 static const char *const kinds[] = {
     [TLM_DECODE] = "decode", [TLM_ROUTE] = "route + shared",  [TLM_LISTS] = "lists",
     [TLM_LINEAR] = "linear", [TLM_SLICE] = "slices + reduce", [TLM_KV] = "kv",
-    [TLM_QUERY] = "query"};
+    [TLM_QUERY] = "query",   [TLM_MIX] = "all kinds"};
 
 enum { FP8 = SL_FORMAT_FP8, Q8 = SL_FORMAT_Q8, NF4 = SL_FORMAT_NF4 };
 
@@ -52,6 +52,8 @@ static const struct tlm_case cases[] = {
     {TLM_LISTS, NF4, 512, 1024, 64, 0, 3, 0},
     {TLM_SLICE, NF4, 512, 1024, 3, 0, 0, 0},
     {TLM_SLICE, Q8, 1024, 1088, 1, 0, 0, 0},
+    {TLM_MIX, NF4, 256, 512, 5, 16, 2, SL_MODE_SOFTMAX},
+    {TLM_MIX, Q8, 512, 512, 20, 32, 4, SL_MODE_ATTENTION},
     {TLM_KV, SL_KVREC_INT8, 128, 0, 8, 0, 16, 0},
     {TLM_KV, SL_KVREC_INT4, 80, 0, 4, 0, 8, 0},
 };
