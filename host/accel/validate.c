@@ -108,6 +108,8 @@ double sl_validate_quantile(double *value, unsigned n, double share)
 
 const char *sl_validate_cycles(const struct sl_validate *v)
 {
+    if (v->kind == SL_VALIDATE_MODEL)
+        return "modelled cycles";
     return v->kind == SL_VALIDATE_SIM || v->kind == SL_VALIDATE_EMULATED ? "simulated cycles"
                                                                          : "cycles";
 }

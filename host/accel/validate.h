@@ -20,6 +20,7 @@ enum {
 enum sl_validate_kind {
     SL_VALIDATE_NATIVE,   /* csim: the core in C, no clock */
     SL_VALIDATE_SIM,      /* the RTL simulated in process */
+    SL_VALIDATE_MODEL,    /* the CPU in modelled time */
     SL_VALIDATE_EMULATED, /* a card's runtime with a simulated board */
     SL_VALIDATE_PLATFORM, /* another OpenCL platform */
     SL_VALIDATE_CARD

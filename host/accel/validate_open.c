@@ -19,6 +19,8 @@ static enum sl_validate_kind kind_of(struct sl_device *dev)
         return SL_VALIDATE_NATIVE;
     if (len == 3 && !strncmp(dev->name, "sim", len))
         return SL_VALIDATE_SIM;
+    if (len == 5 && !strncmp(dev->name, "model", len))
+        return SL_VALIDATE_MODEL;
     if (dev->ops->counters && !dev->ops->counters(dev, &counters))
         return SL_VALIDATE_EMULATED;
     return sl_cards_list("/sys", &card, 1) ? SL_VALIDATE_CARD : SL_VALIDATE_PLATFORM;
@@ -124,6 +126,8 @@ int sl_validate_sensors(struct sl_validate *v)
         v->kind == SL_VALIDATE_EMULATED)
         return sl_validate_skip(v, "the device is simulated; on a card `xrt-smi examine --report "
                                    "thermal electrical` tells temperature and power");
+    if (v->kind == SL_VALIDATE_MODEL)
+        return sl_validate_skip(v, "the device is modelled");
     const size_t n = sl_cards_list("/sys", card, MAX_CARD);
     if (v->kind != SL_VALIDATE_CARD || n == 0)
         return sl_validate_skip(v, "no card of XRT's driver (xocl) stands behind this device");

@@ -57,7 +57,7 @@ static int measure(struct sl_validate *v, struct latency *l)
     const double n = (double)(after.launches - before.launches);
     if (n > 0) {
         l->cycles = (double)(after.cycles - before.cycles) / n;
-        l->sim_s = (after.cpu_s - before.cpu_s) / n;
+        l->sim_s = v->kind == SL_VALIDATE_MODEL ? NAN : (after.cpu_s - before.cpu_s) / n;
     }
     return 0;
 }

@@ -12,18 +12,19 @@
 /*
  * sim/mem_*.c as one port sees them, in core cycles: a read with the row closed and no path between
  * port and controller; the path; from a write to its answer, path not counted; refresh: its period,
- * what a stream loses by one, the first loss after a period. DDR is faster than the port and makes
- * up for most of a refresh. tests/test_tlm.c compares them.
+ * what a stream loses by one, the first loss after a period; beats asked for in advance; bytes of a
+ * row of all banks. DDR is faster than the port and makes up for most of a refresh.
+ * tests/test_tlm.c compares them.
  */
 static const struct memory {
     const char *name;
     int32_t latency, path, write;
     double period, loss, from;
-    uint32_t most_asked;
+    uint32_t most_asked, row_bytes;
 } memories[] = {
-    [SL_TLM_HBM] = {"hbm", 28, 16, 16, 877.5, 66.8, 20, 440},
-    [SL_TLM_DDR] = {"ddr", 20, 16, 16, 1755.75, 25, 20, 440},
-    [SL_TLM_IDEAL] = {"ideal", 0, 100, 0, 0, 0, 0, 0},
+    [SL_TLM_HBM] = {"hbm", 28, 16, 16, 877.5, 66.8, 20, 440, 1 << 14},
+    [SL_TLM_DDR] = {"ddr", 20, 16, 16, 1755.75, 25, 20, 440, 1 << 17},
+    [SL_TLM_IDEAL] = {"ideal", 0, 100, 0, 0, 0, 0, 0, 0},
 };
 
 enum {
@@ -64,6 +65,7 @@ int sl_tlm_open(struct sl_tlm **out, const struct sl_tlm_config *config)
     s->refresh_loss = m->loss;
     s->refresh_from = m->from;
     s->most_asked = m->most_asked;
+    s->row_bytes = m->row_bytes;
     *out = s;
     return 0;
 }

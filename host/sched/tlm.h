@@ -7,7 +7,7 @@
  * says so.
  *
  * Not modelled: memories that stall at random or fail, writes that the memory takes slower than one
- * a cycle, rows of a memory that reads change between (REDUCE of many tokens), ports' shares beyond
+ * a cycle, changes of rows by scattered reads but those of REDUCE, ports' shares beyond
  * the largest one (all ports step together).
  */
 #ifndef SL_SCHED_TLM_H

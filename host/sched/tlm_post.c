@@ -12,7 +12,9 @@ enum {
     FLUSH = 2,      /* from the last beat of y to the next job */
     Y_QUEUED = 38,  /* beats of y in a row that do not hold the stages up: one leaves in 2 cycles */
     UNIT_START = 2, /* of a unit without weights, its end included */
-    QUERY = 2
+    QUERY = 2,
+    CHUNK = 16,    /* beats of a part that REDUCE reads at once */
+    ROW_CHANGE = 9 /* as measured with HBM */
 };
 
 static struct sl_tlm_progress *job_of(struct sl_tlm *s)
@@ -28,13 +30,25 @@ static void end_job(struct sl_tlm *s, int64_t past)
     s->post.job++;
 }
 
+/* Extra cycles of a REDUCE whose parts lie in different rows of the same bank: each chunk of 16
+ * beats opens another row. */
+static int64_t row_changes(const struct sl_tlm *s, const struct sl_job *job)
+{
+    const uint64_t apart = (uint64_t)job->part_stride * SL_BEAT_BYTES;
+    const uint32_t chunks = (job->rows + 8 * CHUNK - 1) / (8 * CHUNK);
+    if (!s->row_bytes || job->n_part < 2 || apart % s->row_bytes)
+        return 0;
+    return (int64_t)job->n_tokens * job->n_part * chunks * ROW_CHANGE;
+}
+
 /* The first beats' latency, then the unit's own pace. KV_PACK reads everything twice. */
 static int64_t run_unit(const struct sl_tlm *s, const struct sl_tlm_plan *plan, int64_t at)
 {
     const int op = plan->job->job.op;
     if (op == SL_OP_QUERY)
         return at + QUERY;
-    return at + s->latency * (op == SL_OP_KV_PACK ? 2 : 1) + plan->work;
+    const int64_t rows = op == SL_OP_REDUCE ? row_changes(s, &plan->job->job) : 0;
+    return at + s->latency * (op == SL_OP_KV_PACK ? 2 : 1) + plan->work + rows;
 }
 
 static bool begin_job(struct sl_tlm *s)

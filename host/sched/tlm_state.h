@@ -83,6 +83,7 @@ struct sl_tlm {
      * refresh. */
     int64_t latency, write_latency;
     double refresh_period, refresh_loss, refresh_from;
+    uint32_t row_bytes;  /* of all banks' rows with one number; 0: there are none */
     uint32_t most_asked; /* beats that the port takes in advance; 0: any number */
 
     /* From here on of a launch. */
