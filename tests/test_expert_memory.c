@@ -222,7 +222,7 @@ static void mix(struct rig *rig, uint32_t seed)
         held[h].n = err ? 0 : held[h].n;
         for (unsigned i = next_random(&seed) % 4; i > 0; i--)
             sl_expert_memory_prefetch(rig->memory, next_random(&seed) % N_LAYER,
-                                      next_random(&seed) % N_EXPERT);
+                                      next_random(&seed) % N_EXPERT, false);
         const unsigned look = next_random(&seed) % HELD;
         for (uint32_t i = 0; i < held[look].n; i += 1 + next_random(&seed) % 2)
             check_one(rig, held[look].layer, held[look].expert[i]);
@@ -324,10 +324,10 @@ static void test_prefetch(void)
     open_streamed(&rig, SL_READER_AUTO);
     open_memory(&rig, 16, "lru");
     use(&rig, 0, first, 2);
-    sl_expert_memory_prefetch(rig.memory, 1, 2);
-    sl_expert_memory_prefetch(rig.memory, 1, 2); /* already on its way */
-    sl_expert_memory_prefetch(rig.memory, 0, 1); /* already there */
-    sl_expert_memory_prefetch(rig.memory, 1, 5);
+    sl_expert_memory_prefetch(rig.memory, 1, 2, false);
+    sl_expert_memory_prefetch(rig.memory, 1, 2, false); /* already on its way */
+    sl_expert_memory_prefetch(rig.memory, 0, 1, false); /* already there */
+    sl_expert_memory_prefetch(rig.memory, 1, 5, false);
     CU_ASSERT_EQUAL(stats_of(&rig).prefetches, 2);
     use(&rig, 1, second, 2);
     use(&rig, 1, second, 2);
@@ -346,7 +346,7 @@ static void test_prefetch(void)
     CU_ASSERT_EQUAL(sl_expert_memory_request(rig.memory, 2, last, 7), 0);
     for (uint32_t l = 0; l < N_LAYER; l++)
         for (uint32_t e = 0; e < N_EXPERT; e++)
-            sl_expert_memory_prefetch(rig.memory, l, e);
+            sl_expert_memory_prefetch(rig.memory, l, e, false);
     for (size_t i = 0; i < 7; i++)
         check_one(&rig, 2, last[i]);
     sl_expert_memory_release(rig.memory, 2, last, 7);
@@ -541,7 +541,7 @@ static void test_mapped(void)
     CU_ASSERT_EQUAL(sl_expert_memory_request(rig.memory, 0, (const uint32_t[]){7}, 1), 0);
     CU_ASSERT_EQUAL(sl_expert_memory_wait(rig.memory, 0, 7, &slab), 0);
     CU_ASSERT_PTR_EQUAL(slab.header, sl_store_expert(rig.mapped, 0, 7).header);
-    sl_expert_memory_prefetch(rig.memory, 0, 8);
+    sl_expert_memory_prefetch(rig.memory, 0, 8, false);
     CU_ASSERT_EQUAL(stats_of(&rig).hits, 4);
     CU_ASSERT_EQUAL(stats_of(&rig).bytes_read, 0);
     close_rig(&rig);

@@ -10,7 +10,8 @@
 
 enum { TRIAL = 64, NO_LAYER = UINT32_MAX };
 static const double memory = 1.0 / 256; /* weight of one guess, or layer, in a fading mean */
-static const double margin = 0.05;      /* of the share of right guesses: no switching to and fro */
+static const double sure_from = 0.9; /* share of right guesses from which they are worth a slot */
+static const double margin = 0.05;   /* of the share of right guesses: no switching to and fro */
 
 int sl_predict_open(struct sl_predictor *p, uint32_t n_expert)
 {
@@ -67,9 +68,9 @@ static void measure(struct sl_predictor *p, int k, const struct sl_expert_memory
 static bool pays(const struct sl_predictor *p, int k)
 {
     const double c = p->work_s[k], r = p->read_s, right = p->right[k];
-    const double saved = c < r ? c : r, lost = c < r ? r - c : 0;
+    const double saved = c < r ? c : r;
     const double edge = p->kind[k].on ? -margin : margin;
-    return (right - edge) * saved > (1 - right + edge) * lost;
+    return (right - edge) * saved > (1 - right + edge) * r;
 }
 
 void sl_predict_score(struct sl_moe_pass *pass)
@@ -117,8 +118,9 @@ int sl_predict_next(struct sl_moe_pass *pass)
         return err;
     mark(p->guess, pass, pass->work->guess);
     p->layer = next;
-    for (uint32_t e = 0; p->kind[kind_of(pass)].on && e < f->config->n_expert; e++)
+    const int k = kind_of(pass);
+    for (uint32_t e = 0; p->kind[k].on && e < f->config->n_expert; e++)
         if (p->guess[e])
-            sl_expert_memory_prefetch(f->experts, next, e);
+            sl_expert_memory_prefetch(f->experts, next, e, p->right[k] > sure_from);
     return 0;
 }

@@ -2,8 +2,12 @@
 /*
  * Which experts the next layer will want: this layer's x through the next layer's router, by the
  * CPU (the hidden state changes little from layer to layer). Guesses are only compared with what
- * the layer then chooses, until enough of them were right; from then on what is guessed is read
- * ahead, and kept, in host memory. When too few are right it stops again, and goes on comparing.
+ * the layer then chooses, until they would pay; from then on what is guessed is read ahead, and
+ * kept, in host memory. When they do not pay any more it stops, and goes on comparing.
+ *
+ * A right guess hides a read of r seconds behind the work of c seconds that a layer has besides
+ * waiting: it saves min(c, r). A wrong one is a read that cannot be taken back when the disk is
+ * wanted: it costs r. With a share p of right ones guesses pay while p min(c, r) > (1 - p) r.
  */
 #ifndef SL_ACCEL_PREDICT_H
 #define SL_ACCEL_PREDICT_H

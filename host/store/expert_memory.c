@@ -396,7 +396,8 @@ void sl_expert_memory_release(struct sl_expert_memory *memory, uint32_t layer,
     }
 }
 
-void sl_expert_memory_prefetch(struct sl_expert_memory *memory, uint32_t layer, uint32_t expert)
+void sl_expert_memory_prefetch(struct sl_expert_memory *memory, uint32_t layer, uint32_t expert,
+                               bool sure)
 {
     struct sl_expert_memory *m = memory;
     struct entry *e = m->arena ? find(m, layer, expert) : NULL;
@@ -408,7 +409,7 @@ void sl_expert_memory_prefetch(struct sl_expert_memory *memory, uint32_t layer, 
         return;
     e->guessed = true;
     e->used = m->now++;
-    if (begin_read(m, e, GIVEN_UP, &begun) || !begun) {
+    if (begin_read(m, e, sure ? KEPT : GIVEN_UP, &begun) || !begun) {
         e->guessed = false;
         return;
     }

@@ -76,9 +76,11 @@ void sl_expert_memory_release(struct sl_expert_memory *memory, uint32_t layer,
                               const uint32_t *experts, size_t n);
 
 /* A guess that the expert will be requested soon. Takes a free slot or one whose expert the policy
- * has given up, and is read when nothing that was requested is on its way; otherwise, and when it
- * is there already, nothing happens. Never fails: what cannot be read is found by the request. */
-void sl_expert_memory_prefetch(struct sl_expert_memory *memory, uint32_t layer, uint32_t expert);
+ * has given up (sure: or else the one that was not wanted for longest), and is read when nothing
+ * that was requested is on its way; otherwise, and when it is there already, nothing happens. Never
+ * fails: what cannot be read is found by the request. */
+void sl_expert_memory_prefetch(struct sl_expert_memory *memory, uint32_t layer, uint32_t expert,
+                               bool sure);
 
 struct sl_expert_memory_stats {
     uint64_t n_slot, slot_bytes; /* 0: the store's own slabs */
