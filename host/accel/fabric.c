@@ -204,7 +204,10 @@ static int open_members(struct sl_fabric *f, const struct sl_fabric_params *para
         if (err)
             return err;
     }
-    if (!f->n_card || f->n_resident == f->config->n_expert)
+    /* Where experts come and go in memory it also says in time which of them a modelled card needs.
+     */
+    if (!f->n_card ||
+        (f->n_resident == f->config->n_expert && !sl_expert_memory_streams(f->experts)))
         return 0;
     struct sl_member *m = &f->member[f->n_member];
     *m = (struct sl_member){.fabric = f, .index = f->n_member++};

@@ -68,10 +68,11 @@ struct sl_moe_pass {
     uint32_t x8_stride, x16_stride;
     /* Of the first launch at home, until its routes are read. */
     const uint32_t *route_off;
-    bool looked_ahead;           /* the CPU knows the choice already: work->early */
-    const struct window *window; /* of moe_run.c */
-    bool seen[SL_MAX_EXPERT];    /* the home's slots know that it was wanted */
-    bool sent[SL_MAX_EXPERT];    /* it passes through the home's buffers (stream.h) */
+    bool looked_ahead;                           /* the CPU knows the choice already: work->early */
+    uint32_t bound[SL_MAX_EXPERT_USED], n_bound; /* requested for the launch of the home */
+    const struct window *window;                 /* of moe_run.c */
+    bool seen[SL_MAX_EXPERT];                    /* the home's slots know that it was wanted */
+    bool sent[SL_MAX_EXPERT]; /* it passes through the home's buffers (stream.h) */
     bool any_sent;
     uint32_t n_cpu_task; /* that the CPU may still take into its launch */
     struct sl_moe_seat seat[SL_OPS_MAX_DEVICE + 1];
