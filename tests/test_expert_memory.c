@@ -336,7 +336,9 @@ static void test_prefetch(void)
     CU_ASSERT_EQUAL(s.prefetch_wasted, 0);
     CU_ASSERT_EQUAL(s.hits, 3);
     CU_ASSERT_EQUAL(s.misses, 3);
-    /* The guess that was wrong goes as everything else does. */
+    /* The guess that was wrong goes as everything else does, once it has come. */
+    for (int ms = 0; ms < 5000 && !sl_expert_memory_ready(rig.memory, 1, 5); ms++)
+        usleep(1000);
     for (uint32_t l = 0; l < N_LAYER; l++)
         use(&rig, l, last, 7);
     s = stats_of(&rig);
