@@ -8,7 +8,8 @@
 #include "base/clock.h"
 #include "base/err.h"
 
-enum { TRIAL = 64, NO_LAYER = UINT32_MAX };
+enum { TRIAL = 64 };
+#define NO_LAYER UINT32_MAX
 static const double memory = 1.0 / 256; /* weight of one guess, or layer, in a fading mean */
 static const double sure_from = 0.9; /* share of right guesses from which they are worth a slot */
 static const double margin = 0.05;   /* of the share of right guesses: no switching to and fro */

@@ -10,10 +10,8 @@
 #include "cache/policy.h"
 #include "store/slab.h"
 
-enum {
-    MAX_QUEUE = 4,    /* more would be old when their turn comes */
-    FREE = UINT32_MAX /* no expert */
-};
+enum { MAX_QUEUE = 4 }; /* more would be old when their turn comes */
+#define FREE UINT32_MAX /* no expert */
 
 /* An expert that is to move in; its slab is requested as long as it is here. */
 struct move {
