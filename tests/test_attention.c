@@ -462,12 +462,15 @@ static void cache_takes_what_info_predicts_and_pages_when_written(void)
     CU_ASSERT_EQUAL(2 * sl_kv_bytes(&c, 131072, SL_KV_INT4), 131072 * m.kv_bytes_int4);
     CU_ASSERT_EQUAL(sl_kv_bytes(&c, 131072, SL_KV_F32), 131072 * m.kv_bytes_bf16);
     c.n_layer = 4; /* two stored: 344 MB */
-    size_t before = resident();
+    const size_t before = resident();
+    (void)before;
     CU_ASSERT_EQUAL_FATAL(sl_kv_open(&kv, &c, 131072, SL_KV_INT8, SL_KV_INT8), 0);
     uint8_t *end = sl_kv_v(&kv, 1, 7, 131071) + sl_kv_vec_bytes(SL_KV_INT8, 80);
     CU_ASSERT_EQUAL((size_t)(end - kv.v), sl_kv_bytes(&c, 131072, SL_KV_INT8));
     end[-1] = 1;
+#ifndef __SANITIZE_ADDRESS__ /* its shadow of the cache takes memory at once */
     CU_ASSERT(resident() - before < 100u << 20);
+#endif
     sl_kv_close(&kv);
 }
 
