@@ -132,6 +132,12 @@ static inline double sl_cpu_work(size_t n_tok)
     return (1 + 0.25 * (double)n_tok) / 1.25;
 }
 
+/* A measurement into a fading mean; 0: it is the first. */
+static inline void sl_fading_mean(double *mean, double value)
+{
+    *mean += (*mean > 0 ? 1.0 / 16 : 1) * (value - *mean);
+}
+
 /* ---- fabric.c, fabric_input.c ---------------------------------------------------------------- */
 
 /* Beats of the heap that the largest launch of KV packing takes. */

@@ -12,11 +12,7 @@
 #include "base/err.h"
 #include "store/slab.h"
 
-enum {
-    POLL_US = 40, /* in which two pieces of an upload pass */
-    FEW_TASKS = 2 /* of a CPU launch beside which an upload has to be fed */
-};
-static const double fade = 1.0 / 16; /* weight of a measurement */
+enum { POLL_US = 40 }; /* in which two pieces of an upload pass */
 
 /* Routed experts of the round that have to be in host memory: asked for, then let go. */
 struct window {
@@ -174,7 +170,7 @@ static double work_running(const struct sl_moe_pass *p, const struct sl_member *
 static void learn_rate(struct sl_member *m, double work, double s)
 {
     if (work > 0)
-        m->work_s += (m->work_s > 0 ? fade : 1) * (s / work - m->work_s);
+        sl_fading_mean(&m->work_s, s / work);
 }
 
 int sl_moe_finish(struct sl_moe_pass *p, struct sl_member *m)
@@ -218,7 +214,7 @@ static double cpu_seconds(struct sl_moe_pass *p, double work, double took)
 static int run_cpu(struct sl_moe_pass *p, uint32_t *n)
 {
     *n = 0;
-    p->n_cpu_task = p->any_sent ? FEW_TASKS : UINT32_MAX;
+    p->n_cpu_task = p->any_sent ? SL_STREAM_CPU_TASKS : UINT32_MAX;
     int err = p->cpu ? prepare(p, p->cpu, n) : 0;
     if (err || !*n)
         return err;

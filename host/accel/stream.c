@@ -3,17 +3,14 @@
 
 #include <stdlib.h>
 
+#include "accel/link.h"
 #include "accel/moe.h"
 #include "base/err.h"
 #include "store/slab.h"
 
-/* Before anything is measured: PCIe 3.0 x16 (docs/measurements.md). */
-static const double first_link_rate = 12e9;
-static const double fade = 1.0 / 16;
-
 int sl_stream_open(struct sl_stream *s, struct sl_member *m)
 {
-    s->link_rate = first_link_rate;
+    s->link_rate = SL_STREAM_FIRST_RATE;
     return sl_upload_open(&s->up, m->dev, &m->fabric->expert);
 }
 
@@ -23,6 +20,21 @@ void sl_stream_close(struct sl_stream *s)
 }
 
 /* ---- what is sent ---------------------------------------------------------------------------- */
+
+uint32_t sl_stream_count(const struct sl_stream_costs *costs, const uint32_t *n_tok, uint32_t n)
+{
+    double link = 0, card = costs->held_s, cpu = 0;
+    for (uint32_t i = 0; i < n; i++)
+        cpu += sl_cpu_work(n_tok[i]) * costs->cpu_s;
+    for (uint32_t i = 0; i < n; i++) {
+        link += costs->send_s;
+        card += sl_cpu_work(n_tok[i]) * costs->card_s;
+        if ((link > card ? link : card) > cpu)
+            return i;
+        cpu -= sl_cpu_work(n_tok[i]) * costs->cpu_s;
+    }
+    return n;
+}
 
 struct load {
     uint32_t expert, n_tok;
@@ -76,27 +88,21 @@ static void send_expert(struct sl_moe_pass *p, uint32_t expert)
 bool sl_stream_choose(struct sl_moe_pass *p)
 {
     struct load load[SL_MAX_EXPERT];
+    uint32_t n_tok[SL_MAX_EXPERT];
     if (!p->home->stream || !p->cpu || p->cpu == p->home || p->n_tok == 1)
         return false;
-    const struct sl_stream *s = p->home->stream;
     const double bytes = (double)sl_slab_beats(&p->f->expert) * SL_BEAT_BYTES;
+    const struct sl_stream_costs costs = {.send_s = bytes / p->home->stream->link_rate,
+                                          .card_s = p->home->work_s,
+                                          .cpu_s = p->cpu->work_s,
+                                          .held_s = held_seconds(p)};
     const uint32_t n = missing(p, load);
-    double link = 0, card = held_seconds(p), cpu = 0;
-    bool any = false;
     for (uint32_t i = 0; i < n; i++)
-        cpu += sl_moe_seconds(p->cpu, load[i].n_tok);
-    /* From the heaviest on, as long as it then arrives, and ends, before the CPU would have ended
-     * with it. */
-    for (uint32_t i = 0; i < n; i++) {
-        link += bytes / s->link_rate;
-        card += sl_moe_seconds(p->home, load[i].n_tok);
-        if ((link > card ? link : card) > cpu)
-            break;
-        cpu -= sl_moe_seconds(p->cpu, load[i].n_tok);
+        n_tok[i] = load[i].n_tok;
+    const uint32_t n_sent = sl_stream_count(&costs, n_tok, n);
+    for (uint32_t i = 0; i < n_sent; i++)
         send_expert(p, load[i].expert);
-        any = true;
-    }
-    return any;
+    return n_sent;
 }
 
 /* ---- sending --------------------------------------------------------------------------------- */
@@ -132,6 +138,12 @@ static uint32_t next_expert(struct sl_moe_pass *p)
     return n;
 }
 
+/* A clock knows what an upload takes even where it begins, or ends, while a launch runs. */
+static double upload_now(const struct sl_member *m)
+{
+    return m->dev->clock ? m->dev->clock->time.beside_s : sl_member_now(m);
+}
+
 static int fill(struct sl_moe_pass *p, int buffer)
 {
     struct sl_stream *s = p->home->stream;
@@ -145,7 +157,7 @@ static int fill(struct sl_moe_pass *p, int buffer)
     s->buffer[buffer].state = SL_STREAM_FILLING;
     s->buffer[buffer].expert = e;
     s->buffer[buffer].slab = slab.header;
-    s->begin = sl_member_now(p->home);
+    s->begin = upload_now(p->home);
     sl_upload_begin(&s->up, slab.header, s->buffer[buffer].w_off);
     return 0;
 }
@@ -161,8 +173,7 @@ static void arrive(struct sl_moe_pass *p, int buffer)
         return;
     }
     s->buffer[buffer].state = SL_STREAM_FULL;
-    const double rate = bytes / (sl_member_now(p->home) - s->begin);
-    s->link_rate += fade * (rate - s->link_rate);
+    sl_fading_mean(&s->link_rate, bytes / (upload_now(p->home) - s->begin));
 }
 
 int sl_stream_step(struct sl_moe_pass *p, bool idle)

@@ -13,7 +13,12 @@
 struct sl_member;
 struct sl_moe_pass;
 
-enum { SL_STREAM_BUFFERS = 2 };
+enum {
+    SL_STREAM_BUFFERS = 2,
+    SL_STREAM_CPU_TASKS = 2 /* of a CPU launch beside which an upload has to be fed */
+};
+/* Bytes a second of the link before anything is measured: PCIe 3.0 x16 (docs/measurements.md). */
+#define SL_STREAM_FIRST_RATE 12e9
 enum sl_stream_state { SL_STREAM_EMPTY, SL_STREAM_FILLING, SL_STREAM_FULL, SL_STREAM_RUNNING };
 
 struct sl_stream {
@@ -23,9 +28,20 @@ struct sl_stream {
         uint32_t w_off, expert;
         const struct sl_slab *slab; /* requested from the host memory while it is not empty */
     } buffer[SL_STREAM_BUFFERS];
-    double begin;     /* of the upload, on the card's clock */
+    double begin;     /* of the upload: seconds of the link's uploads, or of the wall clock */
     double link_rate; /* bytes per second, measured; a fading mean */
 };
+
+/* What a choice weighs, in seconds. */
+struct sl_stream_costs {
+    double send_s;        /* an expert's way to the card */
+    double card_s, cpu_s; /* of each, for one unit of sl_cpu_work; 0: not known */
+    double held_s;        /* what the card has to do anyway */
+};
+/* How many of n experts that the card lacks, with n_tok[] tokens each, most first, are sent to it:
+ * from the heaviest on, as long as one then arrives, and ends, before the CPU would have ended with
+ * it. */
+uint32_t sl_stream_count(const struct sl_stream_costs *costs, const uint32_t *n_tok, uint32_t n);
 
 /* buffer[].w_off are set. SL_ERR_NOMEM. */
 int sl_stream_open(struct sl_stream *s, struct sl_member *m);

@@ -6,10 +6,8 @@
 #include <string.h>
 
 #include "accel/args.h"
-#include "accel/sim_options.h"
 #include "accel/tlm_words.h"
 #include "base/err.h"
-#include "sched/tlm.h"
 #include "store/slab.h"
 
 struct tlm_device {
@@ -211,17 +209,23 @@ static int check_options(const struct sl_sim_config *c)
                    "reset-seed, coverage");
 }
 
-int sl_tlm_device_open(struct sl_device **out, const char *arg)
+struct sl_tlm_config sl_tlm_device_core(const struct sl_sim_config *config)
 {
     static const enum sl_tlm_memory memory[] = {
         [SL_SIM_HBM] = SL_TLM_HBM, [SL_SIM_DDR] = SL_TLM_DDR, [SL_SIM_IDEAL] = SL_TLM_IDEAL};
+    return (struct sl_tlm_config){config->n_port, config->n_column, memory[config->core.memory],
+                                  config->core.latency};
+}
+
+int sl_tlm_device_open(struct sl_device **out, const char *arg)
+{
     struct sl_sim_config c;
     int err = sl_sim_config_parse(&c, arg);
     err = err ? err : check_options(&c);
     struct tlm_device *d = err ? NULL : sl_alloc(1, sizeof *d);
     if (!d)
         return err ? err : SL_ERR_NOMEM;
-    d->config = (struct sl_tlm_config){c.n_port, c.n_column, memory[c.core.memory], c.core.latency};
+    d->config = sl_tlm_device_core(&c);
     d->base.ops = &tlm_ops;
     d->base.n_port = c.n_port;
     d->words.base = &d->base;

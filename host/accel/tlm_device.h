@@ -13,9 +13,14 @@
 #define SL_ACCEL_TLM_DEVICE_H
 
 #include "accel/device.h"
+#include "accel/sim_options.h"
+#include "sched/tlm.h"
 
 /* arg: what stands behind "model:", or NULL. For accel/device.c. */
 int sl_tlm_device_open(struct sl_device **out, const char *arg);
 size_t sl_tlm_device_list(struct sl_device_desc *out, size_t cap);
+
+/* The core that the options describe. */
+struct sl_tlm_config sl_tlm_device_core(const struct sl_sim_config *config);
 
 #endif

@@ -147,7 +147,8 @@ const struct sl_option sl_option_table[] = {
     TEXT("record-routes", NULL, record_routes, RUN | PERPLEXITY, "FILE",
          "write which experts each layer chose for each token, as CSV (sluice cache reads it)"),
     FLAG("explain", NULL, explain, RUN,
-         "tell where the experts were computed, and why; what was moved and read"),
+         "tell where the experts were computed, and why; what was moved and read; what speed was "
+         "expected"),
     TEXT("trace", NULL, trace, CACHE, "FILE", "routes that run or perplexity recorded"),
     TEXT("slots", NULL, slots, CACHE, "N[,N...]",
          "slots for the experts of all layers; N%: a share of the trace's experts"),

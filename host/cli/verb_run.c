@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "console.h"
+#include "expect_report.h"
 #include "explain.h"
 #include "input.h"
 #include "memory_report.h"
@@ -32,6 +33,7 @@ struct run {
     size_t n, n_ctx, n_decoded; /* decoded: tokens that were evaluated one by one */
     double prefill_s, decode_s;
     struct sl_virtual_time opened, read; /* clock of the device: model open; prompt read */
+    struct sl_placement prompt;          /* when the prompt was read */
     enum stop stop;
 };
 
@@ -146,11 +148,14 @@ static int add_token(struct run *r, int32_t id)
     return SL_EXIT_OK;
 }
 
-static struct sl_virtual_time virtual_time(const struct run *r)
+/* What has been counted by now. placement may be NULL. */
+static void count(const struct run *r, struct sl_virtual_time *time, struct sl_placement *placement)
 {
     struct sl_session_stats stats;
     sl_session_get_stats(r->session, &stats);
-    return stats.n_device ? stats.device[0].time : (struct sl_virtual_time){0};
+    *time = stats.n_device ? stats.device[0].time : (struct sl_virtual_time){0};
+    if (placement)
+        *placement = stats.placement;
 }
 
 /* In parts, so that Ctrl-C is heard while a long text is read. */
@@ -158,7 +163,7 @@ static int prefill(struct run *r)
 {
     size_t part = r->o->batch_size ? (size_t)r->o->batch_size : 256;
     double start = sl_seconds();
-    r->opened = virtual_time(r);
+    count(r, &r->opened, NULL);
     for (size_t i = 0; i < r->in.n; i += part) {
         size_t n = r->in.n - i < part ? r->in.n - i : part;
         float *logits = i + n == r->in.n ? r->logits : NULL;
@@ -173,7 +178,7 @@ static int prefill(struct run *r)
     for (size_t i = 0; i < r->in.n; i++)
         sl_sampler_accept(r->sampler, r->in.ids[i]);
     r->prefill_s = sl_seconds() - start;
-    r->read = virtual_time(r);
+    count(r, &r->read, &r->prompt);
     return SL_EXIT_OK;
 }
 
@@ -229,6 +234,11 @@ static double launches_per_token(const struct sl_session_stats *s)
     return s->n_decode_tokens ? (double)s->n_decode_launches / (double)s->n_decode_tokens : NAN;
 }
 
+static struct sl_expect_run expected_of(const struct run *r, const struct sl_session_stats *stats)
+{
+    return (struct sl_expect_run){r->o, r->in.n, r->n_decoded, &r->prompt, &stats->placement};
+}
+
 static void report(const struct run *r, const struct sl_session_stats *stats)
 {
     if (r->n == 0 || r->out.text.n == 0 || r->out.text.v[r->out.text.n - 1] != '\n')
@@ -251,6 +261,9 @@ static void report(const struct run *r, const struct sl_session_stats *stats)
     if (stats->n_device && stats->device[0].time.known)
         sl_report_time(stderr, r->in.n, r->n_decoded,
                        &(struct sl_report_clock){&r->opened, &r->read, &stats->device[0].time});
+    const struct sl_expect_run expected = expected_of(r, stats);
+    if (r->o->explain)
+        sl_expect_print(stderr, &expected);
     for (size_t i = 0; i < stats->n_device; i++) {
         const struct sl_device_use *d = &stats->device[i];
         if (stats->n_device > 1)
@@ -338,8 +351,11 @@ static int report_json(const struct run *r, const struct sl_session_stats *stats
     json_object_set_new(o, "repetition_penalty", short_real(r->sampling.repeat_penalty));
     json_object_set_new(o, "operations", operation_list(stats));
     json_object_set_new(o, "devices", device_list(stats));
-    if (r->o->explain)
+    if (r->o->explain) {
+        const struct sl_expect_run expected = expected_of(r, stats);
         json_object_set_new(o, "placement", sl_explain_json(&stats->placement));
+        json_object_set_new(o, "expected", sl_expect_json(&expected));
+    }
     if (stats->n_device && stats->device[0].time.known)
         json_object_set_new(
             o, "virtual_time",

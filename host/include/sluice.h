@@ -423,11 +423,13 @@ struct sl_plan_params {
     uint32_t n_prompt;   /* tokens of the prompt; 0: 256 */
 };
 
-/* Seconds of one decoded token, or of the prompt. The parts add up: nothing overlaps today. */
+/* Seconds of one decoded token, or of the prompt. The parts add up: of what the CPU and the link do
+ * beside launches only what is waited for is in them. */
 struct sl_plan_time {
     double total_s, tokens_per_s;
     double core_s, launch_s, link_s;        /* as in sl_virtual_time */
     double experts_s, dense_s, attention_s; /* the CPU reads experts, dense weights, the KV cache */
+    double beside_s; /* in no sum: the CPU computed experts while the card did not wait */
     double disk_s;                          /* of what does not fit the host's memory */
     double weight_bytes, link_bytes;        /* read by the core; over the link, both ways */
     const char *bound; /* "hbm" "array" "pcie" "launch" "cpu" "disk": the largest part */
@@ -458,6 +460,25 @@ struct sl_plan {
 
 /* SL_ERR_NOMEM: router and shared experts do not fit the cards. SL_ERR_USAGE: a text is refused. */
 int sl_plan(const struct sl_plan_params *params, struct sl_plan *out);
+
+/* What a run of a model should take, to be held beside what it took. */
+struct sl_expect_params {
+    const struct sl_model_params *model; /* as it was opened */
+    uint32_t n_prompt, n_ctx;            /* tokens of the prompt; positions at decode, a mean */
+    double prefill_hit, decode_hit;      /* share of the choices whose experts the device held */
+};
+struct sl_expected {
+    /* Static: "memory": bytes that the CPU reads, by the rate of its memory; "plan": sl_plan of the
+     * modelled or simulated device, whose clock does not know attention. NULL: nothing can be said
+     * of such a device, and the rest is 0. */
+    const char *by;
+    double prefill_tokens_per_s, decode_tokens_per_s;
+    double cpu_gbps; /* 1e9 bytes a second; 0: the host's work is not counted */
+    bool cpu_measured;
+};
+/* The disk is left out: what experts wait for is told by struct sl_placement. Takes some tenths of
+ * a second where the memory's rate is measured. SL_ERR_*: of the model's files. */
+int sl_expect(const struct sl_expect_params *params, struct sl_expected *out);
 
 /* ---- profile -------------------------------------------------------------------------------- */
 

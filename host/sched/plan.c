@@ -4,23 +4,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "accel/fabric.h"
+#include "accel/fabric_state.h"
 #include "base/err.h"
 #include "engine/config.h"
+#include "sched/plan.h"
 #include "sched/plan_launch.h"
+#include "sched/plan_moe.h"
 #include "sched/plan_parse.h"
-#include "store/format.h"
-#include "store/manifest.h"
-#include "store/outfile.h"
+#include "sched/plan_weights.h"
 
-enum { CHUNK = 256 }; /* tokens of a prefill pass, as session.c and fabric_state.h have it */
-
-/* Bytes by kind of one layer, and of the head. */
-struct weights {
-    double router, dense, shared, expert, head; /* expert: one of them */
-    uint32_t n_layer, n_expert;
+enum {
+    SETTLED = 8 /* layers after which what a fabric measures changes little: the others are alike */
 };
 
 struct planner {
@@ -28,57 +23,13 @@ struct planner {
     struct sl_plan *out;
     struct sl_plan_cards cards;
     struct sl_plan_host host;
-    struct sl_manifest manifest; /* its layout is what is planned */
-    struct weights w;
+    struct sl_plan_weights w;
     enum sl_dense dense;
-    double disk_share; /* of what the CPU reads of experts and dense weights: it is not in memory */
+    double disk_share; /* of what is read of experts beside the cards: it is not in memory */
+    struct sl_plan_rates rates;
     struct sl_plan_launches *launches; /* owned, like tlm */
     struct sl_tlm *tlm;
 };
-
-/* ---- weights -------------------------------------------------------------------------------- */
-
-static double bytes_of(const struct sl_layout *l, enum sl_slab_role role, uint32_t layer)
-{
-    const struct sl_slab_item *item = sl_layout_find(l, role, layer, 0);
-    return item ? (double)item->n_beats * SL_BEAT_BYTES : 0;
-}
-
-static int open_layout(struct planner *p)
-{
-    const struct sl_plan_params *q = p->params;
-    char path[PATH_MAX];
-    struct sl_config config;
-    int format, dense;
-    int err = sl_path_join(path, q->path, SL_MANIFEST_NAME);
-    if (err)
-        return err;
-    if (!access(path, F_OK)) {
-        if (q->format || q->format_dense)
-            return sl_fail(SL_ERR_USAGE, "leave the formats out", "%s is converted already",
-                           q->path);
-        return sl_manifest_load(&p->manifest, q->path);
-    }
-    err = sl_format_parse(&format, q->format ? q->format : "q8");
-    err = err ? err : sl_format_parse(&dense, q->format_dense ? q->format_dense : "q8");
-    err = err ? err : sl_config_load(&config, q->path);
-    return err ? err : sl_layout_open(&p->manifest.layout, &config, format, dense);
-}
-
-static void weigh(struct planner *p)
-{
-    const struct sl_layout *l = &p->manifest.layout;
-    struct weights *w = &p->w;
-    w->n_layer = l->config.n_layer;
-    w->n_expert = l->config.n_expert;
-    w->router = bytes_of(l, SL_SLAB_ROLE_ROUTER, 0);
-    w->shared = bytes_of(l, SL_SLAB_ROLE_SHARED, 0);
-    w->expert = bytes_of(l, SL_SLAB_ROLE_EXPERT, 0);
-    w->head = bytes_of(l, SL_SLAB_ROLE_LM_HEAD, 0);
-    for (uint32_t i = 0; i < w->n_layer; i++) /* layers that share K and V have fewer */
-        for (int role = SL_SLAB_ROLE_Q; role <= SL_SLAB_ROLE_O; role++)
-            w->dense += bytes_of(l, (enum sl_slab_role)role, i) / w->n_layer;
-}
 
 /* ---- places --------------------------------------------------------------------------------- */
 
@@ -86,7 +37,7 @@ static void weigh(struct planner *p)
  * that. Layers go to the cards in turn, the head to the last one. */
 static double room_for_experts(const struct planner *p)
 {
-    const struct weights *w = &p->w;
+    const struct sl_plan_weights *w = &p->w;
     const double layers = ceil((double)w->n_layer / p->cards.n);
     const bool dense = p->dense != SL_DENSE_CPU;
     const double rest = layers * (w->router + w->shared + (dense ? w->dense : 0));
@@ -120,7 +71,7 @@ static int choose_resident(struct planner *p)
 
 static void place(struct planner *p)
 {
-    const struct weights *w = &p->w;
+    const struct sl_plan_weights *w = &p->w;
     struct sl_plan *o = p->out;
     const double layers = w->n_layer, dense = layers * w->dense + w->head;
     const double on_cards = layers * o->n_resident * w->expert;
@@ -188,17 +139,23 @@ static void take_launches(struct planner *p, struct sl_plan_time *t, double weig
     t->core_s += weight * v->core_s;
     t->launch_s += weight * v->launch_s;
     t->link_s += weight * v->link_s;
+    t->experts_s += weight * v->cpu_s;
+    t->beside_s += weight * (l->host_s - v->cpu_s);
     t->weight_bytes += weight * l->weight_bytes;
     t->link_bytes += weight * (double)(v->up_bytes + v->down_bytes);
     sl_link_open(&l->link, &p->cards.link);
-    l->weight_bytes = 0;
+    l->weight_bytes = l->host_s = 0;
 }
 
-static void read_experts(const struct planner *p, struct sl_plan_time *t, double n_expert)
+static double cpu_seconds(const struct planner *p, double bytes)
 {
-    const double bytes = n_expert * p->w.expert;
-    t->experts_s += bytes * (1 - p->disk_share) / (p->out->cpu_gbps * 1e9);
-    t->disk_s += bytes * p->disk_share / (p->out->disk_gbps * 1e9);
+    return bytes / (p->out->cpu_gbps * 1e9);
+}
+
+/* Of so many experts that no card holds. */
+static double disk_seconds(const struct planner *p, double n_expert)
+{
+    return n_expert * p->w.expert * p->disk_share / (p->out->disk_gbps * 1e9);
 }
 
 static void finish(struct sl_plan_time *t, double memory_share, double n_tok)
@@ -224,7 +181,7 @@ static const enum sl_slab_role head[] = {SL_SLAB_ROLE_LM_HEAD};
 /* The projections of all layers for n tokens, on the device. */
 static void linear_layers(struct planner *p, struct sl_plan_time *t, uint32_t n_tok)
 {
-    const struct sl_config *c = &p->manifest.layout.config;
+    const struct sl_config *c = &p->w.manifest.layout.config;
     for (uint32_t i = 0; i < c->n_layer; i++) {
         const bool owner = sl_config_kv_owner(c, i) == i, yuan = c->family == SL_FAMILY_YUAN;
         if (yuan)
@@ -240,10 +197,10 @@ static double memory_share(const struct planner *p, const struct sl_plan_time *t
     return t->core_s > 0 ? t->weight_bytes / (p->out->card_gbps * 1e9) / t->core_s : 0;
 }
 
-static void plan_decode(struct planner *p)
+/* Experts of one token in all layers. */
+static void decode_experts(struct planner *p, struct sl_plan_time *t)
 {
-    const struct sl_config *c = &p->manifest.layout.config;
-    struct sl_plan_time *t = &p->out->decode;
+    const struct sl_config *c = &p->w.manifest.layout.config;
     const uint32_t k = c->n_expert_used;
     for (uint32_t h = 0; h <= k; h++) {
         const double chance = hits(k, h, p->out->hit);
@@ -252,48 +209,72 @@ static void plan_decode(struct planner *p)
         sl_plan_moe_decode(p->launches, h);
         take_launches(p, t, chance * c->n_layer);
     }
-    read_experts(p, t, c->n_layer * k * (1 - p->out->hit));
+    t->disk_s += disk_seconds(p, c->n_layer * k * (1 - p->out->hit));
+}
+
+static void plan_decode(struct planner *p)
+{
+    const struct sl_config *c = &p->w.manifest.layout.config;
+    struct sl_plan_time *t = &p->out->decode;
+    decode_experts(p, t);
     if (p->dense == SL_DENSE_DEVICE) {
         linear_layers(p, t, 1);
         sl_plan_linear(p->launches, 0, head, 1, 1);
         take_launches(p, t, 1);
     } else {
-        t->dense_s = (c->n_layer * p->w.dense + p->w.head) / (p->out->cpu_gbps * 1e9);
+        t->dense_s = cpu_seconds(p, c->n_layer * p->w.dense + p->w.head);
     }
-    t->attention_s = p->out->kv_bytes / (p->out->cpu_gbps * 1e9);
+    t->attention_s = cpu_seconds(p, p->out->kv_bytes);
     finish(t, memory_share(p, t), 1);
+}
+
+/* Experts of n tokens in all layers. */
+static void prefill_experts(struct planner *p, struct sl_plan_time *t, uint32_t n)
+{
+    const struct sl_config *c = &p->w.manifest.layout.config;
+    const uint32_t n_item = n * c->n_expert_used, n_resident = p->out->n_resident;
+    const uint32_t n_hit = n_resident ? (uint32_t)lround(n_item * p->out->hit) : 0;
+    const uint32_t n_held = n_resident < c->n_expert ? n_hit : n_item;
+    struct sl_plan_load held, missing;
+    sl_plan_spread(&held, n_resident, n_held, n);
+    sl_plan_spread(&missing, c->n_expert - n_resident, n_item - n_held, n);
+    for (uint32_t i = 0; i < c->n_layer; i++) {
+        sl_plan_moe_prefill(p->launches, &p->rates, n, &held, &missing);
+        const bool last = i + 1 == SETTLED;
+        take_launches(p, t, last ? c->n_layer - i : 1);
+        if (last)
+            break;
+    }
+    t->disk_s += disk_seconds(p, (double)c->n_layer * missing.n);
 }
 
 /* One pass of n tokens through all layers. */
 static void prefill_pass(struct planner *p, struct sl_plan_time *t, uint32_t n)
 {
-    const struct sl_config *c = &p->manifest.layout.config;
-    const double choices = (double)n * c->n_expert_used, all = c->n_expert;
-    const double distinct = all * (1 - pow(1 - c->n_expert_used / all, n));
-    const uint32_t resident = (uint32_t)lround(distinct * p->out->n_resident / all);
-    if (p->dense != SL_DENSE_CPU)
-        linear_layers(p, t, n);
+    const struct sl_config *c = &p->w.manifest.layout.config;
+    if (p->dense == SL_DENSE_CPU || (p->dense == SL_DENSE_AUTO && n == 1))
+        t->dense_s += cpu_seconds(p, c->n_layer * p->w.dense * sl_plan_dense_work(n));
     else
-        t->dense_s += c->n_layer * p->w.dense / (p->out->cpu_gbps * 1e9);
+        linear_layers(p, t, n);
     sl_plan_kv_pack(p->launches, n);
     take_launches(p, t, sl_config_n_kv_layer(c));
-    sl_plan_moe_route(p->launches, n);
-    if (resident)
-        sl_plan_moe_lists(p->launches, n, resident, (uint32_t)lround(choices * p->out->hit));
-    take_launches(p, t, c->n_layer);
-    read_experts(p, t, c->n_layer * distinct * (1 - p->out->n_resident / all));
+    if (n == 1)
+        decode_experts(p, t);
+    else
+        prefill_experts(p, t, n);
 }
 
 static void plan_prefill(struct planner *p)
 {
     struct sl_plan_time *t = &p->out->prefill;
     const uint32_t n = p->out->n_prompt;
-    for (uint32_t done = 0; done < n; done += CHUNK)
-        prefill_pass(p, t, n - done < CHUNK ? n - done : CHUNK);
+    p->rates = sl_plan_rates_first();
+    for (uint32_t done = 0; done < n; done += SL_FABRIC_CHUNK)
+        prefill_pass(p, t, n - done < SL_FABRIC_CHUNK ? n - done : SL_FABRIC_CHUNK);
     if (p->dense == SL_DENSE_DEVICE)
         sl_plan_linear(p->launches, 0, head, 1, 1);
     else
-        t->dense_s += p->w.head / (p->out->cpu_gbps * 1e9);
+        t->dense_s += cpu_seconds(p, p->w.head);
     take_launches(p, t, 1);
     finish(t, memory_share(p, t), n);
 }
@@ -320,13 +301,15 @@ static int describe(struct planner *p)
     o->host_gb = p->host.gb;
     o->disk_gbps = p->host.disk_gbps;
     o->cpu_measured = p->host.gbps <= 0;
-    o->cpu_gbps = o->cpu_measured ? sl_plan_measure_cpu() : p->host.gbps;
+    o->cpu_gbps = o->cpu_measured ? sl_plan_measure_cpu(0) : p->host.gbps;
     if (o->cpu_gbps <= 0)
         return sl_fail(SL_ERR_NOMEM, "give --host gbps=", "the CPU's memory cannot be measured");
+    p->cards.link.cpu_gbps = o->cpu_gbps;
+    p->cards.link.cpu_measured = false;
     o->n_expert = p->w.n_expert;
     o->n_ctx = p->params->n_ctx ? p->params->n_ctx : 1024;
     o->n_prompt = p->params->n_prompt ? p->params->n_prompt : 256;
-    sl_config_get_info(&p->manifest.layout.config, &info);
+    sl_config_get_info(&p->w.manifest.layout.config, &info);
     o->kv_bytes = (double)info.kv_bytes_int8 * o->n_ctx;
     int err = choose_resident(p);
     o->dense = dense[p->dense];
@@ -340,7 +323,7 @@ static int open_launches(struct planner *p)
     if (!l)
         return err ? err : SL_ERR_NOMEM;
     p->launches = l;
-    l->layout = &p->manifest.layout;
+    l->layout = &p->w.manifest.layout;
     l->tlm = p->tlm;
     l->clock_hz = p->cards.clock_hz;
     l->gbps = p->out->card_gbps;
@@ -348,16 +331,14 @@ static int open_launches(struct planner *p)
     return 0;
 }
 
-int sl_plan(const struct sl_plan_params *params, struct sl_plan *out)
+int sl_plan_for(const struct sl_plan_params *params, const struct sl_plan_cards *cards,
+                const struct sl_plan_host *host, struct sl_plan *out)
 {
-    struct planner p = {.params = params, .out = out};
+    struct planner p = {.params = params, .out = out, .cards = *cards, .host = *host};
     *out = (struct sl_plan){0};
-    int err = sl_plan_parse_cards(&p.cards, params->cards);
-    err = err ? err : sl_plan_parse_host(&p.host, params->host);
-    err = err ? err : sl_dense_parse(&p.dense, params->dense);
-    err = err ? err : open_layout(&p);
-    if (!err)
-        weigh(&p);
+    int err = sl_dense_parse(&p.dense, params->dense);
+    err =
+        err ? err : sl_plan_weights_open(&p.w, params->path, params->format, params->format_dense);
     err = err ? err : describe(&p);
     err = err ? err : choose_routing(&p);
     err = err ? err : open_launches(&p);
@@ -368,6 +349,15 @@ int sl_plan(const struct sl_plan_params *params, struct sl_plan *out)
     }
     free(p.launches);
     sl_tlm_close(p.tlm);
-    sl_manifest_close(&p.manifest);
+    sl_plan_weights_close(&p.w);
     return err;
+}
+
+int sl_plan(const struct sl_plan_params *params, struct sl_plan *out)
+{
+    struct sl_plan_cards cards;
+    struct sl_plan_host host;
+    int err = sl_plan_parse_cards(&cards, params->cards);
+    err = err ? err : sl_plan_parse_host(&host, params->host);
+    return err ? err : sl_plan_for(params, &cards, &host, out);
 }

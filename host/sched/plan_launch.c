@@ -50,7 +50,7 @@ static struct sl_job *add(struct sl_plan_launches *p, int op, int format, uint32
 }
 
 /* As joblist.c: inputs, jobs and empty records up; records and outputs down. */
-static void launch(struct sl_plan_launches *p)
+void sl_plan_start(struct sl_plan_launches *p)
 {
     struct sl_tlm_traffic t;
     sl_link_write(&p->link, (uint64_t)p->in * SL_BEAT_BYTES);
@@ -60,8 +60,21 @@ static void launch(struct sl_plan_launches *p)
     p->weight_bytes += bytes;
     p->memory_s += memory_s;
     sl_link_launch(&p->link, fmax((double)cycles / p->clock_hz, memory_s));
+    p->link.beside = true;
+}
+
+void sl_plan_finish(struct sl_plan_launches *p)
+{
+    p->link.beside = false;
+    sl_link_join(&p->link);
     sl_link_read(&p->link, (uint64_t)p->n_job * SL_BEAT_BYTES);
     sl_link_read(&p->link, (uint64_t)p->out * SL_BEAT_BYTES);
+}
+
+static void launch(struct sl_plan_launches *p)
+{
+    sl_plan_start(p);
+    sl_plan_finish(p);
 }
 
 static const struct sl_slab_item *find(const struct sl_plan_launches *p, enum sl_slab_role role)
@@ -187,7 +200,10 @@ void sl_plan_moe_decode(struct sl_plan_launches *p, uint32_t n_hit)
         if (i >= n_hit)
             p->job[p->n_job - 1].status = SL_STATUS_MISS;
     }
-    launch(p);
+    sl_plan_start(p);
+    if (n_hit < c->n_expert_used)
+        sl_plan_host(p, (c->n_expert_used - n_hit) * sl_plan_expert_bytes(p));
+    sl_plan_finish(p);
 }
 
 void sl_plan_moe_route(struct sl_plan_launches *p, uint32_t n_tok)
@@ -196,21 +212,32 @@ void sl_plan_moe_route(struct sl_plan_launches *p, uint32_t n_tok)
     launch(p);
 }
 
-void sl_plan_moe_lists(struct sl_plan_launches *p, uint32_t n_tok, uint32_t n_expert,
-                       uint32_t n_item)
+double sl_plan_expert_bytes(const struct sl_plan_launches *p)
 {
-    const struct sl_slab_item *item = find(p, SL_SLAB_ROLE_EXPERT);
+    return (double)find(p, SL_SLAB_ROLE_EXPERT)->n_beats * SL_BEAT_BYTES;
+}
+
+double sl_plan_host(struct sl_plan_launches *p, double bytes)
+{
+    const double s = sl_link_host(&p->link, (uint64_t)bytes);
+    p->host_s += s;
+    return s;
+}
+
+void sl_plan_list_begin(struct sl_plan_launches *p, uint32_t n_tok)
+{
+    const uint32_t k = find(p, SL_SLAB_ROLE_EXPERT)->k;
     begin(p);
-    const uint32_t x8 = input(p, n_tok * sl_act8_beats(item->k));
-    for (uint32_t e = 0; e < n_expert; e++) {
-        uint32_t left = n_item / n_expert + (e < n_item % n_expert);
-        for (; left && p->n_job < SL_PLAN_MAX_JOB; left -= smaller(left, SL_MAX_TOKENS)) {
-            const uint32_t n = smaller(left, SL_MAX_TOKENS), at = input(p, div_up(n, WORDS));
-            struct sl_job *job = add_expert(p, item, x8, n);
-            job->flags = SL_FLAG_LIST;
-            job->list_off = at;
-        }
-    }
-    if (p->n_job)
-        launch(p);
+    p->x8 = input(p, n_tok * sl_act8_beats(k));
+    input(p, n_tok * sl_act16_beats(k)); /* the router's lie in the same place */
+}
+
+void sl_plan_list_add(struct sl_plan_launches *p, uint32_t n)
+{
+    if (p->n_job == SL_PLAN_MAX_JOB)
+        return;
+    const uint32_t at = input(p, div_up(n, WORDS));
+    struct sl_job *job = add_expert(p, find(p, SL_SLAB_ROLE_EXPERT), p->x8, n);
+    job->flags = SL_FLAG_LIST;
+    job->list_off = at;
 }

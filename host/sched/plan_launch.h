@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The launches that a model's operations become (accel/fabric_moe.c, fabric_linear.c, fabric.c),
+ * The launches that a model's operations become (accel/moe.c, fabric_linear.c, fabric.c),
  * without data: their transfers and the core's cycles, on the clock of accel/link.h.
  */
 #ifndef SL_SCHED_PLAN_LAUNCH_H
@@ -19,9 +19,11 @@ struct sl_plan_launches {
     double clock_hz, gbps; /* of the core; of its memory, 1e9 bytes a second */
     double weight_bytes;   /* read by the core so far */
     double memory_s;       /* of core time: what that takes at the memory's rate */
+    double host_s;         /* the CPU computed experts */
     /* The list at hand. */
     struct sl_tlm_job job[SL_PLAN_MAX_JOB];
     uint32_t n_job, top, in, out; /* beats: next free one, inputs, outputs */
+    uint32_t x8;                  /* of a launch with lists: where x is */
 };
 
 /* Matrices of one call over n_tok tokens, at most 64 a launch. Absent roles are left out. */
@@ -29,12 +31,19 @@ void sl_plan_linear(struct sl_plan_launches *p, uint32_t layer, const enum sl_sl
                     unsigned n_role, uint32_t n_tok);
 /* K and V of n_tok tokens. */
 void sl_plan_kv_pack(struct sl_plan_launches *p, uint32_t n_tok);
-/* One token's MoE layer: n_hit of the chosen experts are on the card. */
+/* One token's MoE layer: n_hit of the chosen experts are on the card, the CPU computes the others
+ * beside it. */
 void sl_plan_moe_decode(struct sl_plan_launches *p, uint32_t n_hit);
-/* Router and shared expert of at most 256 tokens; then n_expert resident experts with n_item tokens
- * among them, evenly. */
+/* Router and shared expert of at most 256 tokens. */
 void sl_plan_moe_route(struct sl_plan_launches *p, uint32_t n_tok);
-void sl_plan_moe_lists(struct sl_plan_launches *p, uint32_t n_tok, uint32_t n_expert,
-                       uint32_t n_item);
+/* A launch of experts with lists of tokens, out of a pass of n_tok: each has n of them, at most 64.
+ * What the host does between start and finish runs beside it. */
+void sl_plan_list_begin(struct sl_plan_launches *p, uint32_t n_tok);
+void sl_plan_list_add(struct sl_plan_launches *p, uint32_t n);
+void sl_plan_start(struct sl_plan_launches *p);
+void sl_plan_finish(struct sl_plan_launches *p);
+/* The CPU computes experts, of which it reads so many bytes; returns the seconds. */
+double sl_plan_host(struct sl_plan_launches *p, double bytes);
+double sl_plan_expert_bytes(const struct sl_plan_launches *p);
 
 #endif

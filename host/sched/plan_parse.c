@@ -179,7 +179,7 @@ static void read_part(void *user, size_t i, unsigned thread)
         r->sum[i] += sum[j];
 }
 
-double sl_plan_measure_cpu(void)
+double sl_plan_measure_cpu(unsigned n_thread)
 {
     enum { TURNS = 5 };
     struct sl_pool *pool = NULL;
@@ -187,7 +187,7 @@ double sl_plan_measure_cpu(void)
     const size_t bytes = (size_t)PARTS * READ_WORDS * sizeof(uint64_t);
     uint64_t *data = sl_alloc_aligned(64, bytes);
     double best = 0;
-    if (data && !sl_pool_open(&pool, 0)) {
+    if (data && !sl_pool_open(&pool, n_thread)) {
         memset(data, 1, bytes);
         r.data = data;
         for (unsigned i = 0; i < TURNS; i++) {
