@@ -8,6 +8,7 @@
 
 #include "accel/device.h"
 #include "cli_rig.h"
+#include "logits_rig.h"
 #include "sluice.h"
 
 static const char *const models[] = {"models/demo-hunyuan --prompt=In_the_beginning",
@@ -70,31 +71,6 @@ static void up_to_four_devices_say_the_same(void)
 
 /* ---- as a library --------------------------------------------------------------------------- */
 
-enum { N_PROMPT = 200, N_DECODE = 30, N_VOCAB_MAX = 8192 };
-
-/* Logits of every token: a prompt in two chunks, then one by one. */
-static void logits_of(const struct sl_model_params *params, float *out)
-{
-    struct sl_model *model = NULL;
-    struct sl_session *session = NULL;
-    struct sl_model_info info;
-    struct sl_session_params sp = {.n_batch = 150};
-    CU_ASSERT_EQUAL_FATAL(sl_model_open(&model, params), 0);
-    sl_model_get_info(model, &info);
-    CU_ASSERT_FATAL(info.n_vocab <= N_VOCAB_MAX);
-    CU_ASSERT_EQUAL_FATAL(sl_session_open(&session, model, &sp), 0);
-    int32_t ids[N_PROMPT + N_DECODE];
-    for (int i = 0; i < N_PROMPT + N_DECODE; i++)
-        ids[i] = (int32_t)((uint32_t)i * 2654435761u % info.n_vocab);
-    CU_ASSERT_EQUAL(sl_session_eval(session, ids, N_PROMPT, false, out), 0);
-    for (int i = 1; i <= N_DECODE; i++)
-        CU_ASSERT_EQUAL(sl_session_eval(session, ids + N_PROMPT + i - 1, 1, false,
-                                        out + (size_t)i * info.n_vocab),
-                        0);
-    sl_session_close(&session);
-    sl_model_close(&model);
-}
-
 /* Two of three uploads, once the model is open: they come back later. */
 static unsigned n_upload, upload_from;
 static int most_fail(struct sl_device *dev)
@@ -107,12 +83,10 @@ static int most_fail(struct sl_device *dev)
 static void uploads_that_fail_cost_no_word(void)
 {
     static const char *const resident[] = {"0", "3"};
-    const size_t n = (N_DECODE + 1) * (size_t)N_VOCAB_MAX;
-    float *want = calloc(n, sizeof *want), *got = calloc(n, sizeof *got);
-    CU_ASSERT_FATAL(want && got);
+    float *want = logits_new(), *got = logits_new();
     struct sl_model_params params = {
         .path = "models/demo-hunyuan", .device = "csim:4", .dense = "cpu", .keep = "lru"};
-    logits_of(&params, want);
+    logits_of(&params, want, NULL);
     for (size_t i = 0; i < sizeof resident / sizeof resident[0]; i++) {
         params.resident = resident[i];
         n_upload = 0;
@@ -125,10 +99,10 @@ static void uploads_that_fail_cost_no_word(void)
         sl_model_close(&model);
         upload_from = n_upload;
         n_upload = 0;
-        logits_of(&params, got);
+        logits_of(&params, got, NULL);
         sl_device_upload_fault = NULL;
         CU_ASSERT(n_upload > upload_from + 3);
-        CU_ASSERT_EQUAL(memcmp(want, got, n * sizeof *got), 0);
+        CU_ASSERT_EQUAL(memcmp(want, got, LOGITS_BYTES), 0);
     }
     free(want);
     free(got);

@@ -14,8 +14,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "accel/stream.h"
 #include "cli_rig.h"
 #include "fault_rig.h"
+#include "logits_rig.h"
+#include "store_rig.h"
 #include "upload_rig.h"
 
 #define RUN "run -m models/demo-hunyuan --prompt=In_the_beginning -n 24 "
@@ -274,6 +277,48 @@ static void the_cpu_takes_over_with_the_same_text(void)
         check_text(device[i], "the CPU took over from ");
 }
 
+static bool every_one(uint32_t expert)
+{
+    (void)expert;
+    return true;
+}
+
+/* In prefill while experts pass through the card, and in decode while others move in; and where
+ * memory holds few of those that the CPU then has to have. */
+static void a_card_may_die_while_experts_move(void)
+{
+    static const struct {
+        const char *device;
+        uint64_t n_slot; /* 0: all are in memory */
+    } cases[] = {{"xrt,die=9", 0}, {"xrt,die=8", 1}, {"xrt,die=12", 20}, {"xrt,die=36", 40}};
+    char dir[RIG_PATH];
+    if (!is_there())
+        return;
+    float *want = logits_new(), *got = logits_new();
+    logits_convert(dir, "models/demo-hunyuan", "q8");
+    struct sl_model_params params = {.path = dir, .device = "csim"};
+    logits_of(&params, want, NULL);
+    params.resident = "4";
+    params.keep = "lru";
+    params.dense = "cpu";
+    params.cpu_takes_over = true;
+    sl_stream_forced = every_one;
+    for (unsigned i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct sl_session_stats stats;
+        params.device = cases[i].device;
+        params.host_memory = 0;
+        params.host_memory = cases[i].n_slot ? logits_memory(&params, cases[i].n_slot) : 0;
+        logits_of(&params, got, &stats);
+        CU_ASSERT(stats.placement.streamed > 0);
+        if (memcmp(want, got, LOGITS_BYTES))
+            printf("\n  %s with %u slots\n", cases[i].device, (unsigned)cases[i].n_slot);
+        CU_ASSERT_EQUAL(memcmp(want, got, LOGITS_BYTES), 0);
+    }
+    sl_stream_forced = NULL;
+    free(want);
+    free(got);
+}
+
 /* At any moment, by kill -9. */
 static void a_killed_card_costs_no_text(void)
 {
@@ -381,6 +426,7 @@ static const struct sl_case cases[] = {
     {"a_card_that_fails_is_an_error_within_the_deadline",
      a_card_that_fails_is_an_error_within_the_deadline},
     {"the_cpu_takes_over_with_the_same_text", the_cpu_takes_over_with_the_same_text},
+    {"a_card_may_die_while_experts_move", a_card_may_die_while_experts_move},
     {"a_killed_card_costs_no_text", a_killed_card_costs_no_text},
     {"a_killed_program_leaves_no_process", a_killed_program_leaves_no_process},
     {"wrong_names_are_refused", wrong_names_are_refused},

@@ -131,15 +131,18 @@ int sl_device_write_begin(struct sl_device *dev, int arena, uint32_t off, const 
     int err = check_range(dev, arena, off, n_beats);
     if (!err && sl_device_upload_fault)
         err = sl_device_upload_fault(dev);
-    if (err)
-        return err;
-    return dev->ops->write_begin ? dev->ops->write_begin(dev, arena, off, src, n_beats)
-                                 : dev->ops->write(dev, arena, off, src, n_beats);
+    if (!err)
+        err = dev->ops->write_begin ? dev->ops->write_begin(dev, arena, off, src, n_beats)
+                                    : dev->ops->write(dev, arena, off, src, n_beats);
+    dev->n_upload_failed += err != 0;
+    return err;
 }
 
 int sl_device_write_end(struct sl_device *dev)
 {
-    return dev->ops->write_end ? dev->ops->write_end(dev) : 0;
+    const int err = dev->ops->write_end ? dev->ops->write_end(dev) : 0;
+    dev->n_upload_failed += err != 0;
+    return err;
 }
 
 unsigned sl_device_write_open(struct sl_device *dev)

@@ -74,6 +74,7 @@ struct sl_device {
     /* Of a device without a board (accel/link.h): what its owner does beside it is told to it, and
      * a launch is waited for by whoever starts it. NULL: time is real */
     struct sl_link *clock;
+    uint64_t n_upload_failed; /* calls of write_begin and write_end that did */
     unsigned deadline_ms; /* of a launch of a model; 0 while it is opened: SL_DEVICE_DEADLINE_MS */
 };
 

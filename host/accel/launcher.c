@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -23,7 +22,7 @@ struct sl_launcher {
     unsigned deadline_ms;
     int err;
     uint64_t begin, end;
-    char message[512], hint[256]; /* of the thread's failure */
+    struct sl_failure why; /* the thread's */
 };
 
 static void launch(struct sl_launcher *l)
@@ -31,10 +30,8 @@ static void launch(struct sl_launcher *l)
     l->begin = sl_now_ns();
     l->err = sl_device_launch(l->dev, l->job_off, l->n_job, l->deadline_ms);
     l->end = sl_now_ns();
-    if (l->err) {
-        snprintf(l->message, sizeof l->message, "%s", sl_error_message());
-        snprintf(l->hint, sizeof l->hint, "%s", sl_error_hint());
-    }
+    if (l->err)
+        sl_failure_keep(&l->why);
 }
 
 static void *launcher_main(void *user)
@@ -151,5 +148,5 @@ int sl_launcher_finish(struct sl_launcher *l, uint64_t *begin, uint64_t *end)
     if (end)
         *end = l->end;
     pthread_mutex_unlock(&l->lock);
-    return err ? sl_fail(err, l->hint[0] ? l->hint : NULL, "%s", l->message) : 0;
+    return err ? sl_failure_tell(err, &l->why) : 0;
 }

@@ -92,9 +92,8 @@ static int choose_slices(struct sl_member *m)
 }
 
 /* Where the device reads slabs in place, the place itself is as good an address as any. */
-static int place_slabs(struct sl_member *m, uint64_t *top)
+static void place_slabs(struct sl_member *m, uint64_t *top)
 {
-    enum { ARENA_MAX_BEATS = (1ull << 32) / SL_BEAT_BYTES };
     const struct sl_fabric *f = m->fabric;
     for (uint32_t i = 0; i < f->n_place; i++) {
         m->w_off[i] = SL_NOT_RESIDENT;
@@ -102,15 +101,21 @@ static int place_slabs(struct sl_member *m, uint64_t *top)
             continue;
         m->w_off[i] = binds(m) ? i : (uint32_t)*top;
         *top += binds(m) ? 0 : port_beats(m, i);
-        if (*top + SL_SLACK_BEATS > ARENA_MAX_BEATS)
-            return sl_fail(SL_ERR_NOMEM,
-                           "choose a smaller format, fewer resident experts or a "
-                           "device with more weight ports",
-                           "the model does not fit the weight arenas of device %s (4 GB a port)",
-                           m->dev->name);
     }
     *top = binds(m) ? f->n_place : *top;
-    return 0;
+}
+
+/* Of slabs and buffers; what did not fit is not used. */
+static int check_top(const struct sl_member *m, uint64_t top)
+{
+    enum { ARENA_MAX_BEATS = (1ull << 32) / SL_BEAT_BYTES };
+    return top + SL_SLACK_BEATS <= ARENA_MAX_BEATS
+               ? 0
+               : sl_fail(SL_ERR_NOMEM,
+                         "choose a smaller format, fewer resident experts or a device with more "
+                         "weight ports",
+                         "the model does not fit the weight arenas of device %s (4 GB a port)",
+                         m->dev->name);
 }
 
 /* Buffers behind the slabs, for experts that pass through. */
@@ -140,6 +145,7 @@ int sl_member_bind(struct sl_member *m, uint32_t place, const struct sl_slab *sl
 struct staging {
     uint8_t *image; /* of a port */
     uint8_t *slice; /* of a slab; NULL: nothing is sliced */
+    uint8_t *aside; /* an expert for which memory has no slot; NULL: they are all there */
 };
 
 static int upload_slab(struct sl_member *m, uint32_t place, const struct sl_slab *slab,
@@ -176,7 +182,12 @@ static int upload_expert(struct sl_member *m, uint32_t layer, uint32_t expert,
     /* Where experts come and go in memory, a device that reads them there is told each time. */
     if (m->w_off[place] == SL_NOT_RESIDENT || (binds(m) && sl_expert_memory_streams(experts)))
         return 0;
-    int err = sl_expert_memory_request(experts, layer, &expert, 1);
+    int err;
+    if (s->aside && !sl_expert_memory_room(experts)) { /* who takes over does so within a pass */
+        err = sl_expert_memory_read(experts, layer, expert, s->aside);
+        return err ? err : upload_slab(m, place, (const void *)s->aside, s);
+    }
+    err = sl_expert_memory_request(experts, layer, &expert, 1);
     if (err)
         return err;
     err = sl_expert_memory_wait(experts, layer, expert, &slab);
@@ -216,23 +227,30 @@ static int open_staging(struct staging *s, const struct sl_member *m)
     s->image = sl_alloc_aligned(SL_BEAT_BYTES, bytes);
     if (m->fabric->sliced)
         s->slice = sl_alloc_aligned(SL_BEAT_BYTES, bytes * m->dev->n_port);
-    return s->image && (s->slice || !m->fabric->sliced) ? 0 : SL_ERR_NOMEM;
+    const bool aside = !binds(m) && sl_expert_memory_streams(m->fabric->experts);
+    if (aside)
+        s->aside = sl_alloc_large(sl_expert_memory_slot_bytes(m->fabric->store));
+    return s->image && (s->slice || !m->fabric->sliced) && (s->aside || !aside) ? 0 : SL_ERR_NOMEM;
 }
 
 static int upload_all(struct sl_member *m)
 {
     struct sl_span span;
     struct staging staging = {0};
-    int late = 0, err = open_staging(&staging, m);
+    struct sl_failure why;
+    int err = open_staging(&staging, m);
     sl_span_begin(m->fabric->profile, &span, SL_SPAN_UPLOAD, 0);
     if (!err) {
         err = upload_slabs(m, &staging);
-        late = sl_device_write_end(m->dev);
+        sl_failure_keep(&why);
+        const int late = sl_device_write_end(m->dev);
+        err = err ? sl_failure_tell(err, &why) : late;
     }
     sl_span_end(m->fabric->profile, &span);
     free(staging.image);
     free(staging.slice);
-    return err ? err : late;
+    free(staging.aside);
+    return err;
 }
 
 /* ---- control arena --------------------------------------------------------------------------- */
@@ -318,7 +336,8 @@ static int take_over(void *user)
     struct sl_member *m = user;
     struct sl_device *dev = NULL;
     const struct sl_device *old = m->dev;
-    snprintf(m->failure, sizeof m->failure, "%s", sl_error_message());
+    struct sl_failure why;
+    sl_failure_keep(&why);
     int err = sl_joblist_detach(&m->jobs);
     err = err ? err : open_spare(old, &dev);
     err = err ? err : sl_device_alloc(dev, old->ctl_beats, old->w_beats);
@@ -329,6 +348,7 @@ static int take_over(void *user)
     if (m->slots)
         sl_slots_stop(m->slots);
     sl_device_close(&m->dev);
+    snprintf(m->failure, sizeof m->failure, "%.255s", why.message);
     m->dev = m->jobs.dev = dev;
     m->jobs.take_over = NULL;
     err = write_slot_tables(m);
@@ -345,8 +365,11 @@ static int load(struct sl_member *m)
     if (!m->w_off)
         return SL_ERR_NOMEM;
     int err = m->card && m->fabric->sliced ? choose_slices(m) : 0;
-    err = err ? err : place_slabs(m, &w_beats);
-    err = err ? err : place_stream(m, &w_beats);
+    if (err)
+        return err;
+    place_slabs(m, &w_beats);
+    err = place_stream(m, &w_beats);
+    err = err ? err : check_top(m, w_beats);
     err = err ? err : open_arenas(m, w_beats);
     return err ? err : upload_all(m);
 }

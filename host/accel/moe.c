@@ -113,25 +113,7 @@ static bool has_all(const struct sl_moe_pass *p)
 /* The home reads experts where the host has them, and they come and go there. */
 static bool needs_binding(const struct sl_moe_pass *p)
 {
-    return p->home->dev->ops->bind && sl_expert_memory_streams(p->f->experts);
-}
-
-/* The choices that the home holds, into memory for the launch. */
-static int bind_choices(struct sl_moe_pass *p)
-{
-    struct sl_expert_memory *experts = p->f->experts;
-    struct sl_slab_ref slab;
-    for (uint32_t i = 0; i < p->f->config->n_expert_used; i++)
-        if (sl_moe_holds(p, p->home, p->work->early[0].expert[i]))
-            p->bound[p->n_bound++] = p->work->early[0].expert[i];
-    int err = sl_expert_memory_request(experts, p->layer, p->bound, p->n_bound);
-    if (err)
-        p->n_bound = 0;
-    for (uint32_t i = 0; !err && i < p->n_bound; i++) {
-        err = sl_expert_memory_wait(experts, p->layer, p->bound[i], &slab);
-        err = err ? err : sl_member_bind(p->home, sl_moe_place(p, p->bound[i]), slab.header);
-    }
-    return err;
+    return sl_moe_reads_host(p->home) && sl_expert_memory_streams(p->f->experts);
 }
 
 /* Router, shared expert and choices in one list; while it runs, what the card misses. */
@@ -141,7 +123,7 @@ static int decode_on_card(struct sl_moe_pass *p, uint32_t *route_off)
     const uint32_t top_k = p->f->config->n_expert_used;
     int err = has_all(p) && !needs_binding(p) ? 0 : look_ahead(p);
     if (!err && needs_binding(p))
-        err = bind_choices(p);
+        err = sl_moe_bind_choices(p);
     sl_moe_begin(p, m);
     err = err ? err : sl_moe_add_routers(p, m, p->layer, route_off);
     err = err ? err : sl_moe_add_shared(p, m);
@@ -205,7 +187,7 @@ static int run_pass(struct sl_moe_pass *p)
     if (!err && (p->looked_ahead || !p->route_off))
         sl_predict_score(p);
     err = err ? err : sl_moe_run(p);
-    sl_expert_memory_release(p->f->experts, p->layer, p->bound, p->n_bound);
+    sl_moe_unbind(p);
     return err;
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * One MoE layer: router, shared expert, chosen experts, combination. What moe.c (the pass),
- * moe_jobs.c (job lists), moe_run.c (who computes what, when) and moe_routes.c (choices and their
- * weights) share.
+ * moe_jobs.c (job lists), moe_run.c (who computes what, when), moe_window.c (what is in memory for
+ * it) and moe_routes.c (choices and their weights) share.
  */
 #ifndef SL_ACCEL_MOE_H
 #define SL_ACCEL_MOE_H
@@ -48,6 +48,12 @@ struct sl_moe_work {
     uint8_t *x8, *x16;      /* activations of a pass */
 };
 
+/* Routed experts of the round that have to be in host memory: asked for, then let go. */
+struct sl_moe_window {
+    uint32_t want[SL_MAX_EXPERT], n_want, n_asked; /* of want: asked for so far */
+    uint32_t open[SL_MAX_EXPERT], n_open;          /* asked for and not let go */
+};
+
 /* A member's part in a pass: where x lies in its control arena. */
 struct sl_moe_seat {
     bool open, running;
@@ -70,7 +76,7 @@ struct sl_moe_pass {
     const uint32_t *route_off;
     bool looked_ahead;                           /* the CPU knows the choice already: work->early */
     uint32_t bound[SL_MAX_EXPERT_USED], n_bound; /* requested for the launch of the home */
-    const struct window *window;                 /* of moe_run.c */
+    struct sl_moe_window *window;                /* while sl_moe_run runs */
     bool seen[SL_MAX_EXPERT];                    /* the home's slots know that it was wanted */
     bool sent[SL_MAX_EXPERT]; /* it passes through the home's buffers (stream.h) */
     bool any_sent;
@@ -138,13 +144,42 @@ int sl_moe_collect(struct sl_moe_pass *p, struct sl_member *m);
 /* Carries out all tasks of the round, and of those that follow from it. The home's first launch may
  * be under way (seat.running). */
 int sl_moe_run(struct sl_moe_pass *p);
-/* It was requested and has come. */
-bool sl_moe_is_in_memory(const struct sl_moe_pass *p, uint32_t expert);
 /* What a member is expected to take for an expert with n tokens, in seconds, from what it took
  * before; 0: nothing is known. */
 double sl_moe_seconds(const struct sl_member *m, uint32_t n_tok);
 /* Ends the member's launch, which was started with its launcher: routes, results. */
 int sl_moe_finish(struct sl_moe_pass *p, struct sl_member *m);
+
+/* ---- moe_window.c ---------------------------------------------------------------------------- */
+
+/* The member reads weights where the host has them. */
+static inline bool sl_moe_reads_host(const struct sl_member *m)
+{
+    return m->dev->ops->bind != NULL;
+}
+/* The task's weights pass through the home's buffers. */
+static inline bool sl_moe_is_sent(const struct sl_moe_pass *p, const struct sl_moe_task *task)
+{
+    return task->expert < SL_MOE_SHARED && p->sent[task->expert];
+}
+/* ... or are read by its member in host memory. */
+bool sl_moe_needs_host(const struct sl_moe_pass *p, const struct sl_moe_task *task);
+/* The choices of a decode that the home holds, into host memory for its launch; until
+ * sl_moe_unbind. SL_ERR_* of the host memory. */
+int sl_moe_bind_choices(struct sl_moe_pass *p);
+void sl_moe_unbind(struct sl_moe_pass *p);
+/* For the tasks that wait now; nothing is asked for yet. */
+void sl_moe_open_window(struct sl_moe_pass *p);
+/* Lets experts go whose tasks are done, asks for as many others as there is room for. */
+int sl_moe_settle(struct sl_moe_pass *p);
+/* It was asked for and has come. */
+bool sl_moe_is_in_memory(const struct sl_moe_pass *p, uint32_t expert);
+/* For one of those that were asked for. */
+int sl_moe_wait_for_disk(struct sl_moe_pass *p);
+void sl_moe_close_window(struct sl_moe_pass *p);
+/* What the home should hold is decided by what was wanted, once a pass: of an expert that is in
+ * host memory or at home. */
+void sl_moe_tell_slots(struct sl_moe_pass *p, uint32_t expert);
 
 /* ---- moe_slices.c ---------------------------------------------------------------------------- */
 

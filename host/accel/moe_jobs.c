@@ -295,8 +295,10 @@ int sl_moe_collect(struct sl_moe_pass *p, struct sl_member *m)
         task->state = SL_MOE_DONE;
         if (err)
             break;
-        if (missing) /* the CPU's already, where it has looked ahead */
-            err = p->looked_ahead ? 0 : sl_moe_put_off(p, task, false);
+        if (missing) /* the CPU's already, where the host knew */
+            err = p->looked_ahead && !sl_moe_holds(p, m, task->expert)
+                      ? 0
+                      : sl_moe_put_off(p, task, false);
         else if (record->saturations)
             err = sl_moe_put_off(p, task, true);
         else

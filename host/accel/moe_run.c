@@ -14,110 +14,14 @@
 
 enum { POLL_US = 40 }; /* in which two pieces of an upload pass */
 
-/* Routed experts of the round that have to be in host memory: asked for, then let go. */
-struct window {
-    uint32_t want[SL_MAX_EXPERT], n_want, n_asked; /* of want: asked for so far */
-    uint32_t open[SL_MAX_EXPERT], n_open;          /* asked for and not let go */
-    uint32_t left[SL_MAX_EXPERT];                  /* tasks that are not done; of an expert */
-};
-
-static bool reads_host(const struct sl_member *m)
-{
-    return m->dev->ops->bind != NULL;
-}
-
-/* ---- what is needed in memory ---------------------------------------------------------------- */
-
-static bool is_sent(const struct sl_moe_pass *p, const struct sl_moe_task *task)
-{
-    return task->expert < SL_MOE_SHARED && p->sent[task->expert];
-}
-
-static bool needs_host(const struct sl_moe_pass *p, const struct sl_moe_task *task)
-{
-    return task->expert < SL_MOE_SHARED && (reads_host(task->member) || p->sent[task->expert]);
-}
-
-static void open_window(struct sl_moe_pass *p, struct window *w)
-{
-    memset(w, 0, sizeof *w);
-    for (uint32_t i = 0; i < p->now->n_task; i++) {
-        const struct sl_moe_task *task = &p->now->task[i];
-        if (task->state != SL_MOE_WAITING || !needs_host(p, task))
-            continue;
-        if (!w->left[task->expert]++)
-            w->want[w->n_want++] = task->expert;
-    }
-}
-
-/* What the home should hold is decided by what was wanted: once a pass. Of an expert that is in
- * host memory or at home. */
-static void tell_slots(struct sl_moe_pass *p, uint32_t expert)
-{
-    if (!p->home->slots || expert >= SL_MOE_SHARED || p->seen[expert])
-        return;
-    p->seen[expert] = true;
-    sl_slots_saw(p->home->slots, p->layer, expert);
-}
-
-static int ask(struct sl_moe_pass *p, struct window *w)
-{
-    const uint32_t room = sl_expert_memory_room(p->f->experts), left = w->n_want - w->n_asked;
-    const uint32_t n = left < room ? left : room;
-    if (!n)
-        return 0;
-    int err = sl_expert_memory_request(p->f->experts, p->layer, w->want + w->n_asked, n);
-    if (err)
-        return err;
-    memcpy(w->open + w->n_open, w->want + w->n_asked, n * sizeof *w->open);
-    w->n_open += n;
-    w->n_asked += n;
-    return 0;
-}
-
-static void let_go(struct sl_moe_pass *p, struct window *w, uint32_t i)
-{
-    tell_slots(p, w->open[i]);
-    sl_expert_memory_release(p->f->experts, p->layer, &w->open[i], 1);
-    w->open[i] = w->open[--w->n_open];
-}
-
-/* Experts whose tasks are done make room for others. */
-static int settle(struct sl_moe_pass *p, struct window *w)
-{
-    for (uint32_t i = w->n_open; i-- > 0;) {
-        w->left[w->open[i]] = 0;
-        for (uint32_t t = 0; t < p->now->n_task; t++) {
-            const struct sl_moe_task *task = &p->now->task[t];
-            w->left[w->open[i]] += task->expert == w->open[i] && task->state != SL_MOE_DONE;
-        }
-        if (!w->left[w->open[i]])
-            let_go(p, w, i);
-    }
-    return ask(p, w);
-}
-
-static bool is_open(const struct window *w, uint32_t expert)
-{
-    for (uint32_t i = 0; i < w->n_open; i++)
-        if (w->open[i] == expert)
-            return true;
-    return false;
-}
-
 /* ---- launches -------------------------------------------------------------------------------- */
-
-bool sl_moe_is_in_memory(const struct sl_moe_pass *p, uint32_t expert)
-{
-    return is_open(p->window, expert) && sl_expert_memory_ready(p->f->experts, p->layer, expert);
-}
 
 /* Task by task: is everything there that it needs? */
 static bool task_is_ready(struct sl_moe_pass *p, const struct sl_moe_task *task)
 {
-    if (is_sent(p, task))
+    if (sl_moe_is_sent(p, task))
         return sl_stream_has(p, task->expert);
-    if (needs_host(p, task) && !sl_moe_is_in_memory(p, task->expert))
+    if (sl_moe_needs_host(p, task) && !sl_moe_is_in_memory(p, task->expert))
         return false;
     if (task->member == p->cpu && !p->n_cpu_task)
         return false;
@@ -131,8 +35,8 @@ static int bind_running(struct sl_moe_pass *p, struct sl_member *m)
     for (uint32_t i = 0; !err && i < p->now->n_task; i++) {
         const struct sl_moe_task *task = &p->now->task[i];
         struct sl_slab_ref slab;
-        if (task->state != SL_MOE_RUNNING || task->member != m || !needs_host(p, task) ||
-            is_sent(p, task))
+        if (task->state != SL_MOE_RUNNING || task->member != m || !sl_moe_needs_host(p, task) ||
+            sl_moe_is_sent(p, task))
             continue;
         err = sl_expert_memory_wait(p->f->experts, p->layer, task->expert, &slab);
         err = err ? err : sl_member_bind(m, sl_moe_place(p, task->expert), slab.header);
@@ -173,14 +77,24 @@ static void learn_rate(struct sl_member *m, double work, double s)
         sl_fading_mean(&m->work_s, s / work);
 }
 
+/* By the member's clock, or as its thread has seen it: it may be long over. */
+static double launch_seconds(const struct sl_member *m, double begin)
+{
+    return m->dev->clock ? sl_member_now(m) - begin : (double)(m->jobs.end - m->jobs.begin) * 1e-9;
+}
+
 int sl_moe_finish(struct sl_moe_pass *p, struct sl_member *m)
 {
-    p->seat[m->index].running = false;
-    if (p->seat[m->index].begin > 0)
-        learn_rate(m, work_running(p, m), sl_member_now(m) - p->seat[m->index].begin);
+    struct sl_moe_seat *s = &p->seat[m->index];
+    const double work = s->begin > 0 ? work_running(p, m) : 0;
+    s->running = false;
+    if (m->dev->clock) /* before it waits for the CPU */
+        learn_rate(m, work, launch_seconds(m, s->begin));
+    int err = sl_joblist_finish(&m->jobs, m->launcher);
+    if (!err && !m->dev->clock)
+        learn_rate(m, work, launch_seconds(m, s->begin));
     if (m == p->home)
         sl_stream_ended(p);
-    int err = sl_joblist_finish(&m->jobs, m->launcher);
     if (!err && m == p->home && p->route_off) {
         err = sl_moe_read_routes(p, m, p->route_off, p->work->route);
         err = err || !p->looked_ahead ? err : sl_moe_check_routes(p);
@@ -270,66 +184,85 @@ static int finish_cards(struct sl_moe_pass *p, unsigned wait_us)
     return err;
 }
 
-/* For one of the open experts. */
-static int wait_for_disk(struct sl_moe_pass *p, struct window *w)
+static int start_cards(struct sl_moe_pass *p)
 {
-    size_t i;
-    return w->n_open ? sl_expert_memory_wait_any(p->f->experts, p->layer, w->open, w->n_open, &i)
-                     : 0;
+    int err = 0;
+    for (unsigned i = 0; !err && i < p->f->n_card; i++)
+        err = start_card(p, &p->f->member[i]);
+    return err;
 }
 
-static int run_round(struct sl_moe_pass *p, struct window *w, bool first)
+/* Nothing could be begun: for what is waited for then. */
+static int wait_for_something(struct sl_moe_pass *p)
 {
-    int err = settle(p, w);
+    if (any_running(p))
+        return finish_cards(p, POLL_US);
+    if (sl_stream_is_filling(p))
+        return sl_stream_step(p, true);
+    return any_waiting(p) ? sl_moe_wait_for_disk(p) : 0;
+}
+
+static int run_round(struct sl_moe_pass *p, bool first)
+{
+    int err = sl_moe_settle(p);
+    err = err ? err : start_cards(p);
     if (!err && first)
         err = sl_predict_next(p);
     while (!err && (any_waiting(p) || any_running(p))) {
         uint32_t n_cpu = 0;
-        err = settle(p, w);
-        for (unsigned i = 0; !err && i < p->f->n_card; i++)
-            err = start_card(p, &p->f->member[i]);
+        err = sl_moe_settle(p);
+        err = err ? err : start_cards(p);
         err = err ? err : run_cpu(p, &n_cpu);
         err = err ? err : sl_stream_step(p, false);
         if (p->home->slots && !p->any_sent)
             sl_slots_push(p->home->slots);
-        if (err || n_cpu)
-            continue;
-        if (any_running(p))
-            err = finish_cards(p, POLL_US);
-        else if (sl_stream_is_filling(p))
-            err = sl_stream_step(p, true);
-        else if (any_waiting(p))
-            err = wait_for_disk(p, w);
+        if (!err && !n_cpu)
+            err = wait_for_something(p);
     }
     if (p->home->dev->clock)
         sl_link_join(p->home->dev->clock);
     return err;
 }
 
+/* After an error: nothing is left behind that writes into the arenas, or would be taken for an
+ * expert of the next pass. Returns err, as it was told. */
+static int drain(struct sl_moe_pass *p, int err)
+{
+    struct sl_failure why;
+    sl_failure_keep(&why);
+    for (unsigned i = 0; i < p->f->n_card; i++) {
+        struct sl_member *m = &p->f->member[i];
+        if (p->seat[i].running && m->launcher)
+            sl_launcher_finish(m->launcher, NULL, NULL);
+        if (m->dev->clock)
+            m->dev->clock->beside = false;
+        p->seat[i].running = false;
+    }
+    if (p->home->stream)
+        sl_stream_clear(p->home->stream);
+    return sl_failure_tell(err, &why);
+}
+
 int sl_moe_run(struct sl_moe_pass *p)
 {
-    struct window window;
+    struct sl_moe_window window;
     int err = 0;
     p->window = &window;
     for (bool first = true; !err && p->now->n_task; first = false) {
         place_tasks(p, first);
-        open_window(p, &window);
-        err = run_round(p, &window, first);
-        while (window.n_open)
-            let_go(p, &window, 0);
+        sl_moe_open_window(p);
+        err = run_round(p, first);
+        if (err)
+            err = drain(p, err);
+        sl_moe_close_window(p);
+        sl_moe_unbind(p); /* the launch that it was for is over */
         for (uint32_t i = 0; !err && i < p->now->n_task; i++)
-            tell_slots(p, p->now->task[i].expert);
+            sl_moe_tell_slots(p, p->now->task[i].expert);
         struct sl_moe_round *done = p->now;
         p->now = p->next;
         p->next = done;
         done->n_item = done->n_task = 0;
     }
     p->window = NULL;
-    /* Nothing is left behind that writes into the arenas. */
-    for (unsigned i = 0; err && i < p->f->n_card; i++)
-        if (p->seat[i].running && p->f->member[i].dev->clock)
-            p->f->member[i].dev->clock->beside = false;
-        else if (p->seat[i].running)
-            sl_launcher_finish(p->f->member[i].launcher, NULL, NULL);
     return err;
 }

@@ -18,9 +18,10 @@
 static int launch_all(struct sl_moe_pass *p, uint32_t *route_off)
 {
     struct sl_fabric *f = p->f;
+    struct sl_failure why;
     int err = 0;
     unsigned n = 0;
-    for (; !err && n < f->n_card; n++) {
+    for (; n < f->n_card; n++) {
         struct sl_member *m = &f->member[n];
         err = sl_moe_sit(p, m);
         sl_moe_begin(p, m);
@@ -31,8 +32,9 @@ static int launch_all(struct sl_moe_pass *p, uint32_t *route_off)
     }
     for (unsigned i = 0; i < n; i++) {
         struct sl_member *m = &f->member[i];
+        sl_failure_keep(&why);
         const int late = sl_joblist_finish(&m->jobs, m->launcher);
-        err = err ? err : late;
+        err = err ? sl_failure_tell(err, &why) : late;
     }
     return err;
 }
@@ -73,15 +75,15 @@ static void add_one(void *user, size_t i, unsigned thread)
 static int collect_task(struct sl_moe_pass *p, struct sl_moe_task *task)
 {
     const struct sl_fabric *f = p->f;
+    const bool chosen = task->expert == SL_MOE_CHOSEN;
     uint32_t saturations = 0;
     int err = 0;
     task->member = &p->f->member[0];
     for (unsigned c = 0; !err && c < f->n_card; c++) {
         const struct sl_record *record = sl_joblist_record(&f->member[c].jobs, task->job);
-        const bool chosen = task->expert == SL_MOE_CHOSEN;
         err = sl_moe_learn_expert(p, task, record);
-        if (!err && (record->status == SL_STATUS_MISS ||
-                     (!chosen && record->expert && record->expert != task->expert)))
+        if (!err &&
+            (record->status == SL_STATUS_MISS || (chosen && record->expert != task->expert)))
             err = sl_fail(SL_ERR_DEVICE, "`sluice validate` examines a device",
                           "device %s: its router and the other cards' differ in layer %u",
                           f->member[c].dev->name, p->layer);

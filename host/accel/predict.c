@@ -8,8 +8,9 @@
 #include "base/clock.h"
 #include "base/err.h"
 
-enum { TRIAL = 64 };
 #define NO_LAYER UINT32_MAX
+
+enum { TRIAL = 64 /* guesses before they are judged */ };
 static const double memory = 1.0 / 256; /* weight of one guess, or layer, in a fading mean */
 static const double sure_from = 0.9; /* share of right guesses from which they are worth a slot */
 static const double margin = 0.05;   /* of the share of right guesses: no switching to and fro */
@@ -48,19 +49,22 @@ static void add_to(double *mean, double value, uint64_t n)
     *mean += w * (value - *mean);
 }
 
-/* The layer that ends: what it waited, and what else it took. */
-static void measure(struct sl_predictor *p, int k, const struct sl_expert_memory *experts)
+/* The layer that ends: what it waited, and what else it took. Not the first one, before which
+ * somebody may have thought about what to ask. */
+static void measure(struct sl_predictor *p, int k, uint32_t layer,
+                    const struct sl_expert_memory *experts)
 {
     struct sl_expert_memory_stats now;
     const uint64_t t = sl_now_ns();
     sl_expert_memory_get_stats(experts, &now);
     const double waited = now.wait_s - p->last_wait_s;
     const uint64_t missed = now.misses - p->last_miss;
-    if (p->last_ns) {
+    if (p->last_ns && layer == p->last_layer + 1) {
         add_to(&p->work_s[k], (double)(t - p->last_ns) * 1e-9 - waited, ++p->n_layer[k]);
         if (missed)
             add_to(&p->read_s, waited / (double)missed, ++p->n_read);
     }
+    p->last_layer = layer;
     p->last_ns = t;
     p->last_wait_s = now.wait_s;
     p->last_miss = now.misses;
@@ -105,7 +109,7 @@ int sl_predict_next(struct sl_moe_pass *pass)
     const uint32_t next = pass->layer + 1;
     if (!p->guess)
         return 0;
-    measure(p, kind_of(pass), f->experts);
+    measure(p, kind_of(pass), pass->layer, f->experts);
     if (next == f->config->n_layer)
         return 0;
     int err = sl_moe_sit(pass, pass->cpu);

@@ -27,7 +27,8 @@ struct sl_predictor {
      * expert that was missing. */
     double work_s[SL_PREDICT_N], read_s;
     uint64_t n_layer[SL_PREDICT_N], n_read;
-    uint64_t last_ns; /* of the last layer's end; what the memory had counted then */
+    uint32_t last_layer; /* that was measured, and its end; what the memory had counted then */
+    uint64_t last_ns;
     double last_wait_s;
     uint64_t last_miss;
 };

@@ -252,8 +252,8 @@ int sl_sim_config_parse(struct sl_sim_config *out, const char *arg)
 {
     uint32_t seen = 0;
     int err = 0;
-    *out = (struct sl_sim_config){.n_port = 1, .n_column = 1, .timeout = SL_CORE_TIMEOUT,
-                                   .link = sl_link_defaults()};
+    *out = (struct sl_sim_config){
+        .n_port = 1, .n_column = 1, .timeout = SL_CORE_TIMEOUT, .link = sl_link_defaults()};
     out->core.latency = -1;
     out->core.reset_seed = -1;
     for (const char *at = arg; at && !err;) {

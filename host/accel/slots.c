@@ -189,11 +189,17 @@ static int finish(struct sl_slots *s)
         s->stats.failed++; /* the slot stays free */
         return 0;
     }
-    slot->place = place_of(s, s->what);
-    s->m->w_off[slot->place] = s->up.w_off;
+    const uint32_t place = place_of(s, s->what);
+    s->m->w_off[place] = s->up.w_off;
+    const int late = sl_member_write_slot_table(s->m, s->what.layer);
+    if (late) { /* what the host takes for held the card must hold */
+        s->m->w_off[place] = SL_NOT_RESIDENT;
+        return late;
+    }
+    slot->place = place;
     s->stats.promoted++;
     s->stats.bytes += bytes;
-    return sl_member_write_slot_table(s->m, s->what.layer);
+    return 0;
 }
 
 void sl_slots_turn(struct sl_slots *s)

@@ -8,6 +8,8 @@
 #include "base/err.h"
 #include "store/slab.h"
 
+bool (*sl_stream_forced)(uint32_t expert);
+
 int sl_stream_open(struct sl_stream *s, struct sl_member *m)
 {
     s->link_rate = SL_STREAM_FIRST_RATE;
@@ -89,7 +91,9 @@ bool sl_stream_choose(struct sl_moe_pass *p)
 {
     struct load load[SL_MAX_EXPERT];
     uint32_t n_tok[SL_MAX_EXPERT];
-    if (!p->home->stream || !p->cpu || p->cpu == p->home || p->n_tok == 1)
+    bool any = false;
+    /* A CPU that took over has nothing to gain by a copy. */
+    if (!p->home->stream || p->home->failure[0] || !p->cpu || p->cpu == p->home || p->n_tok == 1)
         return false;
     const double bytes = (double)sl_slab_beats(&p->f->expert) * SL_BEAT_BYTES;
     const struct sl_stream_costs costs = {.send_s = bytes / p->home->stream->link_rate,
@@ -99,10 +103,13 @@ bool sl_stream_choose(struct sl_moe_pass *p)
     const uint32_t n = missing(p, load);
     for (uint32_t i = 0; i < n; i++)
         n_tok[i] = load[i].n_tok;
-    const uint32_t n_sent = sl_stream_count(&costs, n_tok, n);
-    for (uint32_t i = 0; i < n_sent; i++)
-        send_expert(p, load[i].expert);
-    return n_sent;
+    const uint32_t sent = sl_stream_count(&costs, n_tok, n);
+    for (uint32_t i = 0; i < n; i++)
+        if (sl_stream_forced ? sl_stream_forced(load[i].expert) : i < sent) {
+            send_expert(p, load[i].expert);
+            any = true;
+        }
+    return any;
 }
 
 /* ---- sending --------------------------------------------------------------------------------- */
@@ -173,7 +180,9 @@ static void arrive(struct sl_moe_pass *p, int buffer)
         return;
     }
     s->buffer[buffer].state = SL_STREAM_FULL;
-    sl_fading_mean(&s->link_rate, bytes / (upload_now(p->home) - s->begin));
+    const double took = upload_now(p->home) - s->begin;
+    if (took > 0)
+        sl_fading_mean(&s->link_rate, bytes / took);
 }
 
 int sl_stream_step(struct sl_moe_pass *p, bool idle)
@@ -228,6 +237,13 @@ void sl_stream_ended(struct sl_moe_pass *p)
     for (int i = 0; s && i < SL_STREAM_BUFFERS; i++)
         if (s->buffer[i].state == SL_STREAM_RUNNING)
             s->buffer[i].state = SL_STREAM_EMPTY;
+}
+
+void sl_stream_clear(struct sl_stream *s)
+{
+    sl_upload_drop(&s->up);
+    for (int i = 0; i < SL_STREAM_BUFFERS; i++)
+        s->buffer[i].state = SL_STREAM_EMPTY;
 }
 
 int sl_stream_again(struct sl_stream *s, struct sl_member *m)

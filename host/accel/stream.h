@@ -42,6 +42,9 @@ struct sl_stream_costs {
  * from the heaviest on, as long as one then arrives, and ends, before the CPU would have ended with
  * it. */
 uint32_t sl_stream_count(const struct sl_stream_costs *costs, const uint32_t *n_tok, uint32_t n);
+/* For tests of the way itself: says whether an expert is sent, whatever it costs. NULL: what is
+ * measured decides. */
+extern bool (*sl_stream_forced)(uint32_t expert);
 
 /* buffer[].w_off are set. SL_ERR_NOMEM. */
 int sl_stream_open(struct sl_stream *s, struct sl_member *m);
@@ -61,6 +64,8 @@ bool sl_stream_has(const struct sl_moe_pass *p, uint32_t expert);
 uint32_t sl_stream_run(struct sl_moe_pass *p, uint32_t expert);
 /* Buffers whose launch is over are empty again. */
 void sl_stream_ended(struct sl_moe_pass *p);
+/* After an error in the middle of a pass, when no launch runs: all buffers are empty. */
+void sl_stream_clear(struct sl_stream *s);
 /* The member has another device, whose buffers hold nothing yet. */
 int sl_stream_again(struct sl_stream *s, struct sl_member *m);
 

@@ -42,6 +42,7 @@ void sl_upload_begin(struct sl_upload *u, const struct sl_slab *slab, uint32_t w
     u->w_off = w_off;
     u->port = 0;
     u->err = 0;
+    u->n_failed_before = u->dev->n_upload_failed;
     if (u->image)
         load_image(u);
     else
@@ -74,5 +75,17 @@ int sl_upload_end(struct sl_upload *u)
         ;
     const int late = sl_device_write_end(u->dev);
     u->slab = NULL;
-    return u->err ? u->err : late;
+    if (u->err || late)
+        return u->err ? u->err : late;
+    return u->dev->n_upload_failed == u->n_failed_before
+               ? 0
+               : sl_fail(SL_ERR_DEVICE, NULL, "device %s: an upload beside another failed",
+                         u->dev->name);
+}
+
+void sl_upload_drop(struct sl_upload *u)
+{
+    if (u->slab)
+        sl_device_write_end(u->dev);
+    u->slab = NULL;
 }

@@ -16,9 +16,10 @@ struct sl_upload {
     uint32_t image_beats;
     const struct sl_slab *slab; /* borrowed from begin until done; NULL: nothing is on its way */
     uint32_t w_off;
-    unsigned port; /* of the image at hand */
-    uint32_t done; /* beats of it */
-    int err;       /* the first failure */
+    unsigned port;            /* of the image at hand */
+    uint32_t done;            /* beats of it */
+    int err;                  /* the first failure */
+    uint64_t n_failed_before; /* uploads of the device, whosever they were */
 };
 
 /* For slabs of the shape of `shape`. SL_ERR_NOMEM. */
@@ -30,7 +31,10 @@ void sl_upload_begin(struct sl_upload *u, const struct sl_slab *slab, uint32_t w
 bool sl_upload_push(struct sl_upload *u, unsigned max_open);
 /* True when all of it has arrived, or it failed: sl_upload_end has nothing to wait for. */
 bool sl_upload_arrived(const struct sl_upload *u);
-/* Sends what is left and waits for its arrival. What went wrong. Nothing is on its way then. */
+/* Sends what is left and waits for its arrival. What went wrong: with it, or since its begin with
+ * another upload of the device, as only one of them is told. Nothing is on its way then. */
 int sl_upload_end(struct sl_upload *u);
+/* Forgets the rest of it; waits for what is on its way. */
+void sl_upload_drop(struct sl_upload *u);
 
 #endif

@@ -4,11 +4,12 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 
 /* Like errno: one last failure per thread. */
-static _Thread_local char last_message[512] = "no error";
-static _Thread_local char last_hint[256];
+static _Thread_local char last_message[SL_ERROR_TEXT] = "no error";
+static _Thread_local char last_hint[SL_ERROR_HINT];
 
 const char *sl_error_message(void)
 {
@@ -50,6 +51,19 @@ int sl_fail(enum sl_err code, const char *hint, const char *fmt, ...)
         if ((unsigned char)*p < ' ' || *p == 127)
             *p = '?';
     snprintf(last_hint, sizeof last_hint, "%s", hint ? hint : "");
+    return code;
+}
+
+void sl_failure_keep(struct sl_failure *out)
+{
+    memcpy(out->message, last_message, sizeof last_message);
+    memcpy(out->hint, last_hint, sizeof last_hint);
+}
+
+int sl_failure_tell(int code, const struct sl_failure *kept)
+{
+    memcpy(last_message, kept->message, sizeof last_message);
+    memcpy(last_hint, kept->hint, sizeof last_hint);
     return code;
 }
 

@@ -9,6 +9,15 @@
 int sl_fail(enum sl_err code, const char *hint, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* What this thread recorded last, to be told after something else that may fail too. */
+enum { SL_ERROR_TEXT = 512, SL_ERROR_HINT = 256 };
+struct sl_failure {
+    char message[SL_ERROR_TEXT], hint[SL_ERROR_HINT];
+};
+void sl_failure_keep(struct sl_failure *out);
+/* Records it again and returns `code`. */
+int sl_failure_tell(int code, const struct sl_failure *kept);
+
 /* malloc/calloc that record SL_ERR_NOMEM; NULL on failure and on n * size overflow. */
 void *sl_alloc(size_t n, size_t size);             /* zeroed */
 void *sl_alloc_aligned(size_t align, size_t size); /* 64-byte multiples; not zeroed; free() */

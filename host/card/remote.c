@@ -166,9 +166,12 @@ static int remote_write_end(struct sl_device *dev)
 {
     struct remote *r = (struct remote *)dev;
     settle(r, 0);
-    const int err = r->up_err;
+    int err = r->up_err;
+    if (!err && r->n_open) /* another thread has found out, which has ended the process */
+        err = sl_fail(SL_ERR_DEVICE, "open the device again", "device %s: an earlier call failed",
+                      r->base.name);
     r->up_err = 0;
-    r->n_open = r->lost ? 0 : r->n_open;
+    r->n_open = 0;
     return err;
 }
 
@@ -208,11 +211,18 @@ static int remote_write_begin(struct sl_device *dev, int arena, uint32_t off, co
     return 0;
 }
 
+/* What went wrong with uploads before it is told to write_end. */
 static int remote_write(struct sl_device *dev, int arena, uint32_t off, const void *src,
                         uint32_t n_beats)
 {
+    struct remote *r = (struct remote *)dev;
+    settle(r, 0);
+    const int earlier = r->up_err;
+    r->up_err = 0;
     int err = remote_write_begin(dev, arena, off, src, n_beats);
-    return err ? err : remote_write_end(dev);
+    err = err ? err : remote_write_end(dev);
+    r->up_err = earlier;
+    return err;
 }
 
 static int remote_read(struct sl_device *dev, int arena, uint32_t off, void *dst, uint32_t n_beats)

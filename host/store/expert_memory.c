@@ -458,6 +458,24 @@ int sl_expert_memory_wait(struct sl_expert_memory *memory, uint32_t layer, uint3
     return 0;
 }
 
+int sl_expert_memory_read(struct sl_expert_memory *memory, uint32_t layer, uint32_t expert,
+                          void *dst)
+{
+    struct sl_reader *reader = sl_store_reader(memory->store);
+    const struct sl_expert_place place = sl_store_expert_place(memory->store, layer, expert);
+    const struct sl_read read = {
+        .file = place.file, .offset = place.offset, .bytes = place.bytes, .dst = dst, .hash = true};
+    uint32_t handle;
+    uint64_t hash;
+    int err = sl_reader_submit(reader, &read, &handle);
+    if (err)
+        return err;
+    err = sl_reader_wait(reader, handle, memory->deadline_ms, &hash);
+    if (err == SL_ERR_TIMEOUT) /* dst must stay until the kernel is done with it */
+        sl_reader_cancel(reader, handle, UINT32_MAX);
+    return err ? err : sl_store_expert_check(memory->store, layer, expert, dst, hash);
+}
+
 int sl_expert_memory_wait_any(struct sl_expert_memory *memory, uint32_t layer,
                               const uint32_t *experts, size_t n, size_t *index)
 {

@@ -75,6 +75,11 @@ int sl_expert_memory_wait_any(struct sl_expert_memory *memory, uint32_t layer,
 void sl_expert_memory_release(struct sl_expert_memory *memory, uint32_t layer,
                               const uint32_t *experts, size_t n);
 
+/* Past the slots, into dst (slot_bytes, aligned to SL_READ_ALIGN): for who needs an expert while
+ * all slots are pinned. Errors as of wait. Of a streamed store. */
+int sl_expert_memory_read(struct sl_expert_memory *memory, uint32_t layer, uint32_t expert,
+                          void *dst);
+
 /* A guess that the expert will be requested soon. Takes a free slot or one whose expert the policy
  * has given up (sure: or else the one that was not wanted for longest), and is read when nothing
  * that was requested is on its way; otherwise, and when it is there already, nothing happens. Never
