@@ -183,6 +183,11 @@ double sl_link_host(struct sl_link *link, uint64_t bytes)
     return s;
 }
 
+bool sl_link_caught_up(const struct sl_link *link)
+{
+    return link->cpu_free >= link->time.total_s;
+}
+
 void sl_link_join(struct sl_link *link)
 {
     const double s = link->cpu_free - link->time.total_s;

@@ -60,5 +60,7 @@ void sl_link_launch(struct sl_link *link, double core_s);
  * it: join. */
 double sl_link_host(struct sl_link *link, uint64_t bytes);
 void sl_link_join(struct sl_link *link);
+/* The host's work has lasted as long as the launches so far. */
+bool sl_link_caught_up(const struct sl_link *link);
 
 #endif

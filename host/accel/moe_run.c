@@ -172,15 +172,20 @@ static bool any_waiting(const struct sl_moe_pass *p)
     return false;
 }
 
+/* By its own clock a launch lasts until the host has done as much beside it; waiting, it ends. */
+static bool is_over(const struct sl_member *m, unsigned wait_us)
+{
+    return m->launcher ? sl_launcher_poll(m->launcher, wait_us)
+                       : wait_us || sl_link_caught_up(m->dev->clock);
+}
+
 /* Launches that are over; waits a little for the first. */
 static int finish_cards(struct sl_moe_pass *p, unsigned wait_us)
 {
     int err = 0;
-    for (unsigned i = 0; !err && i < p->f->n_card; i++) {
-        struct sl_member *m = &p->f->member[i];
-        if (p->seat[i].running && (!m->launcher || sl_launcher_poll(m->launcher, wait_us)))
-            err = sl_moe_finish(p, m);
-    }
+    for (unsigned i = 0; !err && i < p->f->n_card; i++)
+        if (p->seat[i].running && is_over(&p->f->member[i], wait_us))
+            err = sl_moe_finish(p, &p->f->member[i]);
     return err;
 }
 
@@ -216,8 +221,8 @@ static int run_round(struct sl_moe_pass *p, bool first)
         err = err ? err : sl_stream_step(p, false);
         if (p->home->slots && !p->any_sent)
             sl_slots_push(p->home->slots);
-        if (!err && !n_cpu)
-            err = wait_for_something(p);
+        if (!err)
+            err = n_cpu ? finish_cards(p, 0) : wait_for_something(p);
     }
     if (p->home->dev->clock)
         sl_link_join(p->home->dev->clock);

@@ -220,11 +220,9 @@ void sl_plan_moe_prefill(struct sl_plan_launches *l, struct sl_plan_rates *rates
         start_card(&s);
         const bool worked = run_cpu(&s, any_sent);
         step_stream(&s, false);
-        if (worked)
-            continue;
-        if (s.running)
+        if (s.running && (!worked || sl_link_caught_up(&l->link)))
             finish_card(&s);
-        else
+        else if (!worked)
             step_stream(&s, true);
     }
     sl_link_join(&l->link);
