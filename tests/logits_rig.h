@@ -8,8 +8,8 @@
 #include "sluice.h"
 
 enum {
-    LOGITS_PROMPT = 200,
-    LOGITS_DECODE = 30,
+    LOGITS_PROMPT = 210,
+    LOGITS_DECODE = 20,
     LOGITS_MAX_VOCAB = 4096,
     LOGITS_BYTES = (LOGITS_DECODE + 1) * LOGITS_MAX_VOCAB * 4
 };
