@@ -40,19 +40,19 @@ static void test_available(void)
         "MemTotal:       9000 kB\nMemFree: 100 kB\nMemAvailable:   8000 kB\n");
     expect_available(root, 8000 * 1024, "the machine");
     /* Version 2: the group has no limit, the one above it has. */
-    put(root, "proc/self/cgroup", "0::/work/job\n");
-    put(root, "sys/fs/cgroup/work/job/memory.max", "max\n");
-    put(root, "sys/fs/cgroup/work/job/memory.current", "123456\n");
+    put(root, "proc/self/cgroup", "0::/batch/job\n");
+    put(root, "sys/fs/cgroup/batch/job/memory.max", "max\n");
+    put(root, "sys/fs/cgroup/batch/job/memory.current", "123456\n");
     expect_available(root, 8000 * 1024, "the machine");
-    put(root, "sys/fs/cgroup/work/memory.max", "5000000\n");
-    put(root, "sys/fs/cgroup/work/memory.current", "3000000\n");
+    put(root, "sys/fs/cgroup/batch/memory.max", "5000000\n");
+    put(root, "sys/fs/cgroup/batch/memory.current", "3000000\n");
     expect_available(root, 2000000, "the control group");
     /* Page cache that can go counts as free. */
-    put(root, "sys/fs/cgroup/work/memory.stat", "anon 1\nfile 7\ninactive_file 500000\n");
+    put(root, "sys/fs/cgroup/batch/memory.stat", "anon 1\nfile 7\ninactive_file 500000\n");
     expect_available(root, 2500000, "the control group");
-    put(root, "sys/fs/cgroup/work/memory.current", "9000000\n");
+    put(root, "sys/fs/cgroup/batch/memory.current", "9000000\n");
     expect_available(root, 0, "the control group");
-    put(root, "sys/fs/cgroup/work/memory.max", "50000000\n");
+    put(root, "sys/fs/cgroup/batch/memory.max", "50000000\n");
     expect_available(root, 8000 * 1024, "the machine");
     /* Version 1, a controller among others. */
     put(root, "proc/self/cgroup", "3:cpu,cpuacct:/x\n2:hugetlb,memory:/box\n1:name=systemd:/y\n");

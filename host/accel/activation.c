@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/number.h"
 
 enum { NO_EXPONENT = INT16_MIN };
 
@@ -17,14 +18,10 @@ struct act_form {
 static const struct act_form form8 = {6, SL_XE_MAX, 127, 1};
 static const struct act_form form16 = {14, SL_XE16_MAX, 32767, 2};
 
-static uint32_t ceil_div(uint32_t a, uint32_t b)
-{
-    return (a + b - 1) / b;
-}
-
 static uint32_t act_beats(const struct act_form *form, uint32_t k)
 {
-    return 1 + ceil_div(ceil_div(k, SL_BLOCK), SL_BEAT_BYTES) + ceil_div(k, 64) * form->bytes;
+    return 1 + sl_ceil_div(sl_ceil_div(k, SL_BLOCK), SL_BEAT_BYTES) +
+           sl_ceil_div(k, 64) * form->bytes;
 }
 
 uint32_t sl_act8_beats(uint32_t k)
@@ -39,7 +36,7 @@ uint32_t sl_act16_beats(uint32_t k)
 
 uint32_t sl_act_head_beats(uint32_t head_dim)
 {
-    return 1 + ceil_div(2 * head_dim, SL_BEAT_BYTES);
+    return 1 + sl_ceil_div(2 * head_dim, SL_BEAT_BYTES);
 }
 
 /* Largest magnitude; NaN or infinity anywhere gives a value that is not finite. */
@@ -81,7 +78,7 @@ static int act_pack(const struct act_form *form, const float *x, uint32_t n, uin
                     uint8_t *dst)
 {
     int16_t block_e[SL_MAX_K / SL_BLOCK];
-    uint32_t n_block = ceil_div(n, SL_BLOCK);
+    uint32_t n_block = sl_ceil_div(n, SL_BLOCK);
     int e_max = NO_EXPONENT;
     for (uint32_t b = 0; b < n_block; b++) {
         uint32_t left = n - b * SL_BLOCK;
@@ -96,7 +93,8 @@ static int act_pack(const struct act_form *form, const float *x, uint32_t n, uin
     memset(dst, 0, (size_t)act_beats(form, k) * SL_BEAT_BYTES);
     memcpy(dst, &base, sizeof base);
     uint8_t *xe = dst + SL_BEAT_BYTES;
-    uint8_t *codes = xe + (size_t)ceil_div(ceil_div(k, SL_BLOCK), SL_BEAT_BYTES) * SL_BEAT_BYTES;
+    uint8_t *codes =
+        xe + (size_t)sl_ceil_div(sl_ceil_div(k, SL_BLOCK), SL_BEAT_BYTES) * SL_BEAT_BYTES;
     for (uint32_t b = 0; b < n_block; b++) {
         if (block_e[b] == NO_EXPONENT)
             continue;

@@ -8,6 +8,7 @@
 
 #include "accel/cpu_device.h"
 #include "accel/cpu_ops.h"
+#include "base/number.h"
 #include "base/pool.h"
 #include "sl_core_native.h"
 
@@ -70,11 +71,6 @@ struct sl_cpu_device {
 static inline uint8_t *sl_cpu_ctl(const struct sl_cpu_device *cpu, uint64_t beat)
 {
     return cpu->base.ctl_host + beat * SL_BEAT_BYTES;
-}
-
-static inline uint32_t sl_cpu_ceil_div(uint64_t a, uint32_t b)
-{
-    return (uint32_t)((a + b - 1) / b);
 }
 
 /* n bytes in whole beats. */

@@ -191,11 +191,11 @@ static void plan_pass(struct pass *p)
         all += n;
         p->bytes += n ? n * (uint64_t)rows->unit_bytes * (3 + m->x.n_tok) / 4 : 0;
     }
-    const uint32_t part = sl_cpu_ceil_div(all, threads_of(cpu) * PARTS_PER_THREAD);
+    const uint32_t part = sl_ceil_div(all, threads_of(cpu) * PARTS_PER_THREAD);
     p->part_units = (part + PART_UNITS - 1) / PART_UNITS * PART_UNITS;
     for (unsigned i = 0; all && i < cpu->n_member; i++)
         p->first[i + 1] =
-            p->first[i] + sl_cpu_ceil_div(units_of(&cpu->member[i], p->number), p->part_units);
+            p->first[i] + sl_ceil_div(units_of(&cpu->member[i], p->number), p->part_units);
 }
 
 static void run_part(void *user, size_t i, unsigned thread)

@@ -70,7 +70,7 @@ void sl_cpu_router_run(struct sl_cpu_device *cpu, struct sl_step *step)
         return;
     }
     find_rows(&run, (const void *)(w + (size_t)step->job.w_off * SL_BEAT_BYTES), step->job.rows);
-    sl_cpu_parallel(cpu, route_part, &run, sl_cpu_ceil_div(run.all.n_row, ROUTER_PART),
+    sl_cpu_parallel(cpu, route_part, &run, sl_ceil_div(run.all.n_row, ROUTER_PART),
                     (uint64_t)run.all.n_row * 2 * run.all.k * run.all.n_tok);
     sl_step_choose_p1(cpu->base.ctl_host, w, step, cpu->logits);
 }
@@ -115,7 +115,7 @@ void sl_cpu_kv_pack_run(struct sl_cpu_device *cpu, struct sl_step *step)
     enum { WORTH = 4 }; /* times the bytes of a vector: beside a matrix it computes more a byte */
     struct kv_run run = {.cpu = cpu, .job = &step->job, .n = step->job.n_tokens * step->job.rows};
     const uint64_t bytes = (uint64_t)run.n * 2 * step->job.k;
-    const uint32_t n_part = sl_cpu_ceil_div(run.n, KV_PART);
+    const uint32_t n_part = sl_ceil_div(run.n, KV_PART);
     atomic_init(&run.bad, false);
     sl_cpu_parallel(cpu, check_part, &run, n_part, bytes);
     if (atomic_load(&run.bad))

@@ -27,6 +27,7 @@ int sl_joblist_open(struct sl_joblist *list, struct sl_device *dev, uint32_t fix
 int sl_joblist_detach(struct sl_joblist *list)
 {
     const size_t bytes = (size_t)list->dev->ctl_beats * SL_BEAT_BYTES;
+    list->sent_top = list->heap_off; /* the other one has nothing */
     if (list->copied)
         return 0;
     uint8_t *copy = sl_alloc_aligned(SL_BEAT_BYTES, bytes);
@@ -47,8 +48,15 @@ void sl_joblist_close(struct sl_joblist *list)
 
 void sl_joblist_begin(struct sl_joblist *list)
 {
-    list->heap_top = list->out_off = list->heap_off;
+    list->sent_top = list->heap_off;
+    sl_joblist_rewind(list, list->heap_off);
+}
+
+void sl_joblist_rewind(struct sl_joblist *list, uint32_t heap_top)
+{
     list->n_job = 0;
+    list->heap_top = list->out_off = heap_top;
+    list->sent_top = list->sent_top < heap_top ? list->sent_top : heap_top;
 }
 
 int sl_joblist_alloc(struct sl_joblist *list, uint64_t n_beats, uint32_t *off)
@@ -113,11 +121,14 @@ static int check_record(const struct sl_joblist *list, uint32_t i)
 static int send(struct sl_joblist *list)
 {
     struct sl_span span;
+    const uint32_t from = list->sent_top, n = list->out_off - from;
+    int err = 0;
     if (!list->copied)
         return 0;
     sl_span_begin(list->profile, &span, SL_SPAN_TRANSFER, 0);
-    int err = sl_device_write(list->dev, SL_ARENA_CTL, list->heap_off,
-                              sl_joblist_at(list, list->heap_off), list->out_off - list->heap_off);
+    if (n)
+        err = sl_device_write(list->dev, SL_ARENA_CTL, from, sl_joblist_at(list, from), n);
+    list->sent_top = err ? from : list->out_off;
     err = err ? err
               : sl_device_write(list->dev, SL_ARENA_CTL, list->jobs_off,
                                 sl_joblist_at(list, list->jobs_off), 2 * list->n_job);

@@ -17,7 +17,8 @@ struct sl_joblist {
     uint32_t jobs_off, max_job; /* job list and records: 2 * max_job beats */
     uint32_t heap_off;          /* begin of the bump area */
     uint32_t heap_top;
-    uint32_t out_off; /* outputs of the current launch begin here; inputs lie before */
+    uint32_t out_off;  /* outputs of the current launch begin here; inputs lie before */
+    uint32_t sent_top; /* inputs before it lie on the device already */
     uint32_t n_job;
     uint64_t n_launch;
     struct sl_profile *profile; /* borrowed; NULL: nothing is recorded */
@@ -50,6 +51,9 @@ void sl_joblist_record_launch(const struct sl_joblist *list, uint64_t begin, uin
 
 /* Forgets jobs and heap. */
 void sl_joblist_begin(struct sl_joblist *list);
+/* Forgets jobs, and of the heap what is from heap_top on: what lies before has not changed since
+ * the last launch, and is not sent again. */
+void sl_joblist_rewind(struct sl_joblist *list, uint32_t heap_top);
 /* n_beats of the heap: beat offset in *off; inputs first, then, after sl_joblist_outputs, outputs.
  * SL_ERR_NOMEM when the arena is too small: sl_fabric sizes it for its largest launch. */
 int sl_joblist_alloc(struct sl_joblist *list, uint64_t n_beats, uint32_t *off);

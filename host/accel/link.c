@@ -8,6 +8,7 @@
 #include "accel/upload.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/number.h"
 
 struct sl_link_config sl_link_defaults(void)
 {
@@ -15,17 +16,6 @@ struct sl_link_config sl_link_defaults(void)
 }
 
 /* ---- options -------------------------------------------------------------------------------- */
-
-static bool number(const char *text, double min, double max, double *out)
-{
-    char *end;
-    const bool digit = *text >= '0' && *text <= '9';
-    const double v = digit ? strtod(text, &end) : 0;
-    if (!digit || *end || !(v >= min && v <= max))
-        return false;
-    *out = v;
-    return true;
-}
 
 static int refuse(const char *item, const char *why)
 {
@@ -38,7 +28,7 @@ static int set_cpu(struct sl_link_config *c, const char *item, const char *value
     c->cpu_measured = value && !strcmp(value, "measured");
     c->cpu_gbps = 0;
     if (!value || (strcmp(value, "none") != 0 && !c->cpu_measured &&
-                   !number(value, 0.001, 1e6, &c->cpu_gbps)))
+                   !sl_parse_real(value, 0.001, 1e6, &c->cpu_gbps)))
         return refuse(item, "give none, measured, or what the CPU reads in 1e9 bytes a second");
     return 0;
 }
@@ -55,7 +45,7 @@ int sl_link_option(struct sl_link_config *config, const char *item, const char *
     *taken = true;
     for (unsigned i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
         if (strlen(numbers[i].name) == len && !strncmp(numbers[i].name, item, len))
-            return value && number(value, numbers[i].min, numbers[i].max, numbers[i].to)
+            return value && sl_parse_real(value, numbers[i].min, numbers[i].max, numbers[i].to)
                        ? 0
                        : refuse(item, "give a number up to 1e6");
     if (len == 3 && !strncmp(item, "cpu", len))

@@ -8,6 +8,7 @@
 #define SL_ACCEL_MOE_H
 
 #include "accel/fabric_state.h"
+#include "base/number.h"
 
 /* Experts of a task that are no routed expert: the shared one, or one that a device chooses. */
 enum { SL_MOE_SHARED = SL_MAX_EXPERT, SL_MOE_CHOSEN };
@@ -83,11 +84,6 @@ struct sl_moe_pass {
     uint32_t n_cpu_task; /* that the CPU may still take into its launch */
     struct sl_moe_seat seat[SL_OPS_MAX_DEVICE + 1];
 };
-
-static inline uint32_t sl_moe_ceil_div(uint64_t a, uint32_t b)
-{
-    return (uint32_t)((a + b - 1) / b);
-}
 
 static inline uint32_t sl_moe_place(const struct sl_moe_pass *p, uint32_t expert)
 {

@@ -11,13 +11,13 @@ enum { LIST_PER_BEAT = SL_BEAT_BYTES / 4, FLOATS_PER_BEAT = SL_BEAT_BYTES / 4 };
 
 uint32_t sl_moe_y_beats(const struct sl_fabric *f)
 {
-    return sl_moe_ceil_div(f->expert.k, f->sliced ? FLOATS_PER_BEAT / 2 : FLOATS_PER_BEAT);
+    return sl_ceil_div(f->expert.k, f->sliced ? FLOATS_PER_BEAT / 2 : FLOATS_PER_BEAT);
 }
 
 uint32_t sl_moe_route_beats(const struct sl_config *c, uint32_t n_tok)
 {
-    return n_tok + sl_moe_ceil_div(4ull * c->n_expert, SL_BEAT_BYTES) +
-           sl_moe_ceil_div(4ull * n_tok * c->n_expert_used, SL_BEAT_BYTES);
+    return n_tok + sl_ceil_div(4ull * c->n_expert, SL_BEAT_BYTES) +
+           sl_ceil_div(4ull * n_tok * c->n_expert_used, SL_BEAT_BYTES);
 }
 
 /* ---- x --------------------------------------------------------------------------------------- */
@@ -45,9 +45,7 @@ int sl_moe_sit(struct sl_moe_pass *p, struct sl_member *m)
 
 void sl_moe_begin(struct sl_moe_pass *p, struct sl_member *m)
 {
-    m->jobs.n_job = 0;
-    m->jobs.heap_top = p->seat[m->index].top;
-    sl_joblist_outputs(&m->jobs);
+    sl_joblist_rewind(&m->jobs, p->seat[m->index].top);
 }
 
 /* ---- jobs ------------------------------------------------------------------------------------ */
@@ -179,7 +177,7 @@ int sl_moe_add_indirect(struct sl_moe_pass *p, struct sl_member *m, uint32_t rou
 /* The list of its tokens, an input of the launch. */
 static int put_list(struct sl_moe_pass *p, struct sl_member *m, struct sl_moe_task *task)
 {
-    int err = sl_joblist_alloc(&m->jobs, sl_moe_ceil_div(task->n, LIST_PER_BEAT), &task->list);
+    int err = sl_joblist_alloc(&m->jobs, sl_ceil_div(task->n, LIST_PER_BEAT), &task->list);
     uint32_t *entry = err ? NULL : sl_joblist_at(&m->jobs, task->list);
     for (uint32_t i = 0; !err && i < task->n; i++)
         entry[i] = p->now->item[task->first + i].token;

@@ -56,7 +56,7 @@ static void append_list(struct sl_moe_pass *p, const struct sl_member *m, uint32
     const uint32_t n = p->n_tok - done < SL_MAX_TOKENS ? p->n_tok - done : SL_MAX_TOKENS;
     const uint16_t *range = sl_joblist_at(&m->jobs, route_off + n);
     const uint32_t *list =
-        sl_joblist_at(&m->jobs, route_off + n + sl_moe_ceil_div(4ull * c->n_expert, SL_BEAT_BYTES));
+        sl_joblist_at(&m->jobs, route_off + n + sl_ceil_div(4ull * c->n_expert, SL_BEAT_BYTES));
     for (uint32_t i = 0; i < range[2 * e + 1]; i++) {
         uint32_t entry = list[range[2 * e] + i];
         uint32_t token = done + (entry & ((1u << SL_LIST_TOKEN_BITS) - 1));

@@ -9,6 +9,7 @@
 
 #include "accel/activation.h"
 #include "base/err.h"
+#include "base/number.h"
 #include "store/pack.h"
 #include "store/slab.h"
 
@@ -22,11 +23,6 @@ enum {
     MISSING = 2,
     N_SLOT = 8
 };
-
-static uint32_t div_up(uint32_t a, uint32_t b)
-{
-    return (a + b - 1) / b;
-}
 
 const char *sl_validate_format_name(int format)
 {
@@ -207,7 +203,7 @@ static bool put_router(struct sl_validate *v, struct sl_validate_job *j, uint32_
         exp[r] = (uint8_t)(int8_t)(-18 + (int)(sl_validate_random(v) >> 60) % 3);
     for (uint32_t r = 0; r < rows && bias; r++) {
         const int32_t b = (int32_t)(sl_validate_random(v) >> 32) / 512;
-        memcpy(exp + div_up(rows, SL_BEAT_BYTES) * SL_BEAT_BYTES + 4 * r, &b, sizeof b);
+        memcpy(exp + sl_ceil_div(rows, SL_BEAT_BYTES) * SL_BEAT_BYTES + 4 * r, &b, sizeof b);
     }
     uint8_t *row = j->slab + shape.head_beats * SL_BEAT_BYTES;
     for (uint32_t r = 0; r < rows; r++, row += shape.unit_beats[0] * SL_BEAT_BYTES) {
@@ -247,7 +243,7 @@ struct sl_validate_job *sl_validate_add_plain(struct sl_validate *v, struct sl_v
                                               int format, uint32_t k, uint32_t rows)
 {
     struct sl_validate_job *j = add(v, s, SL_OP_PLAIN, format);
-    const uint32_t beats[] = {sl_act8_beats(k), div_up(4 * rows, SL_BEAT_BYTES)};
+    const uint32_t beats[] = {sl_act8_beats(k), sl_ceil_div(4 * rows, SL_BEAT_BYTES)};
     snprintf(j->name, sizeof j->name, "PLAIN %s", sl_validate_format_name(format));
     j->job.k = (uint16_t)k;
     j->job.rows = rows;
@@ -259,7 +255,7 @@ struct sl_validate_job *sl_validate_add_expert(struct sl_validate *v, struct sl_
                                                int format, uint32_t d_model, uint32_t d_ff)
 {
     struct sl_validate_job *j = add(v, s, SL_OP_EXPERT, format);
-    const uint32_t beats[] = {sl_act8_beats(d_model), div_up(8 * d_model, SL_BEAT_BYTES)};
+    const uint32_t beats[] = {sl_act8_beats(d_model), sl_ceil_div(8 * d_model, SL_BEAT_BYTES)};
     static const uint16_t chosen[SL_MAX_TOPK] = {CHOSEN, MISSING};
     snprintf(j->name, sizeof j->name, "EXPERT %s", sl_validate_format_name(format));
     j->job.k = (uint16_t)d_model;
@@ -277,7 +273,8 @@ struct sl_validate_job *sl_validate_add_reduce(struct sl_validate *v, struct sl_
 {
     enum { ROWS = 70, PARTS = 3, TOKENS = 2 };
     struct sl_validate_job *j = add(v, s, SL_OP_REDUCE, 0);
-    const uint32_t beats[] = {div_up(8 * ROWS, SL_BEAT_BYTES), div_up(4 * ROWS, SL_BEAT_BYTES)};
+    const uint32_t beats[] = {sl_ceil_div(8 * ROWS, SL_BEAT_BYTES),
+                              sl_ceil_div(4 * ROWS, SL_BEAT_BYTES)};
     snprintf(j->name, sizeof j->name, "REDUCE");
     j->job.n_tokens = TOKENS;
     j->job.rows = ROWS;
@@ -295,7 +292,7 @@ struct sl_validate_job *sl_validate_add_router(struct sl_validate *v, struct sl_
     enum { K = 352 };
     static const char *const names[] = {"SOFTMAX", "SIGMOID", "ATTENTION"};
     struct sl_validate_job *j = add(v, s, SL_OP_ROUTER, mode);
-    const uint32_t scores = div_up(4 * N_EXPERT, SL_BEAT_BYTES);
+    const uint32_t scores = sl_ceil_div(4 * N_EXPERT, SL_BEAT_BYTES);
     snprintf(j->name, sizeof j->name, "ROUTER %s%s", names[mode],
              flags & SL_FLAG_RENORM ? " RENORM" : "");
     j->job.flags = (uint16_t)flags;
@@ -304,7 +301,7 @@ struct sl_validate_job *sl_validate_add_router(struct sl_validate *v, struct sl_
     j->job.top_k = TOP_K;
     j->job.x_stride = (uint16_t)(sl_act16_beats(K) + GAP);
     j->job.x_off = take(v, s, N_TOKENS * j->job.x_stride);
-    j->y_beats = N_TOKENS + scores + div_up(4 * N_TOKENS * TOP_K, SL_BEAT_BYTES) +
+    j->y_beats = N_TOKENS + scores + sl_ceil_div(4 * N_TOKENS * TOP_K, SL_BEAT_BYTES) +
                  (flags & SL_FLAG_SCORES ? N_TOKENS * scores : 0);
     j->job.y_off = take(v, s, j->y_beats);
     const uint32_t rows = mode == SL_MODE_ATTENTION ? 3 * N_EXPERT : N_EXPERT;
@@ -328,9 +325,9 @@ struct sl_validate_job *sl_validate_add_kv(struct sl_validate *v, struct sl_vali
     enum { HEAD_DIM = 96, ROWS = 3, TOKENS = 2 };
     struct sl_validate_job *j = add(v, s, op, format);
     const bool pack = op == SL_OP_KV_PACK;
-    const uint32_t packed = 1 + div_up(HEAD_DIM, format == SL_KVREC_INT8 ? 64 : 128);
+    const uint32_t packed = 1 + sl_ceil_div(HEAD_DIM, format == SL_KVREC_INT8 ? 64 : 128);
     const uint32_t beats[] = {pack ? sl_act_head_beats(HEAD_DIM) : packed,
-                              pack ? packed : div_up(4 * HEAD_DIM, SL_BEAT_BYTES)};
+                              pack ? packed : sl_ceil_div(4 * HEAD_DIM, SL_BEAT_BYTES)};
     float x[HEAD_DIM];
     snprintf(j->name, sizeof j->name, "%s %s", pack ? "KV_PACK" : "KV_UNPACK",
              format == SL_KVREC_INT8 ? "int8" : "int4");

@@ -17,11 +17,6 @@ float sl_tree16(const float s[SL_N_PARTIAL])
     return t[0] + t[1];
 }
 
-float sl_sum(const float *x, size_t n)
-{
-    return sl_simd_best()->sum(x, n);
-}
-
 float sl_rms_inv(const float *x, size_t n, float eps)
 {
     float mean = sl_simd_best()->dot(x, x, n) / (float)n;

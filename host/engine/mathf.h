@@ -59,8 +59,6 @@ static inline float sl_expf(float x)
 
 /* s[0..16) added up in the fixed tree: distance 8, 4, 2, 1. */
 float sl_tree16(const float s[SL_N_PARTIAL]);
-/* Sum of x[n] by the rule: term i into partial i mod 16, then the tree. */
-float sl_sum(const float *x, size_t n);
 /* 1 / sqrt(mean of x[n] squared + eps). */
 float sl_rms_inv(const float *x, size_t n, float eps);
 /* y[n] = w[n] * (x[n] * rms_inv). y may be x. */

@@ -4,13 +4,9 @@
 #include <math.h>
 
 #include "accel/activation.h"
+#include "base/number.h"
 
 enum { JOBS_OFF = 0, HEAP_OFF = 2 * SL_PLAN_MAX_JOB, WORDS = SL_BEAT_BYTES / 4 };
-
-static uint32_t div_up(uint64_t a, uint32_t b)
-{
-    return (uint32_t)((a + b - 1) / b);
-}
 
 static uint32_t smaller(uint32_t a, uint32_t b)
 {
@@ -95,7 +91,7 @@ static void linear_launch(struct sl_plan_launches *p, const struct sl_slab_item 
         job->rows = items[i]->rows;
         job->x_off = x;
         job->x_stride = (uint16_t)item;
-        job->y_stride = (uint16_t)div_up(items[i]->rows, WORDS);
+        job->y_stride = (uint16_t)sl_ceil_div(items[i]->rows, WORDS);
         job->y_off = output(p, n * job->y_stride);
     }
     launch(p);
@@ -128,7 +124,7 @@ void sl_plan_kv_pack(struct sl_plan_launches *p, uint32_t n_tok)
         job->rows = n;
         job->x_stride = (uint16_t)item;
         job->x_off = input(p, n * item);
-        job->y_stride = (uint16_t)(div_up(c->head_dim, SL_BEAT_BYTES) + 1);
+        job->y_stride = (uint16_t)(sl_ceil_div(c->head_dim, SL_BEAT_BYTES) + 1);
         job->y_off = output(p, n * job->y_stride);
         launch(p);
         i += n;
@@ -139,7 +135,7 @@ void sl_plan_kv_pack(struct sl_plan_launches *p, uint32_t n_tok)
 
 static uint32_t route_beats(const struct sl_config *c, uint32_t n)
 {
-    return n + div_up(c->n_expert, WORDS) + div_up((uint64_t)n * c->n_expert_used, WORDS);
+    return n + sl_ceil_div(c->n_expert, WORDS) + sl_ceil_div((uint64_t)n * c->n_expert_used, WORDS);
 }
 
 static void add_router(struct sl_plan_launches *p, uint32_t x, uint32_t n)
@@ -166,7 +162,7 @@ static struct sl_job *add_expert(struct sl_plan_launches *p, const struct sl_sla
     job->slice_count = (uint16_t)item->rows;
     job->x_off = x;
     job->x_stride = (uint16_t)sl_act8_beats(item->k);
-    job->y_stride = (uint16_t)div_up(item->k, WORDS);
+    job->y_stride = (uint16_t)sl_ceil_div(item->k, WORDS);
     job->y_off = output(p, n * job->y_stride);
     return job;
 }
@@ -230,13 +226,14 @@ void sl_plan_list_begin(struct sl_plan_launches *p, uint32_t n_tok)
     begin(p);
     p->x8 = input(p, n_tok * sl_act8_beats(k));
     input(p, n_tok * sl_act16_beats(k)); /* the router's lie in the same place */
+    p->in = 0;                           /* both are there since the first launch */
 }
 
 void sl_plan_list_add(struct sl_plan_launches *p, uint32_t n)
 {
     if (p->n_job == SL_PLAN_MAX_JOB)
         return;
-    const uint32_t at = input(p, div_up(n, WORDS));
+    const uint32_t at = input(p, sl_ceil_div(n, WORDS));
     struct sl_job *job = add_expert(p, find(p, SL_SLAB_ROLE_EXPERT), p->x8, n);
     job->flags = SL_FLAG_LIST;
     job->list_off = at;

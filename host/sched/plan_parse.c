@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/number.h"
 #include "base/pool.h"
 
 /* Rate of a card's memory: product tables; the U50's 32 channels share a power limit of 316 GB/s.
@@ -33,17 +34,6 @@ static int refuse(const char *what, const char *item)
                    "--cards 2xu55c,ports=16,columns=4,clock=225,gb=,gbps=,mem=hbm,pcie=,pcie_us=,"
                    "launch_us= --host gb=64,gbps=40,disk=3",
                    "%s: cannot use '%.60s'", what, item);
-}
-
-static bool number(const char *text, double min, double max, double *out)
-{
-    char *end;
-    const bool digit = *text >= '0' && *text <= '9';
-    const double v = digit ? strtod(text, &end) : 0;
-    if (!digit || *end || !(v >= min && v <= max))
-        return false;
-    *out = v;
-    return true;
 }
 
 static const struct card *find_card(const char *name)
@@ -93,7 +83,7 @@ static int parse_card_item(struct sl_plan_cards *c, char *item)
         return set_memory(c, value);
     for (unsigned i = 0; i < sizeof items / sizeof items[0]; i++)
         if (!strcmp(items[i].name, item)) {
-            if (!number(value, items[i].min, items[i].max, &v))
+            if (!sl_parse_real(value, items[i].min, items[i].max, &v))
                 return refuse(item, value);
             *items[i].to = v;
             c->core.n_port = (unsigned)ports;
@@ -149,7 +139,7 @@ int sl_plan_parse_host(struct sl_plan_host *out, const char *text)
         for (unsigned i = 0; i < 3; i++) {
             const size_t n = strlen(items[i].name);
             if (!strncmp(item, items[i].name, n))
-                known = number(item + n, 0.001, 1e6, items[i].to);
+                known = sl_parse_real(item + n, 0.001, 1e6, items[i].to);
         }
         if (!known)
             return refuse("host", item);
