@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "accel/joblist.h"
 #include "accel/launcher.h"
 #include "accel/moe.h"
 #include "accel/upload.h"
@@ -307,7 +308,52 @@ static void a_guess_about_another_layer_is_not_judged(void)
     sl_predict_close(&j.fabric.predictor);
 }
 
+/* ---- a list's inputs ------------------------------------------------------------------------- */
+
+static uint64_t bytes_up(struct sl_joblist *list)
+{
+    struct sl_device_counters before = {0}, after = {0};
+    uint32_t y;
+    CU_ASSERT_EQUAL(sl_device_counters(list->dev, &before), 0);
+    sl_joblist_outputs(list);
+    CU_ASSERT_EQUAL(sl_joblist_alloc(list, 1, &y), 0);
+    struct sl_job *job = sl_joblist_add(list);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(job);
+    job->op = SL_OP_QUERY;
+    job->n_tokens = 1;
+    job->y_off = y;
+    CU_ASSERT_EQUAL(sl_joblist_launch(list), 0);
+    CU_ASSERT_EQUAL(sl_device_counters(list->dev, &after), 0);
+    return after.time.up_bytes - before.time.up_bytes;
+}
+
+/* 100 beats of x, a job and its empty record; then the last two alone, until x is new. */
+static void inputs_that_a_device_holds_are_not_sent_again(void)
+{
+    enum { X = 100, ARENA = 1024, JOB_AND_RECORD = 2 * SL_BEAT_BYTES };
+    struct sl_device *dev = NULL;
+    struct sl_joblist list;
+    uint32_t x;
+    CU_ASSERT_EQUAL_FATAL(sl_device_open(&dev, "model"), 0);
+    CU_ASSERT_EQUAL_FATAL(sl_device_alloc(dev, ARENA, 8), 0);
+    CU_ASSERT_EQUAL_FATAL(sl_joblist_open(&list, dev, 0, 4), 0);
+    CU_ASSERT_EQUAL(sl_joblist_alloc(&list, X, &x), 0);
+    CU_ASSERT_EQUAL(bytes_up(&list), X * SL_BEAT_BYTES + JOB_AND_RECORD);
+    sl_joblist_rewind(&list, x + X);
+    CU_ASSERT_EQUAL(bytes_up(&list), JOB_AND_RECORD);
+    sl_joblist_rewind(&list, x + X / 2);
+    CU_ASSERT_EQUAL(sl_joblist_alloc(&list, X / 2, &x), 0);
+    CU_ASSERT_EQUAL(bytes_up(&list), X / 2 * SL_BEAT_BYTES + JOB_AND_RECORD);
+    sl_joblist_begin(&list);
+    CU_ASSERT_EQUAL(sl_joblist_alloc(&list, X, &x), 0);
+    CU_ASSERT_EQUAL(bytes_up(&list), X * SL_BEAT_BYTES + JOB_AND_RECORD);
+    sl_joblist_close(&list);
+    sl_device_close(&dev);
+}
+
 static const struct sl_case cases[] = {
+    {"inputs_that_a_device_holds_are_not_sent_again",
+     inputs_that_a_device_holds_are_not_sent_again},
     {"a_launch_is_waited_for_by_its_thread", a_launch_is_waited_for_by_its_thread},
     {"why_a_launch_failed_is_told_to_its_owner", why_a_launch_failed_is_told_to_its_owner},
     {"closing_waits_for_a_launch_that_runs", closing_waits_for_a_launch_that_runs},

@@ -143,8 +143,6 @@ int sl_moe_run(struct sl_moe_pass *p);
 /* What a member is expected to take for an expert with n tokens, in seconds, from what it took
  * before; 0: nothing is known. */
 double sl_moe_seconds(const struct sl_member *m, uint32_t n_tok);
-/* Ends the member's launch, which was started with its launcher: routes, results. */
-int sl_moe_finish(struct sl_moe_pass *p, struct sl_member *m);
 
 /* ---- moe_window.c ---------------------------------------------------------------------------- */
 

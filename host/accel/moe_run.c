@@ -83,7 +83,8 @@ static double launch_seconds(const struct sl_member *m, double begin)
     return m->dev->clock ? sl_member_now(m) - begin : (double)(m->jobs.end - m->jobs.begin) * 1e-9;
 }
 
-int sl_moe_finish(struct sl_moe_pass *p, struct sl_member *m)
+/* Ends the launch that was started: routes, results. */
+static int finish_launch(struct sl_moe_pass *p, struct sl_member *m)
 {
     struct sl_moe_seat *s = &p->seat[m->index];
     const double work = s->begin > 0 ? work_running(p, m) : 0;
@@ -185,7 +186,7 @@ static int finish_cards(struct sl_moe_pass *p, unsigned wait_us)
     int err = 0;
     for (unsigned i = 0; !err && i < p->f->n_card; i++)
         if (p->seat[i].running && is_over(&p->f->member[i], wait_us))
-            err = sl_moe_finish(p, &p->f->member[i]);
+            err = finish_launch(p, &p->f->member[i]);
     return err;
 }
 

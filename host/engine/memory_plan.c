@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/memory_plan.h"
+#include "store/layout.h"
 
 #include <string.h>
 
@@ -42,8 +43,9 @@ static bool device_copies(const char *device)
     return !device || strstr(device, "sim");
 }
 
-int sl_memory_plan_layout(struct sl_memory *out, const struct sl_model_params *p,
-                          const struct sl_layout *layout, uint64_t kept_bytes, bool can_stream)
+/* A converted model (can_stream) or one that will be quantised in memory. */
+static int plan_layout(struct sl_memory *out, const struct sl_model_params *p,
+                       const struct sl_layout *layout, uint64_t kept_bytes, bool can_stream)
 {
     const struct sl_config *c = &layout->config;
     const uint32_t own =
@@ -77,7 +79,7 @@ int sl_memory_plan_store(struct sl_memory *out, const struct sl_model_params *p)
     int err = sl_manifest_load(&m, p->path);
     if (err)
         return err;
-    err = sl_memory_plan_layout(out, p, &m.layout, m.tensors_bytes, true);
+    err = plan_layout(out, p, &m.layout, m.tensors_bytes, true);
     sl_manifest_close(&m);
     return err;
 }
@@ -95,7 +97,7 @@ static int plan_checkpoint(struct sl_memory *out, const struct sl_model_params *
     err = err ? err : sl_layout_open(&layout, &config, format, dense);
     err = err ? err : sl_checkpoint_open(&ckpt, p->path);
     err = err ? err : sl_kept_open(&kept, ckpt, &config);
-    err = err ? err : sl_memory_plan_layout(out, p, &layout, kept.bytes, false);
+    err = err ? err : plan_layout(out, p, &layout, kept.bytes, false);
     sl_kept_close(&kept);
     sl_checkpoint_close(&ckpt);
     sl_layout_close(&layout);

@@ -3,12 +3,9 @@
 #ifndef SL_ENGINE_MEMORY_PLAN_H
 #define SL_ENGINE_MEMORY_PLAN_H
 
-#include "store/layout.h"
+#include "sluice.h"
 
-/* A converted model (can_stream) or one that will be quantised in memory. SL_ERR_NOMEM. */
-int sl_memory_plan_layout(struct sl_memory *out, const struct sl_model_params *params,
-                          const struct sl_layout *layout, uint64_t kept_bytes, bool can_stream);
-/* The same from a converted model's directory: its manifest is read, nothing else. */
+/* From a converted model's directory: its manifest is read, nothing else. SL_ERR_NOMEM. */
 int sl_memory_plan_store(struct sl_memory *out, const struct sl_model_params *params);
 /* Bytes of the routed experts of a plan. */
 uint64_t sl_memory_plan_budget(const struct sl_memory *plan);
