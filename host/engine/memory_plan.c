@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/memory_plan.h"
-#include "store/layout.h"
 
 #include <string.h>
 
@@ -10,6 +9,7 @@
 #include "engine/kv.h"
 #include "store/format.h"
 #include "store/kept.h"
+#include "store/layout.h"
 #include "store/ledger.h"
 #include "store/manifest.h"
 #include "store/store.h"
