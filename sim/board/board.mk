@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # The device process inside an emulation xclbin: XRT's calls answered by the simulated core.
 BOARD_OBJ := $(patsubst sim/board/%.c,$(BUILD)/sim/board/%.o,$(filter-out %/nosleep.c %/posted.c,$(wildcard sim/board/*.c))) \
-             $(BUILD)/host/accel/sim_options.o $(BUILD)/host/accel/link.o $(BUILD)/host/base/err.o
+             $(BUILD)/host/accel/sim_options.o $(BUILD)/host/accel/link.o $(BUILD)/host/base/err.o $(BUILD)/host/base/number.o
 
 $(BUILD)/sl_board: $(BOARD_OBJ)
 	$(CC) $(SANFLAGS) -o $@ $^ -ldl -lm
