@@ -16,7 +16,6 @@ enum {
     ITEM_ROWS = 64,   /* of queries: what amortises a tile and stays in L2 with it */
     SPLIT_TOKENS = 4, /* a chunk of so many is split by position */
     SPLIT_SPANS = 64, /* whose sums are kept at once */
-    DIRECT_V = 10,    /* rows that take values from the records: no tile is worth it */
     STEP = 5,         /* rows of a tile between two requests for what is read next */
     SHARE = 4,        /* items a thread should find, so that the last ones wait little */
     SCALES = 8 * SL_KV_BLOCK
@@ -26,6 +25,7 @@ enum {
 struct state {
     float *acc;       /* [rows][padded] */
     float *max, *sum; /* [rows] */
+    float *c;         /* [rows], a step's factors */
 };
 
 struct job {
@@ -59,13 +59,13 @@ static size_t whole_lines(size_t floats)
 
 static size_t state_size(const struct sl_attention *a, uint32_t rows)
 {
-    return whole_lines((size_t)rows * (sl_kv_padded(a->head_dim) + 2));
+    return whole_lines((size_t)rows * (sl_kv_padded(a->head_dim) + 3));
 }
 
 static struct state state_at(const struct sl_attention *a, float *at, uint32_t rows)
 {
     float *max = at + (size_t)rows * sl_kv_padded(a->head_dim);
-    return (struct state){at, max, max + rows};
+    return (struct state){at, max, max + rows, max + 2 * (size_t)rows};
 }
 
 static struct layout layout_of(const struct sl_attention *a)
@@ -127,9 +127,9 @@ static bool by_tile(uint32_t rows)
     return rows > FEW_ROWS;
 }
 
-static bool values_by_tile(uint32_t rows)
+static bool values_by_tile(const struct job *j, uint32_t rows)
 {
-    return rows > DIRECT_V;
+    return rows > j->simd->direct_rows;
 }
 
 /* Row r of a part: token by token, the group's heads. */
@@ -234,13 +234,16 @@ static void add_scores(const struct part *p, const struct sl_kv_block *k, uint32
     }
 }
 
-static void soften_row(const struct part *p, uint32_t row, uint32_t n)
+/* Rows that see n positions. What was summed up before is scaled down where the maximum rose. */
+static void soften(const struct part *p, uint32_t first, uint32_t rows, uint32_t n)
 {
     const struct job *j = p->job;
-    float *acc = p->s.acc + (size_t)row * j->padded;
-    float c = j->simd->soften(p->p + (size_t)row * SL_KV_BLOCK, n, &p->s.max[row], &p->s.sum[row]);
-    for (uint32_t i = 0; c != 1.0f && i < j->padded; i++)
-        acc[i] = acc[i] * c;
+    float *acc = p->s.acc + (size_t)first * j->padded, *c = p->s.c + first;
+    struct sl_softmax state = {p->s.max + first, p->s.sum + first, c};
+    j->simd->soften(p->p + (size_t)first * SL_KV_BLOCK, rows, n, &state);
+    for (uint32_t r = 0; r < rows; r++, acc += j->padded)
+        for (uint32_t i = 0; c[r] != 1.0f && i < j->padded; i++)
+            acc[i] = acc[i] * c[r];
 }
 
 /* Values of the first v->n positions for the rows that see as many. */
@@ -250,7 +253,7 @@ static void add_values(const struct part *p, const struct sl_kv_block *v, uint32
     const struct job *j = p->job;
     const float *w = p->p + (size_t)first * SL_KV_BLOCK;
     float *acc = p->s.acc + (size_t)first * j->padded;
-    if (values_by_tile(p->n_tok * j->n))
+    if (values_by_tile(j, p->n_tok * j->n))
         j->simd->tile_accumulate(&p->v, v->n, w, rows, acc);
     else
         j->simd->accumulate[j->call->kv->format_v](v, w, rows, acc);
@@ -267,14 +270,13 @@ static void run_block(struct part *p, uint32_t at)
     uint32_t first = (tok - p->first_tok) * j->n, rows = (end - tok) * j->n;
     struct sl_kv_block k = {sl_kv_k(c->kv, c->kv_layer, p->kv_head, at), dim, n};
     struct sl_kv_block v = {sl_kv_v(c->kv, c->kv_layer, p->kv_head, at), dim, n};
-    bool turn_v = values_by_tile(p->n_tok * j->n), more = n_seen(j, end - 1, at + SL_KV_BLOCK, 1);
+    bool turn_v = values_by_tile(j, p->n_tok * j->n),
+         more = n_seen(j, end - 1, at + SL_KV_BLOCK, 1);
     size_t rec_k = sl_kv_vec_bytes(c->kv->format_k, dim);
     size_t rec_v = sl_kv_vec_bytes(c->kv->format_v, dim);
     const struct ahead next[2] = {{k.rec + SL_KV_BLOCK * rec_k, more ? SL_KV_BLOCK * rec_k : 0},
                                   {v.rec, turn_v ? n * rec_v : 0}};
     add_scores(p, &k, first, rows, next);
-    for (uint32_t r = first; r < first + rows; r++)
-        soften_row(p, r, n_seen(j, p->first_tok + r / j->n, at, SL_KV_BLOCK));
     if (turn_v)
         j->simd->load_v[c->kv->format_v](&v, &p->v);
     for (uint32_t like; tok < end; tok = like, first += rows) {
@@ -282,6 +284,7 @@ static void run_block(struct part *p, uint32_t at)
         for (like = tok + 1; like < end && n_seen(j, like, at, SL_KV_BLOCK) == v.n;)
             like++;
         rows = (like - tok) * j->n;
+        soften(p, first, rows, v.n);
         add_values(p, &v, first, rows);
     }
 }

@@ -45,6 +45,12 @@ struct sl_kv_tile {
     bool grouped; /* each 32 channels have a scale of their own: int4 */
 };
 
+/* Of n_q rows: their largest score so far, the sum of their exponentials, the last step's factor.
+ */
+struct sl_softmax {
+    float *max, *sum, *c;
+};
+
 struct sl_simd {
     const char *name;
     float (*sum)(const float *x, size_t n);
@@ -76,10 +82,13 @@ struct sl_simd {
                         float *s);
     void (*tile_accumulate)(const struct sl_kv_tile *v, uint32_t n, const float *p, uint32_t n_q,
                             float *acc);
-    /* A step of the online softmax: m = max(*max, s[0..n)), s_j = exp(s_j - m), *sum = *sum * c +
-     * sum of s, *max = m. Returns c = exp(*max before - m), by which what was summed up before is
-     * to be multiplied. s[SL_KV_BLOCK] is overwritten up to the next multiple of 16. */
-    float (*soften)(float *s, uint32_t n, float *max, float *sum);
+    /* A step of the online softmax for rows of s[n_q][SL_KV_BLOCK], each with n scores: m =
+     * max(max[h], s[h][0..n)), s[h][j] = exp(s[h][j] - m), c[h] = exp(max[h] before - m), by which
+     * what was summed up before is to be multiplied, sum[h] = sum[h] * c[h] + sum of the row,
+     * max[h] = m. Rows are overwritten up to the next multiple of 16. */
+    void (*soften)(float *s, uint32_t n_q, uint32_t n, struct sl_softmax *state);
+    /* Up to so many rows of weighted sums meet the records themselves: more are worth a tile. */
+    uint32_t direct_rows;
 };
 
 enum sl_simd_level { SL_SIMD_GENERIC, SL_SIMD_AVX2, SL_SIMD_AVX512, SL_N_SIMD_LEVEL };

@@ -15,13 +15,13 @@ enum {
 };
 
 /* What the registers hold at once: records whose dots are summed side by side; vectors of sums of
- * one query; rows and vectors of several. */
+ * one query; rows and vectors of several. KV_DIRECT: of sl_simd. */
 #ifdef SL_SIMD_PORTABLE
-enum { KV_RECORDS = 4, KV_STRIP = 1, KV_ROWS = 1, KV_WIDTH = 1 };
+enum { KV_RECORDS = 4, KV_STRIP = 1, KV_ROWS = 1, KV_WIDTH = 1, KV_DIRECT = 10 };
 #elif defined SL_SIMD_WIDE
-enum { KV_RECORDS = 8, KV_STRIP = 16, KV_ROWS = 5, KV_WIDTH = 5 };
+enum { KV_RECORDS = 8, KV_STRIP = 16, KV_ROWS = 5, KV_WIDTH = 5, KV_DIRECT = 10 };
 #else
-enum { KV_RECORDS = 4, KV_STRIP = 4, KV_ROWS = 2, KV_WIDTH = 2 };
+enum { KV_RECORDS = 4, KV_STRIP = 4, KV_ROWS = 5, KV_WIDTH = 1, KV_DIRECT = 5 };
 #endif
 
 /* 16 channels from i on, without their scale. */
@@ -294,25 +294,37 @@ SL_SIMD_KV(int4, SL_KV_INT4)
 
 /* ---- softmax over one block ------------------------------------------------------------------ */
 
-SL_SIMD_TARGET static float SL_SIMD(soften)(float *s, uint32_t n, float *max, float *sum)
+/* Largest of a row's n scores and `least`; what lies behind them up to a whole vector is set to
+ * what has weight 0, which changes no sum. */
+SL_SIMD_INLINE float soften_top(float *s, uint32_t n, float least)
 {
-    v16 m = v16_set1(-INFINITY), total = v16_set1(0.0f);
-    uint32_t full = (n + SL_N_PARTIAL - 1) / SL_N_PARTIAL * SL_N_PARTIAL;
-    for (uint32_t i = n; i < full; i++)
-        s[i] = -INFINITY; /* of weight 0, which changes no sum */
-    for (uint32_t i = 0; i < full; i += SL_N_PARTIAL)
+    v16 m = v16_set1(-INFINITY);
+    for (uint32_t i = n; i % SL_N_PARTIAL; i++)
+        s[i] = -INFINITY;
+    for (uint32_t i = 0; i < n; i += SL_N_PARTIAL)
         m = v16_max(v16_load(s + i), m);
     float top = v16_top(m);
-    top = top > *max ? top : *max;
-    float c = top > *max ? sl_expf(*max - top) : 1.0f;
-    for (uint32_t i = 0; i < full; i += SL_N_PARTIAL) {
-        v16 p = v16_exp(v16_sub(v16_load(s + i), v16_set1(top)));
-        v16_store(s + i, p);
-        total = v16_add(total, p);
+    return top > least ? top : least;
+}
+
+/* The rows' maxima first: a row's exponentials then wait for nothing of the row before. */
+SL_SIMD_TARGET static void SL_SIMD(soften)(float *s, uint32_t n_q, uint32_t n,
+                                           struct sl_softmax *state)
+{
+    for (uint32_t h = 0; h < n_q; h++) {
+        float top = soften_top(s + h * SL_KV_BLOCK, n, state->max[h]);
+        state->c[h] = top > state->max[h] ? sl_expf(state->max[h] - top) : 1.0f;
+        state->max[h] = top;
     }
-    *sum = *sum * c + v16_tree(total);
-    *max = top;
-    return c;
+    for (uint32_t h = 0; h < n_q; h++, s += SL_KV_BLOCK) {
+        v16 top = v16_set1(state->max[h]), total = v16_set1(0.0f);
+        for (uint32_t i = 0; i < n; i += SL_N_PARTIAL) {
+            v16 p = v16_exp(v16_sub(v16_load(s + i), top));
+            v16_store(s + i, p);
+            total = v16_add(total, p);
+        }
+        state->sum[h] = state->sum[h] * state->c[h] + v16_tree(total);
+    }
 }
 
 #endif

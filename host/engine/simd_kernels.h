@@ -182,6 +182,7 @@ __attribute__((unused)) static const struct sl_simd SL_SIMD(table) = {
     .tile_scores = SL_SIMD(tile_scores),
     .tile_accumulate = SL_SIMD(tile_accumulate),
     .soften = SL_SIMD(soften),
+    .direct_rows = KV_DIRECT,
 };
 
 #endif

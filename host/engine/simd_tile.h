@@ -16,7 +16,7 @@ enum { KV_SCORE_VECS = 1, KV_SCORE_ROWS = 1 };
 #elif defined SL_SIMD_WIDE
 enum { KV_SCORE_VECS = 2, KV_SCORE_ROWS = 5 };
 #else
-enum { KV_SCORE_VECS = 2, KV_SCORE_ROWS = 2 };
+enum { KV_SCORE_VECS = 1, KV_SCORE_ROWS = 5 };
 #endif
 enum { KV_LEVELS = 4 }; /* of the tree over 16 partial sums */
 
