@@ -93,7 +93,7 @@ static int check_shape(const struct sl_config *c)
 int sl_config_refuse_dense(const char *key)
 {
     return sl_key_unsupported(
-        key, "asks for a dense model: only mixtures of experts run");
+        key, "asks for a dense model: of this family only mixtures of experts run");
 }
 
 /* ---- entry points --------------------------------------------------------------------------- */
@@ -103,7 +103,8 @@ static int refuse_architecture(const json_t *name)
     char text[SL_KEY_VALUE_TEXT];
     sl_key_value_text(text, name);
     return sl_fail(SL_ERR_UNSUPPORTED,
-                   "HunYuanForCausalLM, HunYuanMoEV1ForCausalLM and YuanForCausalLM run",
+                   "HunYuanForCausalLM, HunYuanMoEV1ForCausalLM, YuanForCausalLM, "
+                   "MixtralForCausalLM, Qwen3MoeForCausalLM and LlamaForCausalLM run",
                    "config.json: architecture %s is not implemented", text);
 }
 
@@ -121,6 +122,8 @@ static int read_config(struct sl_config *c, const json_t *o)
         err = sl_config_read_hunyuan(c, o, false);
     else if (!strcmp(name, "YuanForCausalLM"))
         err = sl_config_read_yuan(c, o);
+    else if (sl_config_is_llama(name))
+        err = sl_config_read_llama(c, o, name);
     else
         return refuse_architecture(first);
     if (err)

@@ -13,6 +13,9 @@ enum { SL_CONFIG_MAX_WIDTH = 1 << 20, SL_CONFIG_MAX_HEAD_DIM = 256 };
 /* `large`: HunYuanForCausalLM, whose published code is followed where it differs from the other. */
 int sl_config_read_hunyuan(struct sl_config *c, const json_t *o, bool large);
 int sl_config_read_yuan(struct sl_config *c, const json_t *o);
+/* Whether config_llama.c knows this entry of `architectures`; if so, the reader. */
+bool sl_config_is_llama(const char *class);
+int sl_config_read_llama(struct sl_config *c, const json_t *o, const char *class);
 
 /* Layers, widths, heads, vocabulary, context, epsilon, the tied head; quantisation is checked. */
 int sl_config_read_common(struct sl_config *c, const json_t *o);

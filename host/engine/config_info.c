@@ -59,6 +59,10 @@ void sl_config_get_info(const struct sl_config *c, struct sl_model_info *out)
         .kv_bytes_int4 = vectors * sl_kv_vec_bytes(SL_KV_INT4, c->head_dim),
         .lfa_state_bytes = c->has_lfa ? 4ull * c->n_layer * (c->d_model + c->d_model / 2) : 0,
     };
+    if (!c->n_expert) { /* the only MLP is nobody's shared expert */
+        out->d_ff = c->d_ff_shared;
+        out->n_shared_expert = 0;
+    }
     count_params(c, out);
 }
 

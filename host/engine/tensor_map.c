@@ -171,7 +171,7 @@ struct mlp_roles {
 
 static int map_separate(const struct want *w, const struct mlp_roles *r, struct sl_rows gate_up[2])
 {
-    static const char module[] = "gate_and_up_proj";
+    const char *module = w->config->family == SL_FAMILY_HUNYUAN ? "gate_and_up_proj" : NULL;
     char name[SL_NAME_MAX];
     int err = find_plain(w, r->gate, module, name, &gate_up[0]);
     if (!err && !gate_up[0].tensor) {
