@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Writes tests/golden/families: tiny random checkpoints of Mixtral, Qwen3-MoE and Llama, and what a
+"""Writes tests/golden/families: tiny random checkpoints of Llama and its neighbours, and what a
 plain float64 forward pass in torch gives for them: the residual stream behind every layer, the
 experts that were chosen and their weights, all logits. Whole sequences at once, no cache, no chunks;
 nothing is shared with the engine. Needs torch and numpy. Results are committed; run it again only to
@@ -52,12 +52,19 @@ def linear(w, name, x):
     return torch.nn.functional.linear(x, w[name + ".weight"], w.get(name + ".bias"))
 
 
+def norm_qk(cfg, w, at, q, k):
+    return (rms(q, w[at + ".q_norm.weight"], cfg["rms_norm_eps"]),
+            rms(k, w[at + ".k_norm.weight"], cfg["rms_norm_eps"]))
+
+
 def attention(cfg, w, at, x):
     dim, n_head, n_kv = cfg["head_dim"], cfg["num_attention_heads"], cfg["num_key_value_heads"]
-    q, k, v = (linear(w, f"{at}.{n}_proj", x).view(len(x), -1, dim).transpose(0, 1) for n in "qkv")
-    if at + ".q_norm.weight" in w:
-        q = rms(q, w[at + ".q_norm.weight"], cfg["rms_norm_eps"])
-        k = rms(k, w[at + ".k_norm.weight"], cfg["rms_norm_eps"])
+    q, k, v = (linear(w, f"{at}.{n}_proj", x) for n in "qkv")
+    if cfg["model_type"] == "olmoe":  # over all heads at once
+        q, k = norm_qk(cfg, w, at, q, k)
+    q, k, v = (y.view(len(x), -1, dim).transpose(0, 1) for y in (q, k, v))
+    if cfg["model_type"].startswith("qwen3"):
+        q, k = norm_qk(cfg, w, at, q, k)
     freq = inv_freq(cfg, dim)
     q, k = rope(q, freq), rope(k, freq).repeat_interleave(n_head // n_kv, 0)
     score = q @ k.transpose(1, 2) / math.sqrt(dim)
@@ -86,7 +93,7 @@ def experts(w, x, router, mlp, top_k, renorm):
 
 
 def feed_forward(cfg, w, at, x):
-    if cfg["model_type"] == "llama":
+    if "num_experts_per_tok" not in cfg:
         names = [f"{at}.mlp.{n}_proj" for n in ("gate", "up", "down")]
         return swiglu(w, x, *names), None, None, math.inf
     if cfg["model_type"] == "mixtral":
@@ -146,13 +153,17 @@ def make_weights(cfg, rng):
         matrix("lm_head", cfg["vocab_size"], d)
     for l in range(cfg["num_hidden_layers"]):
         at = f"model.layers.{l}."
-        attn, bias = at + "self_attn.", cfg.get("attention_bias", False)
+        attn, bias = at + "self_attn.", cfg.get("attention_bias", cfg["model_type"] == "qwen2")
         norm(at + "input_layernorm", d)
         norm(at + "post_attention_layernorm", d)
         for name, rows, cols, gain in (("q_proj", d_attn, d, 1.5), ("k_proj", d_kv, d, 1.5),
                                        ("v_proj", d_kv, d, 1), ("o_proj", d, d_attn, 1)):
-            matrix(attn + name, rows, cols, bias, gain)
-        if cfg["model_type"] == "llama":
+            matrix(attn + name, rows, cols,
+                   bias and (name != "o_proj" or cfg["model_type"] != "qwen2"), gain)
+        if cfg["model_type"] == "olmoe" or cfg["model_type"].startswith("qwen3"):
+            norm(attn + "q_norm", d_attn if cfg["model_type"] == "olmoe" else dim)
+            norm(attn + "k_norm", d_kv if cfg["model_type"] == "olmoe" else dim)
+        if "num_experts_per_tok" not in cfg:
             mlp([f"{at}mlp.{n}_proj" for n in ("gate", "up", "down")], cfg["intermediate_size"],
                 cfg.get("mlp_bias", False))
         elif cfg["model_type"] == "mixtral":
@@ -161,12 +172,10 @@ def make_weights(cfg, rng):
                 mlp([f"{at}block_sparse_moe.experts.{e}.{n}" for n in ("w1", "w3", "w2")],
                     cfg["intermediate_size"])
         else:
-            norm(attn + "q_norm", dim)
-            norm(attn + "k_norm", dim)
             matrix(at + "mlp.gate", cfg["num_experts"], d, gain=2)
             for e in range(cfg["num_experts"]):
                 mlp([f"{at}mlp.experts.{e}.{n}_proj" for n in ("gate", "up", "down")],
-                    cfg["moe_intermediate_size"])
+                    cfg.get("moe_intermediate_size", cfg["intermediate_size"]))
     return w
 
 
@@ -204,6 +213,18 @@ def llama(**over):
     return config("LlamaForCausalLM", "llama", **cfg)
 
 
+def dense(class_name, model_type, **over):
+    cfg = dict(intermediate_size=96, sliding_window=None)
+    cfg.update(over)
+    return config(class_name, model_type, **cfg)
+
+
+def olmoe(**over):
+    return config("OlmoeForCausalLM", "olmoe", head_dim=8, intermediate_size=16, num_experts=8,
+                  num_experts_per_tok=3, norm_topk_prob=False, attention_bias=False, clip_qkv=None,
+                  **over)
+
+
 LLAMA3 = {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
           "original_max_position_embeddings": 128}
 MODELS = {  # name: config, files, tokens
@@ -217,13 +238,19 @@ MODELS = {  # name: config, files, tokens
     "llama-biases": (llama(attention_bias=True, mlp_bias=True, num_attention_heads=2,
                            head_dim=16, rope_scaling={"rope_type": "linear", "factor": 4.0}),
                      1, 32),
+    "mistral": (dense("MistralForCausalLM", "mistral", rope_theta=1e6, sliding_window=512), 1, 32),
+    "qwen2": (dense("Qwen2ForCausalLM", "qwen2", head_dim=8, rope_theta=1e6, rms_norm_eps=1e-6,
+                    use_sliding_window=False, sliding_window=512, tie_word_embeddings=True), 1, 32),
+    "qwen3": (dense("Qwen3ForCausalLM", "qwen3", rope_theta=1e6, rms_norm_eps=1e-6,
+                    attention_bias=False, use_sliding_window=False), 1, 32),
+    "olmoe": (olmoe(), 1, 32),
 }
 
 
 def written_config(name, cfg):
     """What the file says: derived or newer keys as releases have them."""
     cfg = dict(cfg)
-    if name in ("llama", "llama-biases"):
+    if name in ("llama", "llama-biases", "qwen2", "olmoe"):
         del cfg["head_dim"]  # hidden_size / num_attention_heads
     if name == "llama-biases":
         cfg["rope_parameters"] = dict(cfg.pop("rope_scaling"), rope_theta=cfg.pop("rope_theta"))

@@ -80,7 +80,7 @@ static void switches_are_obeyed(void)
     CU_ASSERT_EQUAL(config_parse_with(&c, qwen3, "norm_topk_prob", NULL), 0);
     CU_ASSERT_FALSE(c.router_renorm);
     CU_ASSERT_EQUAL(config_parse_with(&c, qwen3, "attention_bias", "true"), 0);
-    CU_ASSERT_TRUE(c.attention_bias);
+    CU_ASSERT_TRUE(c.attention_bias && c.o_bias);
     CU_ASSERT_EQUAL(config_parse_with(&c, qwen3, "head_dim", NULL), 0);
     CU_ASSERT_EQUAL(c.head_dim, 64); /* hidden_size / num_attention_heads */
     CU_ASSERT_EQUAL(config_parse_with(&c, mixtral, "head_dim", "64"), 0);
@@ -98,12 +98,49 @@ static void switches_are_obeyed(void)
     CU_ASSERT_EQUAL(config_parse_with(&c, llama, "layer_types", "[\"full_attention\"]"), 0);
 }
 
+/* Classes that have no release here: the rows of the table, seen through a Llama's sizes. */
+static void neighbours_of_llama_are_told_apart(void)
+{
+    static const struct {
+        const char *class, *model_type, *architecture;
+        bool qk_norm, whole, qkv_bias;
+        uint32_t head_dim;
+    } list[] = {{"Mistral", "mistral", "mistral", false, false, false, 128},
+                {"Qwen2", "qwen2", "qwen2", false, false, true, 128},
+                {"Qwen3", "qwen3", "qwen3", true, false, false, 128},
+                {"Olmoe", "olmoe", "olmoe", true, true, false, 128}};
+    for (size_t i = 0; i < sizeof list / sizeof list[0]; i++) {
+        struct sl_config c;
+        char text[600];
+        snprintf(
+            text, sizeof text,
+            "{\"architectures\":[\"%sForCausalLM\"],\"model_type\":\"%s\",\"hidden_size\":2048,"
+            "\"num_hidden_layers\":4,\"num_attention_heads\":16,\"num_key_value_heads\":8,"
+            "\"intermediate_size\":1024,\"vocab_size\":1000,\"num_experts\":64,"
+            "\"num_experts_per_tok\":8,\"sliding_window\":null}",
+            list[i].class, list[i].model_type);
+        CU_ASSERT_EQUAL_FATAL(config_parse(&c, text), 0);
+        CU_ASSERT_STRING_EQUAL(c.architecture, list[i].architecture);
+        CU_ASSERT_TRUE(c.qk_norm == list[i].qk_norm && c.qk_norm_first == list[i].qk_norm);
+        CU_ASSERT_TRUE(c.qk_norm_whole == list[i].whole && c.head_dim == list[i].head_dim);
+        CU_ASSERT_TRUE(c.attention_bias == list[i].qkv_bias && !c.o_bias && !c.mlp_bias);
+        CU_ASSERT_EQUAL(c.n_expert, list[i].whole ? 64 : 0);
+        CU_ASSERT_FALSE(c.router_renorm);
+    }
+}
+
 static void windows_that_hold_the_context_are_none(void)
 {
     struct sl_config c;
     CU_ASSERT_EQUAL(config_parse_with(&c, mixtral, "sliding_window", "32768"), 0);
     CU_ASSERT_EQUAL(config_parse_with(&c, mixtral, "sliding_window", NULL), 0);
     CU_ASSERT_EQUAL(config_parse_with(&c, qwen3, "sliding_window", "4096"), 0); /* not used */
+    /* Mistral's class has one where the key is missing. */
+    static const char mistral[] = "{\"architectures\":[\"MistralForCausalLM\"],\"hidden_size\":64,"
+                                  "\"num_hidden_layers\":2,\"num_attention_heads\":8,"
+                                  "\"intermediate_size\":64,\"vocab_size\":100}";
+    CU_ASSERT_EQUAL(config_parse(&c, mistral), SL_ERR_UNSUPPORTED);
+    CU_ASSERT_PTR_NOT_NULL(strstr(sl_error_message(), "sliding_window"));
 }
 
 static void rope_parameters_stand_alone_or_repeat(void)
@@ -143,6 +180,7 @@ static void other_mathematics_is_refused(void)
         {mixtral, "model_type", "\"llama\"", SL_ERR_UNSUPPORTED},
         {mixtral, "sliding_window", "4096", SL_ERR_UNSUPPORTED},
         {mixtral, "attention_bias", "true", SL_ERR_UNSUPPORTED},
+        {mixtral, "clip_qkv", "0", SL_ERR_UNSUPPORTED},
         {mixtral, "mlp_bias", "true", SL_ERR_UNSUPPORTED},
         {mixtral, "hidden_act", "\"gelu\"", SL_ERR_UNSUPPORTED},
         {mixtral, "num_local_experts", "1", SL_ERR_UNSUPPORTED},
@@ -235,6 +273,7 @@ const struct sl_suite suite_config_llama = {
                                              CASE(qwen3_moe_is_read_as_published),
                                              CASE(llama_is_read_as_published),
                                              CASE(switches_are_obeyed),
+                                             CASE(neighbours_of_llama_are_told_apart),
                                              CASE(windows_that_hold_the_context_are_none),
                                              CASE(rope_parameters_stand_alone_or_repeat),
                                              CASE(keys_that_are_for_training_change_nothing),

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Mixtral, Qwen3 with experts and Llama against an independent float64 pass (make_families.py):
+/* Llama and its neighbours against an independent float64 pass (make_families.py):
  * the stream behind every layer, choices, logits; then quantised, on every device that this machine
  * has without a board. */
 #include <jansson.h>
@@ -338,10 +338,17 @@ EXACT(qwen3_plain, "qwen3-moe-plain")
 EXACT(llama, "llama")
 EXACT(llama3, "llama3-rope")
 EXACT(llama_biases, "llama-biases")
+EXACT(mistral, "mistral")
+EXACT(qwen2, "qwen2")
+EXACT(qwen3_dense, "qwen3")
+EXACT(olmoe, "olmoe")
 DEVICES(mixtral, "mixtral", nf4, 0.03)
 DEVICES(qwen3, "qwen3-moe", q8, 0.004)
 DEVICES(qwen3_plain, "qwen3-moe-plain", fp8, 0.025)
 DEVICES(llama, "llama", q8, 0.01)
+DEVICES(qwen2, "qwen2", q8, 0.009)
+DEVICES(qwen3_dense, "qwen3", int4, 0.03)
+DEVICES(olmoe, "olmoe", mxfp4, 0.025)
 DEVICES(llama3, "llama3-rope", nf4, 0.025)
 
 #define CASE(tag, title)                                                                           \
@@ -355,10 +362,17 @@ static const struct sl_case cases[] = {
     CASE(llama_exact, "llama_tied_equals_float64"),
     CASE(llama3_exact, "llama_3_rope_equals_float64"),
     CASE(llama_biases_exact, "llama_with_biases_and_linear_rope_equals_float64"),
+    CASE(mistral_exact, "mistral_equals_float64"),
+    CASE(qwen2_exact, "qwen2_equals_float64"),
+    CASE(qwen3_dense_exact, "qwen3_dense_equals_float64"),
+    CASE(olmoe_exact, "olmoe_equals_float64"),
     CASE(mixtral_nf4, "mixtral_quantised_has_the_same_words_everywhere"),
     CASE(qwen3_q8, "qwen3_moe_quantised_has_the_same_words_everywhere"),
     CASE(qwen3_plain_fp8, "qwen3_moe_with_biases_quantised_has_the_same_words_everywhere"),
     CASE(llama_q8, "llama_quantised_has_the_same_words_everywhere"),
+    CASE(qwen2_q8, "qwen2_quantised_has_the_same_words_everywhere"),
+    CASE(qwen3_dense_int4, "qwen3_dense_quantised_has_the_same_words_everywhere"),
+    CASE(olmoe_mxfp4, "olmoe_quantised_has_the_same_words_everywhere"),
     CASE(llama3_nf4, "llama_3_quantised_has_the_same_words_everywhere"),
     CASE(a_dense_model_has_no_experts_to_place, "a_dense_model_has_no_experts_to_place"),
     CASE(a_dense_store_that_does_not_fit_is_refused, "a_dense_store_that_does_not_fit_is_refused"),

@@ -65,7 +65,6 @@ int sl_config_read_heads(struct sl_config *c, const json_t *o)
         {"head_dim", 2, SL_CONFIG_MAX_HEAD_DIM, 0}};
     const struct sl_count_key kv = {"num_key_value_heads", 1, c->n_head, 0};
     int err = sl_key_get_count(o, kv, &c->n_kv_head);
-    c->head_dim = 0;
     for (int i = 0; !err && i < 2; i++)
         err = sl_key_get_count(o, names[i], &c->head_dim);
     if (err || c->head_dim)
@@ -103,8 +102,8 @@ static int refuse_architecture(const json_t *name)
     char text[SL_KEY_VALUE_TEXT];
     sl_key_value_text(text, name);
     return sl_fail(SL_ERR_UNSUPPORTED,
-                   "HunYuanForCausalLM, HunYuanMoEV1ForCausalLM, YuanForCausalLM, "
-                   "MixtralForCausalLM, Qwen3MoeForCausalLM and LlamaForCausalLM run",
+                   "HunYuan, HunYuanMoEV1, Yuan, Llama, Mistral, Mixtral, Qwen2, Qwen3, Qwen3Moe "
+                   "and Olmoe ForCausalLM run",
                    "config.json: architecture %s is not implemented", text);
 }
 

@@ -12,8 +12,7 @@ enum sl_family {
                           expert */
     SL_FAMILY_YUAN,    /* Yuan 2.0-M32: MHA, localized filtering, attention router */
     SL_FAMILY_MIXTRAL,
-    SL_FAMILY_QWEN3_MOE, /* QK-norm before RoPE */
-    SL_FAMILY_LLAMA,     /* dense: no routed experts, the shared MLP is the only one */
+    SL_FAMILY_LLAMA, /* and Mistral, Qwen, OLMoE, whose tensors have the same names */
     SL_N_FAMILY
 };
 
@@ -43,8 +42,10 @@ struct sl_config {
     float norm_eps;
     bool qk_norm;        /* per head, each layer its own weights */
     bool qk_norm_first;  /* before RoPE; else behind it. Never with CLA */
+    bool qk_norm_whole;  /* not per head: over all of Q, all of K; then also first */
     uint32_t cla_factor; /* layers that share one K/V; 1: none */
-    bool attention_bias; /* Q, K, V, O have biases */
+    bool attention_bias; /* Q, K, V have biases */
+    bool o_bias;         /* O has */
     bool mlp_bias;
     bool tied;    /* LM head = embedding */
     bool has_lfa; /* Yuan's localized filtering before Q and K */

@@ -19,7 +19,8 @@ int sl_config_read_llama(struct sl_config *c, const json_t *o, const char *class
 
 /* Layers, widths, heads, vocabulary, context, epsilon, the tied head; quantisation is checked. */
 int sl_config_read_common(struct sl_config *c, const json_t *o);
-/* n_kv_head (which keeps its value where the key is missing) and head_dim. */
+/* n_kv_head and head_dim, which keep their values where keys are missing; head_dim 0: a head's
+ * share of hidden_size. */
 int sl_config_read_heads(struct sl_config *c, const json_t *o);
 /* SL_ERR_UNSUPPORTED: the key asks for a model without routed experts. */
 int sl_config_refuse_dense(const char *key);

@@ -48,6 +48,7 @@ static int read_hunyuan_attention(struct sl_config *c, const json_t *o)
     int err = sl_config_read_heads(c, o);
     err = err ? err : sl_key_get_bool(o, "use_qk_norm", &c->qk_norm);
     err = err ? err : sl_key_get_bool(o, "attention_bias", &c->attention_bias);
+    c->o_bias = c->attention_bias;
     err = err ? err : sl_key_get_bool(o, "mlp_bias", &c->mlp_bias);
     err = err ? err : sl_key_get_bool(o, "use_cla", &use_cla);
     err = err ? err

@@ -7,9 +7,11 @@ static uint64_t attention_params(const struct sl_config *c, bool owner)
     uint64_t d = c->d_model, kv = (uint64_t)c->n_kv_head * c->head_dim;
     uint64_t n = 2 * d * c->d_attn + (owner ? 2 * d * kv : 0);
     if (c->qk_norm)
-        n += 2 * c->head_dim;
+        n += c->qk_norm_whole ? c->d_attn + kv : 2 * c->head_dim;
     if (c->attention_bias)
-        n += c->d_attn + d + (owner ? 2 * kv : 0);
+        n += c->d_attn + (owner ? 2 * kv : 0);
+    if (c->o_bias)
+        n += d;
     if (c->has_lfa) /* two convolutions of two taps with biases, and a norm */
         n += 2 * (d * (d / 2) * 2) + d / 2 + d + d;
     return n;

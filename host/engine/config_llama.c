@@ -1,20 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Llama and what differs from it by switches: Mixtral, Qwen3 with experts, and dense models of the
- * same layers. What a missing key means is what the published configuration classes say. */
+/* Llama and what differs from it by switches: Mistral, Mixtral, Qwen, OLMoE. What a missing key
+ * means is what the published configuration classes say. */
 #include "engine/config_family.h"
 
 #include <string.h>
 
-enum feed_forward { DENSE, MIXTRAL_EXPERTS, QWEN_EXPERTS };
+enum norm { NO_NORM, PER_HEAD, WHOLE }; /* of Q and K, before RoPE */
+enum bias { NO_BIAS, BY_KEY, ON_QKV };  /* BY_KEY: attention_bias, on O too */
+enum renorm { RENORM, RENORM_BY_KEY };
+
+/* Keys of a mixture; n_expert NULL: dense. */
+struct expert_keys {
+    const char *n_expert, *width;
+    enum renorm renorm;
+};
 
 struct traits {
     const char *class, *architecture, *model_type;
     enum sl_family family;
-    enum feed_forward ffn;
-    bool qk_norm;     /* per head, before RoPE */
-    bool biases;      /* attention_bias is read */
-    uint32_t kv_head; /* without num_key_value_heads; 0: as many as heads */
-    uint32_t window;  /* without sliding_window; 0: none */
+    struct expert_keys experts;
+    enum norm qk_norm;
+    enum bias bias;
+    bool mlp_bias;                      /* the key is read */
+    bool windows;                       /* sliding_window is read without use_sliding_window */
+    uint32_t kv_head, head_dim, window; /* without their keys; 0: n_head, a share, none */
     float norm_eps, rope_theta;
     uint32_t n_ctx;
 };
@@ -24,30 +33,73 @@ static const struct traits all_traits[] = {
      .architecture = "llama",
      .model_type = "llama",
      .family = SL_FAMILY_LLAMA,
-     .biases = true,
+     .bias = BY_KEY,
+     .mlp_bias = true,
+     .windows = true,
      .norm_eps = 1e-6f,
      .rope_theta = 1e4f,
      .n_ctx = 2048},
+    {.class = "MistralForCausalLM",
+     .architecture = "mistral",
+     .model_type = "mistral",
+     .family = SL_FAMILY_LLAMA,
+     .windows = true,
+     .kv_head = 8,
+     .window = 4096,
+     .norm_eps = 1e-6f,
+     .rope_theta = 1e4f,
+     .n_ctx = 131072},
     {.class = "MixtralForCausalLM",
      .architecture = "mixtral",
      .model_type = "mixtral",
      .family = SL_FAMILY_MIXTRAL,
-     .ffn = MIXTRAL_EXPERTS,
+     .experts = {"num_local_experts", "intermediate_size", RENORM},
+     .windows = true,
      .kv_head = 8,
      .norm_eps = 1e-5f,
      .rope_theta = 1e6f,
      .n_ctx = 131072},
+    {.class = "Qwen2ForCausalLM",
+     .architecture = "qwen2",
+     .model_type = "qwen2",
+     .family = SL_FAMILY_LLAMA,
+     .bias = ON_QKV,
+     .kv_head = 32,
+     .norm_eps = 1e-6f,
+     .rope_theta = 1e4f,
+     .n_ctx = 32768},
+    {.class = "Qwen3ForCausalLM",
+     .architecture = "qwen3",
+     .model_type = "qwen3",
+     .family = SL_FAMILY_LLAMA,
+     .qk_norm = PER_HEAD,
+     .bias = BY_KEY,
+     .kv_head = 32,
+     .head_dim = 128,
+     .norm_eps = 1e-6f,
+     .rope_theta = 1e4f,
+     .n_ctx = 32768},
     {.class = "Qwen3MoeForCausalLM",
      .architecture = "qwen3-moe",
      .model_type = "qwen3_moe",
-     .family = SL_FAMILY_QWEN3_MOE,
-     .ffn = QWEN_EXPERTS,
-     .qk_norm = true,
-     .biases = true,
+     .family = SL_FAMILY_LLAMA,
+     .experts = {"num_experts", "moe_intermediate_size", RENORM_BY_KEY},
+     .qk_norm = PER_HEAD,
+     .bias = BY_KEY,
      .kv_head = 4,
      .norm_eps = 1e-6f,
      .rope_theta = 1e4f,
      .n_ctx = 32768},
+    {.class = "OlmoeForCausalLM",
+     .architecture = "olmoe",
+     .model_type = "olmoe",
+     .family = SL_FAMILY_LLAMA,
+     .experts = {"num_experts", "intermediate_size", RENORM_BY_KEY},
+     .qk_norm = WHOLE,
+     .bias = BY_KEY,
+     .norm_eps = 1e-5f,
+     .rope_theta = 1e4f,
+     .n_ctx = 4096},
 };
 
 /* ---- RoPE ----------------------------------------------------------------------------------- */
@@ -126,7 +178,7 @@ static int check_window(const struct sl_config *c, const json_t *o, const struct
 {
     const json_t *v = json_object_get(o, "sliding_window");
     uint32_t window = v ? 0 : t->window;
-    if (t->qk_norm) /* Qwen: without use_sliding_window, which is refused, it is not read */
+    if (!t->windows) /* read with use_sliding_window alone, which is refused */
         return 0;
     int err =
         sl_key_get_count(o, (struct sl_count_key){"sliding_window", 1, INT32_MAX, 0}, &window);
@@ -150,37 +202,45 @@ static int check_layer_types(const json_t *o)
     return 0;
 }
 
+static int read_biases(struct sl_config *c, const json_t *o, const struct traits *t)
+{
+    static const struct sl_fixed_key none[] = {{"attention_bias", NULL, 0}};
+    c->attention_bias = t->bias == ON_QKV;
+    if (t->bias != BY_KEY)
+        return t->bias == ON_QKV ? 0 : SL_KEYS_CHECK_FIXED(o, none);
+    int err = sl_key_get_bool(o, "attention_bias", &c->attention_bias);
+    c->o_bias = c->attention_bias;
+    return err;
+}
+
 static int read_attention(struct sl_config *c, const json_t *o, const struct traits *t)
 {
-    static const struct sl_fixed_key no_bias[] = {{"attention_bias", NULL, 0}};
     c->n_kv_head = t->kv_head ? t->kv_head : c->n_head;
+    c->head_dim = t->head_dim;
     int err = sl_config_read_heads(c, o);
-    if (!err)
-        err = t->biases ? sl_key_get_bool(o, "attention_bias", &c->attention_bias)
-                        : SL_KEYS_CHECK_FIXED(o, no_bias);
+    err = err ? err : read_biases(c, o, t);
     err = err ? err : check_window(c, o, t);
     err = err ? err : check_layer_types(o);
     c->n_rot = c->head_dim;
-    c->qk_norm = c->qk_norm_first = t->qk_norm;
+    c->qk_norm = c->qk_norm_first = t->qk_norm != NO_NORM;
+    c->qk_norm_whole = t->qk_norm == WHOLE;
     return err;
 }
 
 /* ---- feed forward --------------------------------------------------------------------------- */
 
 /* One MLP for every token: what a mixture of experts calls its shared expert. */
-static int read_dense(struct sl_config *c, const json_t *o, const struct traits *t)
+static int read_dense(struct sl_config *c, const json_t *o)
 {
     static const struct sl_count_key width = {"intermediate_size", 1, SL_CONFIG_MAX_WIDTH, 0};
     c->n_shared_expert = 1;
-    int err = sl_key_need_count(o, width, &c->d_ff_shared);
-    return err || t->family != SL_FAMILY_LLAMA ? err : sl_key_get_bool(o, "mlp_bias", &c->mlp_bias);
+    return sl_key_need_count(o, width, &c->d_ff_shared);
 }
 
-static int read_experts(struct sl_config *c, const json_t *o, bool qwen)
+static int read_experts(struct sl_config *c, const json_t *o, const struct expert_keys *keys)
 {
-    const struct sl_count_key n = {qwen ? "num_experts" : "num_local_experts", 0, SL_MAX_EXPERT, 0};
-    const struct sl_count_key width = {qwen ? "moe_intermediate_size" : "intermediate_size", 1,
-                                       SL_CONFIG_MAX_WIDTH, 0};
+    const struct sl_count_key n = {keys->n_expert, 0, SL_MAX_EXPERT, 0};
+    const struct sl_count_key width = {keys->width, 1, SL_CONFIG_MAX_WIDTH, 0};
     int err = sl_key_need_count(o, n, &c->n_expert);
     if (!err && c->n_expert < 2)
         return sl_config_refuse_dense(n.key);
@@ -189,8 +249,8 @@ static int read_experts(struct sl_config *c, const json_t *o, bool qwen)
     err = err ? err : sl_key_need_count(o, used, &c->n_expert_used);
     err = err ? err : sl_key_need_count(o, width, &c->d_ff);
     c->router = SL_ROUTER_SOFTMAX;
-    c->router_renorm = !qwen;
-    return err || !qwen ? err : sl_key_get_bool(o, "norm_topk_prob", &c->router_renorm);
+    c->router_renorm = keys->renorm == RENORM;
+    return err || c->router_renorm ? err : sl_key_get_bool(o, "norm_topk_prob", &c->router_renorm);
 }
 
 /* Layers without experts between those that have them. */
@@ -206,12 +266,12 @@ static int check_sparse(const json_t *o)
 static int read_feed_forward(struct sl_config *c, const json_t *o, const struct traits *t)
 {
     static const struct sl_fixed_key no_bias[] = {{"mlp_bias", NULL, 0}};
-    int err = t->family == SL_FAMILY_LLAMA ? 0 : SL_KEYS_CHECK_FIXED(o, no_bias);
-    if (!err && t->ffn == QWEN_EXPERTS)
-        err = check_sparse(o);
-    if (err)
-        return err;
-    return t->ffn == DENSE ? read_dense(c, o, t) : read_experts(c, o, t->ffn == QWEN_EXPERTS);
+    int err = t->mlp_bias ? sl_key_get_bool(o, "mlp_bias", &c->mlp_bias)
+                          : SL_KEYS_CHECK_FIXED(o, no_bias);
+    if (err || !t->experts.n_expert)
+        return err ? err : read_dense(c, o);
+    err = check_sparse(o);
+    return err ? err : read_experts(c, o, &t->experts);
 }
 
 /* ---- all of it ------------------------------------------------------------------------------ */
@@ -236,15 +296,16 @@ int sl_config_read_llama(struct sl_config *c, const json_t *o, const char *class
         {"model_type", t->model_type, 0},
         {"use_sliding_window", NULL, 0},
         {"partial_rotary_factor", NULL, 1},
-        {"clip_qkv", NULL, 0},
-        {"attn_logit_softcapping", NULL, 0},
-        {"final_logit_softcapping", NULL, 0},
         {"embedding_multiplier", NULL, 1},
         {"residual_multiplier", NULL, 1},
         {"logits_scaling", NULL, 1},
-        {"use_qk_norm", NULL, t->qk_norm},
+        {"use_qk_norm", NULL, t->qk_norm != NO_NORM},
         {"use_cla", NULL, 0},
         {"use_mla", NULL, 0},
+        /* No word: null only. */
+        {"clip_qkv", "", 0},
+        {"attn_logit_softcapping", "", 0},
+        {"final_logit_softcapping", "", 0},
     };
     c->family = t->family;
     c->architecture = t->architecture;

@@ -179,8 +179,15 @@ static void rotate_head(const struct pass *p, size_t t, float *head)
  * what is cached has it. */
 static void norm_and_rotate(const struct pass *p, size_t t, float *head, const float *w)
 {
-    sl_rms_norm(head, head, w, p->c->head_dim, p->c->norm_eps);
+    if (!p->c->qk_norm_whole)
+        sl_rms_norm(head, head, w, p->c->head_dim, p->c->norm_eps);
     rotate_head(p, t, head);
+}
+
+static void norm_whole(const struct pass *p, float *x, size_t n, const float *w)
+{
+    if (p->c->qk_norm_whole)
+        sl_rms_norm(x, x, w, n, p->c->norm_eps);
 }
 
 /* RoPE first, norm second. The key's norm weight, which each layer of a CLA group has its own, is
@@ -215,12 +222,17 @@ static void rotate_key(const struct pass *p, size_t t, float *k)
 static void rotate_token(void *user, size_t t, unsigned thread)
 {
     const struct pass *p = user;
-    size_t dim = p->c->head_dim;
+    size_t dim = p->c->head_dim, d_kv = p->c->n_kv_head * dim;
+    float *q = p->f->q + t * p->c->d_attn, *k = p->f->k + t * d_kv;
     (void)thread;
+    norm_whole(p, q, p->c->d_attn, p->w->q_norm);
     for (size_t h = 0; h < p->c->n_head; h++)
-        rotate_query(p, t, p->f->q + (t * p->c->n_head + h) * dim);
-    for (size_t h = 0; p->owner && h < p->c->n_kv_head; h++)
-        rotate_key(p, t, p->f->k + (t * p->c->n_kv_head + h) * dim);
+        rotate_query(p, t, q + h * dim);
+    if (!p->owner)
+        return;
+    norm_whole(p, k, d_kv, p->w->k_norm);
+    for (size_t h = 0; h < p->c->n_kv_head; h++)
+        rotate_key(p, t, k + h * dim);
 }
 
 /* Packs on the fabric what it can pack; *put keeps what is left for the CPU. */

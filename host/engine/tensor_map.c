@@ -131,7 +131,7 @@ int sl_map_bias(struct sl_rows *out, const struct sl_checkpoint *ckpt, const str
 {
     struct want w = {.ckpt = ckpt, .config = c, .layer = layer, .tail = BIAS};
     *out = (struct sl_rows){0};
-    if (!c->attention_bias || matrix == SL_MATRIX_LM_HEAD)
+    if (matrix == SL_MATRIX_LM_HEAD || !(matrix == SL_MATRIX_O ? c->o_bias : c->attention_bias))
         return 0;
     return map_any(&w, matrix, out);
 }

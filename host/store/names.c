@@ -43,15 +43,12 @@ static const char *const mixtral_names[SL_N_ROLE] = {
     [SL_ROLE_EXPERT_UP] = "w3.weight",
     [SL_ROLE_EXPERT_DOWN] = "w2.weight",
 };
-static const char *const qwen3_names[SL_N_ROLE] = {
-    [SL_ROLE_Q_NORM] = "self_attn.q_norm.weight", [SL_ROLE_K_NORM] = "self_attn.k_norm.weight",
-    [SL_ROLE_ROUTER] = "mlp.gate.weight",         [SL_ROLE_EXPERT_GATE] = "gate_proj.weight",
-    [SL_ROLE_EXPERT_UP] = "up_proj.weight",       [SL_ROLE_EXPERT_DOWN] = "down_proj.weight",
-};
 static const char *const llama_names[SL_N_ROLE] = {
-    [SL_ROLE_SHARED_GATE] = "mlp.gate_proj.weight",
-    [SL_ROLE_SHARED_UP] = "mlp.up_proj.weight",
-    [SL_ROLE_SHARED_DOWN] = "mlp.down_proj.weight",
+    [SL_ROLE_Q_NORM] = "self_attn.q_norm.weight", [SL_ROLE_K_NORM] = "self_attn.k_norm.weight",
+    [SL_ROLE_ROUTER] = "mlp.gate.weight",         [SL_ROLE_SHARED_GATE] = "mlp.gate_proj.weight",
+    [SL_ROLE_SHARED_UP] = "mlp.up_proj.weight",   [SL_ROLE_SHARED_DOWN] = "mlp.down_proj.weight",
+    [SL_ROLE_EXPERT_GATE] = "gate_proj.weight",   [SL_ROLE_EXPERT_UP] = "up_proj.weight",
+    [SL_ROLE_EXPERT_DOWN] = "down_proj.weight",
 };
 static const char *const yuan_names[SL_N_ROLE] = {
     [SL_ROLE_LFA_CONV1] = "self_attn.lf_gate.conv1.weight",
@@ -73,8 +70,7 @@ static const struct {
     [SL_FAMILY_HUNYUAN] = {hunyuan_names, "mlp.experts"},
     [SL_FAMILY_YUAN] = {yuan_names, "mlp.experts"},
     [SL_FAMILY_MIXTRAL] = {mixtral_names, "block_sparse_moe.experts"},
-    [SL_FAMILY_QWEN3_MOE] = {qwen3_names, "mlp.experts"},
-    [SL_FAMILY_LLAMA] = {llama_names, NULL},
+    [SL_FAMILY_LLAMA] = {llama_names, "mlp.experts"},
 };
 
 enum sl_role_level sl_role_level(enum sl_role role)
@@ -125,8 +121,8 @@ bool sl_tensor_exists(const struct sl_config *c, struct sl_tensor_id id)
     case SL_ROLE_V: return owner;
     case SL_ROLE_K_BIAS:
     case SL_ROLE_V_BIAS: return c->attention_bias && owner;
-    case SL_ROLE_Q_BIAS:
-    case SL_ROLE_O_BIAS: return c->attention_bias;
+    case SL_ROLE_Q_BIAS: return c->attention_bias;
+    case SL_ROLE_O_BIAS: return c->o_bias;
     case SL_ROLE_Q_NORM:
     case SL_ROLE_K_NORM: return c->qk_norm;
     case SL_ROLE_LFA_CONV1:
@@ -163,8 +159,8 @@ static unsigned layer_shape(const struct sl_config *c, enum sl_role role, uint64
     case SL_ROLE_Q_BIAS: return shape(dim, 1, c->d_attn, 0);
     case SL_ROLE_K_BIAS:
     case SL_ROLE_V_BIAS: return shape(dim, 1, d_kv, 0);
-    case SL_ROLE_Q_NORM:
-    case SL_ROLE_K_NORM: return shape(dim, 1, c->head_dim, 0);
+    case SL_ROLE_Q_NORM: return shape(dim, 1, c->qk_norm_whole ? c->d_attn : c->head_dim, 0);
+    case SL_ROLE_K_NORM: return shape(dim, 1, c->qk_norm_whole ? d_kv : c->head_dim, 0);
     case SL_ROLE_LFA_CONV1: return shape(dim, 4, d / 2, d);
     case SL_ROLE_LFA_CONV1_BIAS: return shape(dim, 1, d / 2, 0);
     case SL_ROLE_LFA_CONV2: return shape(dim, 4, d, d / 2);
