@@ -321,6 +321,52 @@ static void plans_of_released_models_hold_together(void)
     }
 }
 
+/* Seconds of the device's own clock. */
+static double clock_of(const struct sl_session *session)
+{
+    struct sl_session_stats stats;
+    sl_session_get_stats(session, &stats);
+    CU_ASSERT_FATAL(stats.n_device == 1 && stats.device[0].time.known);
+    return stats.device[0].time.total_s;
+}
+
+static void a_dense_model_takes_what_is_expected(void)
+{
+    enum { PROMPT = 30, DECODE = 10 };
+    static const char *const device[] = {"model:4x4,mem=hbm,cpu=10", "model:16,pcie=1,cpu=2"};
+    struct rig r;
+    float logits[256];
+    rig_open(&r, "llama3-rope");
+    CU_ASSERT_FATAL(r.info.n_vocab <= 256 && r.n >= PROMPT + DECODE);
+    for (size_t i = 0; i < sizeof device / sizeof *device; i++) {
+        const struct sl_model_params mp = {
+            .path = r.path, .device = device[i], .dense = i ? "cpu" : "device", .n_threads = 1};
+        const struct sl_session_params sp = {.n_ctx = 64};
+        const struct sl_expect_params ep = {.model = &mp,
+                                            .n_prompt = PROMPT,
+                                            .n_ctx = PROMPT + DECODE / 2,
+                                            .prefill_hit = 1,
+                                            .decode_hit = 1};
+        struct sl_model *model = NULL;
+        struct sl_session *session = NULL;
+        struct sl_expected want;
+        CU_ASSERT_EQUAL_FATAL(sl_model_open(&model, &mp), 0);
+        CU_ASSERT_EQUAL_FATAL(sl_session_open(&session, model, &sp), 0);
+        double begin = clock_of(session), prefill, decode;
+        CU_ASSERT_EQUAL(sl_session_eval(session, r.ids, PROMPT, false, logits), 0);
+        prefill = clock_of(session) - begin;
+        for (size_t t = PROMPT; t < PROMPT + DECODE; t++)
+            CU_ASSERT_EQUAL(sl_session_eval(session, r.ids + t, 1, false, logits), 0);
+        decode = clock_of(session) - begin - prefill;
+        CU_ASSERT_EQUAL_FATAL(sl_expect(&ep, &want), 0);
+        CU_ASSERT_DOUBLE_EQUAL(want.prefill_tokens_per_s * prefill / PROMPT, 1, 0.1);
+        CU_ASSERT_DOUBLE_EQUAL(want.decode_tokens_per_s * decode / DECODE, 1, 0.1);
+        sl_session_close(&session);
+        sl_model_close(&model);
+    }
+    golden_close(&r.g);
+}
+
 #define EXACT(tag, name)                                                                           \
     static void tag##_exact(void)                                                                  \
     {                                                                                              \
@@ -377,6 +423,7 @@ static const struct sl_case cases[] = {
     CASE(a_dense_model_has_no_experts_to_place, "a_dense_model_has_no_experts_to_place"),
     CASE(a_dense_store_that_does_not_fit_is_refused, "a_dense_store_that_does_not_fit_is_refused"),
     CASE(routes_of_a_dense_model_are_not_recorded, "routes_of_a_dense_model_are_not_recorded"),
+    CASE(a_dense_model_takes_what_is_expected, "a_dense_model_takes_what_is_expected"),
     CASE(plans_of_released_models_hold_together, "plans_of_released_models_hold_together"),
     {NULL, NULL}};
 
