@@ -21,7 +21,7 @@ const struct sl_slab *sl_place_slab(const struct sl_fabric *f, uint32_t place)
     if (!place)
         return sl_store_matrix(f->store, SL_MATRIX_LM_HEAD, 0).header;
     if (i == SL_PLACE_ROUTER)
-        return sl_store_router(f->store, layer).header;
+        return c->n_expert ? sl_store_router(f->store, layer).header : NULL;
     if (i == SL_PLACE_SHARED)
         return c->d_ff_shared ? sl_store_shared(f->store, layer).header : NULL;
     if ((i == SL_MATRIX_K || i == SL_MATRIX_V) && sl_config_kv_owner(c, layer) != layer)
@@ -177,6 +177,9 @@ int sl_resident_parse(uint32_t *out, const char *text, uint32_t n_expert)
     unsigned n;
     if (!text || !strcmp(text, "all"))
         *out = n_expert;
+    else if (!n_expert)
+        return sl_fail(SL_ERR_USAGE, "leave it out: the device holds all of a dense model",
+                       "resident %.40s: a dense model has no routed experts", text);
     else if (!strcmp(text, "none"))
         *out = 0;
     else if (sscanf(text, "%6u%c", &n, &end) == 1 && n <= n_expert)

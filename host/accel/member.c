@@ -277,7 +277,8 @@ int sl_member_write_slot_table(struct sl_member *m, uint32_t layer)
 static int write_slot_tables(struct sl_member *m)
 {
     int err = 0;
-    for (uint32_t l = 0; !err && l < m->fabric->config->n_layer; l++)
+    const struct sl_config *c = m->fabric->config;
+    for (uint32_t l = 0; !err && c->n_expert && l < c->n_layer; l++)
         err = sl_member_write_slot_table(m, l);
     return err;
 }

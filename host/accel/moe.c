@@ -84,7 +84,7 @@ static int pack(struct sl_moe_pass *p)
 {
     const struct sl_fabric_rows x = {p->x, p->n_tok, p->f->config->d_model, p->f->expert.k};
     int err = sl_fabric_pack_x8(p->f, &x, p->work->x8);
-    return err ? err : sl_fabric_pack_x16(p->f, &x, p->work->x16);
+    return err || !p->x16_stride ? err : sl_fabric_pack_x16(p->f, &x, p->work->x16);
 }
 
 /* The choice by the CPU's own router, for a card that may not have it all. */
@@ -160,7 +160,7 @@ static int choose(struct sl_moe_pass *p, uint32_t *route_off)
     sl_moe_begin(p, m);
     int err = sl_moe_add_routers(p, m, p->layer, route_off);
     err = err || !card ? err : sl_moe_add_shared(p, m);
-    err = err ? err : sl_joblist_launch(&m->jobs);
+    err = err || !m->jobs.n_job ? err : sl_joblist_launch(&m->jobs);
     err = err ? err : sl_moe_read_routes(p, m, route_off, p->work->route);
     err = err ? err : sl_moe_collect(p, m);
     if (!err && !card)
@@ -173,7 +173,7 @@ static int choose(struct sl_moe_pass *p, uint32_t *route_off)
 static int run_pass(struct sl_moe_pass *p)
 {
     uint32_t route_off[SL_MOE_MAX_ROUTER_JOB];
-    p->f->stats.n_router += p->n_tok;
+    p->f->stats.n_router += p->f->config->n_expert ? p->n_tok : 0;
     for (int i = 0; i < 2; i++)
         p->work->round[i].n_item = p->work->round[i].n_task = 0;
     if (p->home->slots)
@@ -211,7 +211,8 @@ int sl_fabric_moe(void *ctx, uint32_t layer, const float *x, size_t n_tok, float
                                    .n_tok = (uint32_t)n,
                                    .n_row = f->config->n_expert_used + 1,
                                    .x8_stride = sl_act8_beats(f->expert.k),
-                                   .x16_stride = sl_act16_beats(f->expert.k)};
+                                   .x16_stride =
+                                       f->config->n_expert ? sl_act16_beats(f->expert.k) : 0};
         int err = run_pass(&pass);
         if (err)
             return err;

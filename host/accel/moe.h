@@ -71,8 +71,8 @@ struct sl_moe_pass {
     struct sl_member *home, *cpu;    /* cpu: may be the same, or NULL */
     uint32_t layer;
     const float *x;
-    uint32_t n_tok, n_row; /* n_row = top_k + 1 result rows per token */
-    uint32_t x8_stride, x16_stride;
+    uint32_t n_tok, n_row;          /* n_row = top_k + 1 result rows per token */
+    uint32_t x8_stride, x16_stride; /* x16, the router's: 0 where there is none */
     /* Of the first launch at home, until its routes are read. */
     const uint32_t *route_off;
     bool looked_ahead;                           /* the CPU knows the choice already: work->early */
@@ -107,8 +107,8 @@ uint32_t sl_moe_route_beats(const struct sl_config *c, uint32_t n_tok);
 int sl_moe_sit(struct sl_moe_pass *p, struct sl_member *m);
 /* An empty job list behind x. */
 void sl_moe_begin(struct sl_moe_pass *p, struct sl_member *m);
-/* Adds a router job of the layer for each 64 tokens; their records at off[], in the order of
- * tokens.
+/* Adds a router job of the layer, if it has one, for each 64 tokens; their records at off[], in the
+ * order of tokens.
  */
 int sl_moe_add_routers(struct sl_moe_pass *p, struct sl_member *m, uint32_t layer, uint32_t *off);
 /* Adds the shared expert: to the member's list; NULL: as tasks that wait. */

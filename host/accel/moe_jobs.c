@@ -59,7 +59,7 @@ int sl_moe_add_routers(struct sl_moe_pass *p, struct sl_member *m, uint32_t laye
 {
     const struct sl_config *c = p->f->config;
     const uint32_t place = sl_place_of(p->f, layer, SL_PLACE_ROUTER);
-    for (uint32_t t = 0, i = 0; t < p->n_tok; t += SL_MAX_TOKENS, i++) {
+    for (uint32_t t = 0, i = 0; c->n_expert && t < p->n_tok; t += SL_MAX_TOKENS, i++) {
         uint32_t n = chunk_of(p->n_tok, t);
         int err = sl_joblist_alloc(&m->jobs, sl_moe_route_beats(c, n), &off[i]);
         struct sl_job *job = err ? NULL : sl_joblist_add(&m->jobs);

@@ -23,7 +23,7 @@ int sl_moe_read_routes(struct sl_moe_pass *p, const struct sl_member *m, const u
                        struct sl_route *route)
 {
     const struct sl_config *c = p->f->config;
-    for (uint32_t t = 0; t < p->n_tok; t++) {
+    for (uint32_t t = 0; c->n_expert && t < p->n_tok; t++) {
         const struct sl_route_entry *entry =
             sl_joblist_at(&m->jobs, off[t / SL_MAX_TOKENS] + t % SL_MAX_TOKENS);
         read_route(c, entry, &route[t]);

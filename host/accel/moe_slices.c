@@ -122,7 +122,7 @@ static int choose(struct sl_moe_pass *p, uint32_t *route_off)
     struct sl_member *m = p->home;
     sl_moe_begin(p, m);
     int err = sl_moe_add_routers(p, m, p->layer, route_off);
-    err = err ? err : sl_joblist_launch(&m->jobs);
+    err = err || !m->jobs.n_job ? err : sl_joblist_launch(&m->jobs);
     err = err ? err : sl_moe_read_routes(p, m, route_off, p->work->route);
     if (!err)
         sl_moe_add_chosen(p, m, route_off);

@@ -15,7 +15,10 @@ void sl_memory_table(FILE *f, const struct sl_memory *m)
     fprintf(f, "  %-26s %9.3f", "altogether", gib(m->total));
     if (m->limit)
         fprintf(f, " of %.3f (%s)", gib(m->limit), m->limit_by);
-    fprintf(f, "\n  routed experts in memory   %u of %u, %.2f MiB each%s\n", m->n_expert_held,
+    fprintf(f, "\n");
+    if (!m->n_expert)
+        return;
+    fprintf(f, "  routed experts in memory   %u of %u, %.2f MiB each%s\n", m->n_expert_held,
             m->n_expert, (double)m->expert_bytes / (1 << 20),
             m->streamed ? "; the others are read from disk when they are wanted" : "");
 }

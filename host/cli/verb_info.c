@@ -59,7 +59,7 @@ static void print_table(const struct sl_model_info *m, const struct sl_options *
     row_count("heads", m->n_head);
     row_count("kv heads", m->n_kv_head);
     row_count("head_dim", m->head_dim);
-    row_count("d_ff of an expert", m->d_ff);
+    row_count(m->n_expert ? "d_ff of an expert" : "d_ff", m->d_ff);
     row_count("experts", m->n_expert);
     row_count("experts used", m->n_expert_used);
     row_count("shared experts", m->n_shared_expert);

@@ -31,8 +31,9 @@ static void print_assumptions(const struct sl_plan *p)
            p->launch_us);
     printf("host: %.1f GB, CPU reads %.1f GB/s (%s), disk %.1f GB/s\n", p->host_gb, p->cpu_gbps,
            p->cpu_measured ? "measured by a loop over memory, here" : "given", p->disk_gbps);
-    printf("routing: %s: %.1f %% of the choices are resident (%u of %u experts a layer)\n",
-           p->routing, 100 * p->hit, p->n_resident, p->n_expert);
+    if (p->n_expert)
+        printf("routing: %s: %.1f %% of the choices are resident (%u of %u experts a layer)\n",
+               p->routing, 100 * p->hit, p->n_resident, p->n_expert);
     printf("dense matrices: --dense %s; experts of the CPU and uploads run beside launches, "
            "nothing else overlaps; norms, sampling and the like are not counted\n",
            p->dense);

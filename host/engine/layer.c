@@ -87,7 +87,7 @@ static void add_bias(const struct pass *p, enum sl_matrix matrix, float *y, size
 
 /* ---- projections ---------------------------------------------------------------------------- */
 
-static int project_hunyuan(const struct pass *p)
+static int project_plain(const struct pass *p)
 {
     struct sl_forward *f = p->f;
     size_t d_kv = (size_t)p->c->n_kv_head * p->c->head_dim;
@@ -169,13 +169,37 @@ static void scale_head(float *head, size_t n, float s)
         head[i] = head[i] * s;
 }
 
+static void rotate_head(const struct pass *p, size_t t, float *head)
+{
+    const size_t half = p->f->rope->n_rot / 2;
+    sl_rope_apply(p->f->rope, p->f->cos_tab + t * half, p->f->sin_tab + t * half, head);
+}
+
+/* Norm first: a weight that differs between channels does not commute with a rotation of pairs, so
+ * what is cached has it. */
+static void norm_and_rotate(const struct pass *p, size_t t, float *head, const float *w)
+{
+    if (!p->c->qk_norm_whole)
+        sl_rms_norm(head, head, w, p->c->head_dim, p->c->norm_eps);
+    rotate_head(p, t, head);
+}
+
+static void norm_whole(const struct pass *p, float *x, size_t n, const float *w)
+{
+    if (p->c->qk_norm_whole)
+        sl_rms_norm(x, x, w, n, p->c->norm_eps);
+}
+
 /* RoPE first, norm second. The key's norm weight, which each layer of a CLA group has its own, is
  * multiplied into the query: the cache then serves them all. */
 static void rotate_query(const struct pass *p, size_t t, float *q)
 {
-    const struct sl_rope *rope = p->f->rope;
-    size_t half = rope->n_rot / 2, dim = p->c->head_dim;
-    sl_rope_apply(rope, p->f->cos_tab + t * half, p->f->sin_tab + t * half, q);
+    const size_t dim = p->c->head_dim;
+    if (p->c->qk_norm_first) {
+        norm_and_rotate(p, t, q, p->w->q_norm);
+        return;
+    }
+    rotate_head(p, t, q);
     if (!p->c->qk_norm)
         return;
     sl_rms_norm(q, q, p->w->q_norm, dim, p->c->norm_eps);
@@ -185,9 +209,12 @@ static void rotate_query(const struct pass *p, size_t t, float *q)
 
 static void rotate_key(const struct pass *p, size_t t, float *k)
 {
-    const struct sl_rope *rope = p->f->rope;
-    size_t half = rope->n_rot / 2, dim = p->c->head_dim;
-    sl_rope_apply(rope, p->f->cos_tab + t * half, p->f->sin_tab + t * half, k);
+    const size_t dim = p->c->head_dim;
+    if (p->c->qk_norm_first) {
+        norm_and_rotate(p, t, k, p->w->k_norm);
+        return;
+    }
+    rotate_head(p, t, k);
     if (p->c->qk_norm)
         scale_head(k, dim, sl_rms_inv(k, dim, p->c->norm_eps));
 }
@@ -195,12 +222,17 @@ static void rotate_key(const struct pass *p, size_t t, float *k)
 static void rotate_token(void *user, size_t t, unsigned thread)
 {
     const struct pass *p = user;
-    size_t dim = p->c->head_dim;
+    size_t dim = p->c->head_dim, d_kv = p->c->n_kv_head * dim;
+    float *q = p->f->q + t * p->c->d_attn, *k = p->f->k + t * d_kv;
     (void)thread;
+    norm_whole(p, q, p->c->d_attn, p->w->q_norm);
     for (size_t h = 0; h < p->c->n_head; h++)
-        rotate_query(p, t, p->f->q + (t * p->c->n_head + h) * dim);
-    for (size_t h = 0; p->owner && h < p->c->n_kv_head; h++)
-        rotate_key(p, t, p->f->k + (t * p->c->n_kv_head + h) * dim);
+        rotate_query(p, t, q + h * dim);
+    if (!p->owner)
+        return;
+    norm_whole(p, k, d_kv, p->w->k_norm);
+    for (size_t h = 0; h < p->c->n_kv_head; h++)
+        rotate_key(p, t, k + h * dim);
 }
 
 /* Packs on the fabric what it can pack; *put keeps what is left for the CPU. */
@@ -288,7 +320,7 @@ static int attend(struct pass *p)
     struct sl_forward *f = p->f;
     sl_forward_norm(f, f->a, f->x, p->w->attn_norm, p->n_tok);
     trace_rows(p, SL_TRACE_ATTN_NORM, f->a, p->c->d_model);
-    int err = p->c->family == SL_FAMILY_YUAN ? project_yuan(p) : project_hunyuan(p);
+    int err = p->c->family == SL_FAMILY_YUAN ? project_yuan(p) : project_plain(p);
     if (err)
         return err;
     rotate(p);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One layer over one chunk, for both families. */
+/* One layer over one chunk, for every family. */
 #ifndef SL_ENGINE_LAYER_H
 #define SL_ENGINE_LAYER_H
 

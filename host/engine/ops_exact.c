@@ -180,8 +180,10 @@ static void moe_pass(struct exact *e, const struct exact_layer *l, const float *
 {
     const struct sl_config *c = e->config;
     const struct sl_simd *simd = sl_simd_best();
-    struct route_work work = {e, router_products(e, l, x, n_tok, e->products)};
-    sl_pool_run(e->pool, route_one, &work, n_tok);
+    if (c->n_expert) {
+        struct route_work work = {e, router_products(e, l, x, n_tok, e->products)};
+        sl_pool_run(e->pool, route_one, &work, n_tok);
+    }
     if (c->d_ff_shared)
         run_mlp(e, &(struct mlp_call){.mlp = &l->shared, .x = x, .y = y, .n_tok = n_tok});
     else
@@ -211,7 +213,7 @@ static int exact_moe(void *ctx, uint32_t layer, const float *x, size_t n_tok, fl
             memcpy(route + t, e->route, n * sizeof *route);
     }
     e->stats.n_moe += n_tok;
-    e->stats.n_router += n_tok;
+    e->stats.n_router += e->config->n_expert ? n_tok : 0;
     return 0;
 }
 
@@ -263,7 +265,8 @@ static int map_layer(struct exact *e, const struct sl_checkpoint *ckpt, uint32_t
     for (int m = SL_MATRIX_Q; !err && m <= SL_MATRIX_O; m++)
         if (owner || (m != SL_MATRIX_K && m != SL_MATRIX_V))
             err = sl_map_matrix(&l->matrix[m], ckpt, c, (enum sl_matrix)m, layer);
-    err = err ? err : sl_map_router(l->router, ckpt, c, layer);
+    if (!err && c->n_expert)
+        err = sl_map_router(l->router, ckpt, c, layer);
     if (!err && c->d_ff_shared)
         err = sl_map_mlp(&l->shared, ckpt, c, layer, SL_SHARED_EXPERT);
     for (uint32_t i = 0; !err && i < c->n_expert; i++)

@@ -20,6 +20,16 @@ static double rope_base(const struct sl_config *c)
     return theta * pow(c->rope_alpha, rot / (rot - 2));
 }
 
+/* Llama 3: wave lengths up to ctx / high stay, those from ctx / low on are stretched by factor,
+ * between them both frequencies are mixed. */
+static double stretch(const struct sl_config *c, double freq)
+{
+    const double turns = c->rope_ctx * freq / (2 * acos(-1)); /* within the original context */
+    const double keep = (turns - c->rope_low) / (c->rope_high - (double)c->rope_low);
+    const double share = keep < 0 ? 0 : keep > 1 ? 1 : keep;
+    return (1 - share) * freq / c->rope_factor + share * freq;
+}
+
 int sl_rope_open(struct sl_rope *out, const struct sl_config *config)
 {
     uint32_t half = config->n_rot / 2;
@@ -29,6 +39,8 @@ int sl_rope_open(struct sl_rope *out, const struct sl_config *config)
     double base = rope_base(config);
     for (uint32_t i = 0; i < half; i++) {
         inv_freq[i] = pow(base, -2.0 * i / config->n_rot);
+        if (config->rope == SL_ROPE_LLAMA3)
+            inv_freq[i] = stretch(config, inv_freq[i]);
         if (config->rope_table != SL_ROPE_TABLE_F32)
             inv_freq[i] = round_bf16((float)inv_freq[i]);
     }

@@ -75,6 +75,9 @@ int sl_route_log_attach(struct sl_route_log *log, const struct sl_config *config
     if (log->expert)
         return sl_fail(SL_ERR_USAGE, "open another", "%s: records a session already",
                        log->file.path);
+    if (!config->n_expert)
+        return sl_fail(SL_ERR_USAGE, "leave it out", "%s: a dense model chooses no experts",
+                       log->file.path);
     log->n_layer = config->n_layer;
     log->n_used = config->n_expert_used;
     log->trace = (struct sl_trace){.on_route = on_route, .user = log};

@@ -131,7 +131,7 @@ int sl_map_bias(struct sl_rows *out, const struct sl_checkpoint *ckpt, const str
 {
     struct want w = {.ckpt = ckpt, .config = c, .layer = layer, .tail = BIAS};
     *out = (struct sl_rows){0};
-    if (!c->attention_bias || matrix == SL_MATRIX_LM_HEAD)
+    if (matrix == SL_MATRIX_LM_HEAD || !(matrix == SL_MATRIX_O ? c->o_bias : c->attention_bias))
         return 0;
     return map_any(&w, matrix, out);
 }
@@ -171,7 +171,7 @@ struct mlp_roles {
 
 static int map_separate(const struct want *w, const struct mlp_roles *r, struct sl_rows gate_up[2])
 {
-    static const char module[] = "gate_and_up_proj";
+    const char *module = w->config->family == SL_FAMILY_HUNYUAN ? "gate_and_up_proj" : NULL;
     char name[SL_NAME_MAX];
     int err = find_plain(w, r->gate, module, name, &gate_up[0]);
     if (!err && !gate_up[0].tensor) {

@@ -15,8 +15,9 @@ struct loader {
 /* Upper bound of the floats of one layer's vectors. */
 static size_t layer_floats(const struct sl_config *c)
 {
-    return 8 * (size_t)c->d_model + 2 * (size_t)c->head_dim + c->d_attn +
-           2 * (size_t)c->n_kv_head * c->head_dim;
+    const size_t d_kv = (size_t)c->n_kv_head * c->head_dim;
+    const size_t qk_norm = c->qk_norm_whole ? c->d_attn + d_kv : 2 * (size_t)c->head_dim;
+    return 8 * (size_t)c->d_model + qk_norm + c->d_attn + 2 * d_kv;
 }
 
 static int load_vector(struct loader *ld, const float **out, struct sl_tensor_id id)

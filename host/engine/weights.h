@@ -10,7 +10,7 @@
 /* fp32; NULL where the config has none. */
 struct sl_layer_weights {
     const float *attn_norm, *ffn_norm;             /* [d_model] */
-    const float *q_norm, *k_norm;                  /* [head_dim] */
+    const float *q_norm, *k_norm;                  /* [head_dim], or [d_attn] and [d_kv] */
     const float *bias[SL_MATRIX_O + 1];            /* of Q, K, V, O; [rows] */
     const float *lfa_bias1, *lfa_bias2, *lfa_norm; /* [d_model / 2], [d_model], [d_model] */
     struct sl_rows lfa_conv1, lfa_conv2; /* [out][in][2]: a matrix over pairs (older, newer) */

@@ -90,9 +90,10 @@ void sl_model_close(struct sl_model **model);
 
 /* Facts for `info` and for the session's caller. Strings live as long as the model. */
 struct sl_model_info {
-    const char *architecture;                   /* "hunyuan-large" "hunyuan-a13b" "yuan2-m32" */
+    const char *architecture;                   /* "hunyuan-large" "mixtral" "llama" ... */
     const char *format, *format_dense, *device; /* "exact" paths: "-" */
     uint32_t n_layer, d_model, n_head, n_kv_head, head_dim, d_ff, n_expert, n_expert_used;
+    /* A dense model has no experts: d_ff is its MLP's. */
     uint32_t n_shared_expert, n_vocab, n_ctx_train, cla_factor;
     uint64_t n_param, n_param_active;
     uint64_t weight_bytes; /* as stored */

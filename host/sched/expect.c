@@ -28,6 +28,8 @@ static bool is_device(const char *device, const char *name, const char **options
 static double expert_bytes(const struct sl_plan_weights *w, uint32_t n)
 {
     const struct sl_config *c = &w->manifest.layout.config;
+    if (!c->n_expert)
+        return 0;
     const double distinct = sl_plan_distinct(c, n), each = n * c->n_expert_used / distinct;
     const double tasks = ceil(each / SL_MAX_TOKENS);
     return w->expert * distinct * tasks * sl_cpu_work(1) * (1 + 0.25 * each / tasks) / 1.25;

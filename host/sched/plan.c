@@ -42,7 +42,9 @@ static double room_for_experts(const struct planner *p)
     const bool dense = p->dense != SL_DENSE_CPU;
     const double rest = layers * (w->router + w->shared + (dense ? w->dense : 0));
     const double left = p->out->card_gb * 1e9 - rest - (dense ? w->head : 0);
-    return left < 0 ? -1 : fmin(floor(left / (layers * w->expert)), w->n_expert);
+    if (left < 0 || !w->n_expert)
+        return left < 0 ? -1 : 0;
+    return fmin(floor(left / (layers * w->expert)), w->n_expert);
 }
 
 static int choose_resident(struct planner *p)
@@ -53,10 +55,11 @@ static int choose_resident(struct planner *p)
         room = room_for_experts(p);
     }
     if (room < 0)
-        return sl_fail(SL_ERR_NOMEM, "name more cards, or a smaller format",
-                       "%s: routers, shared experts%s of %u layers do not fit %u times %.1f GB",
-                       p->params->path, p->dense == SL_DENSE_CPU ? "" : " and dense matrices",
-                       p->w.n_layer, p->cards.n, p->out->card_gb);
+        return sl_fail(
+            SL_ERR_NOMEM, "name more cards, or a smaller format",
+            "%s: routers, shared experts or MLPs%s of %u layers do not fit %u times %.1f GB",
+            p->params->path, p->dense == SL_DENSE_CPU ? "" : " and dense matrices", p->w.n_layer,
+            p->cards.n, p->out->card_gb);
     p->out->n_resident = (uint32_t)room;
     if (!p->params->resident)
         return 0;
@@ -82,7 +85,8 @@ static void place(struct planner *p)
     o->place[0] = (struct sl_plan_place){"router", layers * w->router, 0, 0};
     o->place[1] =
         (struct sl_plan_place){"dense", p->dense == SL_DENSE_CPU ? 0 : dense, cpu_dense, 0};
-    o->place[2] = (struct sl_plan_place){"shared experts", layers * w->shared, 0, 0};
+    const char *mlp = w->n_expert ? "shared experts" : "MLPs";
+    o->place[2] = (struct sl_plan_place){mlp, layers * w->shared, 0, 0};
     o->place[3] = (struct sl_plan_place){"routed experts", on_cards, routed * (1 - p->disk_share),
                                          routed * p->disk_share};
 }
@@ -97,7 +101,7 @@ static double zipf_share(uint32_t n, uint32_t n_expert, double a)
         sum += pow(i, -a);
         head += i <= n ? pow(i, -a) : 0;
     }
-    return head / sum;
+    return sum > 0 ? head / sum : 0;
 }
 
 static int choose_routing(struct planner *p)
@@ -107,7 +111,7 @@ static int choose_routing(struct planner *p)
     double v;
     char end;
     if (!strcmp(text, "uniform")) {
-        o->hit = (double)o->n_resident / p->w.n_expert;
+        o->hit = p->w.n_expert ? (double)o->n_resident / p->w.n_expert : 1;
         snprintf(o->routing, sizeof o->routing, "every expert is as likely as another");
     } else if (sscanf(text, "zipf:%lf%c", &v, &end) == 1 && v >= 0 && v <= 10) {
         o->hit = zipf_share(o->n_resident, p->w.n_expert, v);
@@ -119,6 +123,8 @@ static int choose_routing(struct planner *p)
         return sl_fail(SL_ERR_USAGE, "uniform, zipf:A with A up to 10, hit:H with H up to 1",
                        "routing: cannot use '%.40s'", text);
     }
+    if (!p->w.n_expert)
+        snprintf(o->routing, sizeof o->routing, "a dense model chooses nothing");
     return 0;
 }
 

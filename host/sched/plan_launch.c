@@ -170,12 +170,13 @@ static struct sl_job *add_expert(struct sl_plan_launches *p, const struct sl_sla
 /* x of both kinds, routers, shared experts. */
 static uint32_t begin_moe(struct sl_plan_launches *p, uint32_t n_tok)
 {
-    const uint32_t k = find(p, SL_SLAB_ROLE_ROUTER)->k;
+    const struct sl_slab_item *router = find(p, SL_SLAB_ROLE_ROUTER);
     const struct sl_slab_item *shared = find(p, SL_SLAB_ROLE_SHARED);
+    const uint32_t k = (router ? router : shared)->k;
     begin(p);
     const uint32_t x8 = input(p, n_tok * sl_act8_beats(k));
-    const uint32_t x16 = input(p, n_tok * sl_act16_beats(k));
-    for (uint32_t t = 0; t < n_tok; t += SL_MAX_TOKENS)
+    const uint32_t x16 = router ? input(p, n_tok * sl_act16_beats(k)) : 0;
+    for (uint32_t t = 0; router && t < n_tok; t += SL_MAX_TOKENS)
         add_router(p, x16 + t * sl_act16_beats(k), smaller(n_tok - t, SL_MAX_TOKENS));
     for (uint32_t t = 0; shared && t < n_tok; t += SL_MAX_TOKENS)
         add_expert(p, shared, x8 + t * sl_act8_beats(k), smaller(n_tok - t, SL_MAX_TOKENS));
@@ -210,7 +211,8 @@ void sl_plan_moe_route(struct sl_plan_launches *p, uint32_t n_tok)
 
 double sl_plan_expert_bytes(const struct sl_plan_launches *p)
 {
-    return (double)find(p, SL_SLAB_ROLE_EXPERT)->n_beats * SL_BEAT_BYTES;
+    const struct sl_slab_item *expert = find(p, SL_SLAB_ROLE_EXPERT);
+    return expert ? (double)expert->n_beats * SL_BEAT_BYTES : 0;
 }
 
 double sl_plan_host(struct sl_plan_launches *p, double bytes)

@@ -135,6 +135,9 @@ static int open_bench(struct bench *b, const struct sl_disk_rate_params *p)
     if (err)
         return err;
     const struct sl_config *c = sl_store_config(b->store);
+    if (!c->n_expert)
+        return sl_fail(SL_ERR_UNSUPPORTED, "convert a mixture of experts",
+                       "%s: a dense model reads no experts from disk", p->dir);
     const uint64_t bytes = sl_store_expert_place(b->store, 0, 0).bytes;
     const uint64_t n = ROUND_BYTES / bytes;
     b->n_layer = c->n_layer;

@@ -70,6 +70,8 @@ static bool slab_exists(const struct sl_config *c, enum sl_slab_role role, uint3
 {
     if (role == SL_SLAB_ROLE_K || role == SL_SLAB_ROLE_V)
         return sl_config_kv_owner(c, layer) == layer;
+    if (role == SL_SLAB_ROLE_ROUTER)
+        return c->n_expert > 0;
     return role != SL_SLAB_ROLE_SHARED || c->d_ff_shared > 0;
 }
 
@@ -111,7 +113,7 @@ static int add_layer(struct sl_layout *l, uint32_t layer)
 
 static int check_config(const struct sl_config *c)
 {
-    if (c->n_layer == 0 || c->n_layer > SL_MAX_LAYER || c->n_expert == 0 ||
+    if (c->n_layer == 0 || c->n_layer > SL_MAX_LAYER || (c->n_expert == 0 && !c->d_ff_shared) ||
         c->n_expert > SL_MAX_EXPERT || c->cla_factor == 0)
         return sl_fail(SL_ERR_UNSUPPORTED, NULL, "%u layers with %u experts cannot be quantised",
                        c->n_layer, c->n_expert);

@@ -72,7 +72,9 @@ static int refuse(const struct sl_memory *m, const struct sl_ledger_params *p)
                               gib(part->bytes));
     }
     return sl_fail(SL_ERR_NOMEM,
-                   !p->can_stream ? "convert it once: a converted model is read from disk as needed"
+                   !m->expert_bytes ? "choose a shorter context, or a smaller format"
+                   : !p->can_stream
+                       ? "convert it once: a converted model is read from disk as needed"
                    : m->part[DEVICE].bytes ? "let the device hold less: --device cpu, or --resident"
                                            : "choose a shorter context, or convert to a smaller "
                                              "format",
@@ -89,17 +91,20 @@ int sl_ledger_make(struct sl_memory *out, const struct sl_ledger_params *p)
                           .limit_by = p->limit_by,
                           .n_expert = c->n_layer * c->n_expert,
                           .n_expert_held = c->n_layer * c->n_expert,
-                          .expert_bytes = sl_slab_item_room(expert)};
+                          .expert_bytes = expert ? sl_slab_item_room(expert) : 0};
     for (size_t i = 0; i < m.n_part; i++)
         m.part[i].name = names[i];
+    if (!c->n_expert)
+        m.part[SHARED].name = "MLPs";
     add_slabs(&m, p);
     m.part[KEPT].bytes = p->kept_bytes;
     m.part[KV].bytes = p->kv_bytes;
     m.part[WORK].bytes = p->work_bytes;
     const uint64_t rest = sum(&m) - m.part[EXPERTS].bytes;
     if (p->limit && sum(&m) > p->limit) {
-        const uint64_t left = p->limit > rest ? p->limit - rest : 0, n = left / m.expert_bytes;
-        m.streamed = p->can_stream;
+        const uint64_t left = p->limit > rest ? p->limit - rest : 0,
+                       n = m.expert_bytes ? left / m.expert_bytes : 0;
+        m.streamed = p->can_stream && m.expert_bytes;
         if (m.streamed) {
             m.n_expert_held = n > c->n_expert_used ? (uint32_t)n : c->n_expert_used;
             m.part[EXPERTS].bytes = m.n_expert_held * m.expert_bytes;

@@ -9,8 +9,8 @@ static const enum sl_role_level levels[SL_N_ROLE] = {
 #undef ROLE
 };
 
-/* Suffixes behind "model.layers.L." (LAYER) or "model.layers.L.mlp.experts.E." (EXPERT); whole
- * names otherwise. */
+/* Suffixes behind "model.layers.L." (LAYER) or the family's module of experts (EXPERT); whole names
+ * otherwise. */
 static const char *const common_names[SL_N_ROLE] = {
     [SL_ROLE_EMBED] = "model.embed_tokens.weight",
     [SL_ROLE_FINAL_NORM] = "model.norm.weight",
@@ -37,6 +37,19 @@ static const char *const hunyuan_names[SL_N_ROLE] = {
     [SL_ROLE_EXPERT_UP] = "up_proj.weight",
     [SL_ROLE_EXPERT_DOWN] = "down_proj.weight",
 };
+static const char *const mixtral_names[SL_N_ROLE] = {
+    [SL_ROLE_ROUTER] = "block_sparse_moe.gate.weight",
+    [SL_ROLE_EXPERT_GATE] = "w1.weight",
+    [SL_ROLE_EXPERT_UP] = "w3.weight",
+    [SL_ROLE_EXPERT_DOWN] = "w2.weight",
+};
+static const char *const llama_names[SL_N_ROLE] = {
+    [SL_ROLE_Q_NORM] = "self_attn.q_norm.weight", [SL_ROLE_K_NORM] = "self_attn.k_norm.weight",
+    [SL_ROLE_ROUTER] = "mlp.gate.weight",         [SL_ROLE_SHARED_GATE] = "mlp.gate_proj.weight",
+    [SL_ROLE_SHARED_UP] = "mlp.up_proj.weight",   [SL_ROLE_SHARED_DOWN] = "mlp.down_proj.weight",
+    [SL_ROLE_EXPERT_GATE] = "gate_proj.weight",   [SL_ROLE_EXPERT_UP] = "up_proj.weight",
+    [SL_ROLE_EXPERT_DOWN] = "down_proj.weight",
+};
 static const char *const yuan_names[SL_N_ROLE] = {
     [SL_ROLE_LFA_CONV1] = "self_attn.lf_gate.conv1.weight",
     [SL_ROLE_LFA_CONV1_BIAS] = "self_attn.lf_gate.conv1.bias",
@@ -48,6 +61,16 @@ static const char *const yuan_names[SL_N_ROLE] = {
     [SL_ROLE_ROUTER_VALUE] = "mlp.gate.value.weight",
     [SL_ROLE_EXPERT_GATE_UP] = "w1.weight",
     [SL_ROLE_EXPERT_DOWN] = "w2.weight",
+};
+
+static const struct {
+    const char *const *name; /* of roles that common_names leaves open */
+    const char *experts;     /* "model.layers.L.<experts>.E.<suffix>" */
+} families[SL_N_FAMILY] = {
+    [SL_FAMILY_HUNYUAN] = {hunyuan_names, "mlp.experts"},
+    [SL_FAMILY_YUAN] = {yuan_names, "mlp.experts"},
+    [SL_FAMILY_MIXTRAL] = {mixtral_names, "block_sparse_moe.experts"},
+    [SL_FAMILY_LLAMA] = {llama_names, "mlp.experts"},
 };
 
 enum sl_role_level sl_role_level(enum sl_role role)
@@ -68,9 +91,7 @@ bool sl_role_is_kept(enum sl_role role)
 
 static const char *find_suffix(enum sl_family family, enum sl_role role)
 {
-    if (common_names[role])
-        return common_names[role];
-    return family == SL_FAMILY_YUAN ? yuan_names[role] : hunyuan_names[role];
+    return common_names[role] ? common_names[role] : families[family].name[role];
 }
 
 void sl_tensor_name(char out[SL_NAME_MAX], enum sl_family family, struct sl_tensor_id id)
@@ -83,8 +104,8 @@ void sl_tensor_name(char out[SL_NAME_MAX], enum sl_family family, struct sl_tens
     case SL_LEVEL_MODEL: snprintf(out, SL_NAME_MAX, "%s", suffix); break;
     case SL_LEVEL_LAYER: snprintf(out, SL_NAME_MAX, "model.layers.%u.%s", id.layer, suffix); break;
     case SL_LEVEL_EXPERT:
-        snprintf(out, SL_NAME_MAX, "model.layers.%u.mlp.experts.%u.%s", id.layer, id.expert,
-                 suffix);
+        snprintf(out, SL_NAME_MAX, "model.layers.%u.%s.%u.%s", id.layer, families[family].experts,
+                 id.expert, suffix);
         break;
     }
 }
@@ -100,8 +121,8 @@ bool sl_tensor_exists(const struct sl_config *c, struct sl_tensor_id id)
     case SL_ROLE_V: return owner;
     case SL_ROLE_K_BIAS:
     case SL_ROLE_V_BIAS: return c->attention_bias && owner;
-    case SL_ROLE_Q_BIAS:
-    case SL_ROLE_O_BIAS: return c->attention_bias;
+    case SL_ROLE_Q_BIAS: return c->attention_bias;
+    case SL_ROLE_O_BIAS: return c->o_bias;
     case SL_ROLE_Q_NORM:
     case SL_ROLE_K_NORM: return c->qk_norm;
     case SL_ROLE_LFA_CONV1:
@@ -138,8 +159,8 @@ static unsigned layer_shape(const struct sl_config *c, enum sl_role role, uint64
     case SL_ROLE_Q_BIAS: return shape(dim, 1, c->d_attn, 0);
     case SL_ROLE_K_BIAS:
     case SL_ROLE_V_BIAS: return shape(dim, 1, d_kv, 0);
-    case SL_ROLE_Q_NORM:
-    case SL_ROLE_K_NORM: return shape(dim, 1, c->head_dim, 0);
+    case SL_ROLE_Q_NORM: return shape(dim, 1, c->qk_norm_whole ? c->d_attn : c->head_dim, 0);
+    case SL_ROLE_K_NORM: return shape(dim, 1, c->qk_norm_whole ? d_kv : c->head_dim, 0);
     case SL_ROLE_LFA_CONV1: return shape(dim, 4, d / 2, d);
     case SL_ROLE_LFA_CONV1_BIAS: return shape(dim, 1, d / 2, 0);
     case SL_ROLE_LFA_CONV2: return shape(dim, 4, d, d / 2);

@@ -33,10 +33,10 @@
     ROLE(ROUTER, LAYER, SLAB) /* attention router: the query rows */                               \
     ROLE(ROUTER_KEY, LAYER, SLAB)                                                                  \
     ROLE(ROUTER_VALUE, LAYER, SLAB)                                                                \
-    ROLE(SHARED_GATE, LAYER, SLAB)                                                                 \
+    ROLE(SHARED_GATE, LAYER, SLAB) /* dense: the MLP */                                            \
     ROLE(SHARED_UP, LAYER, SLAB)                                                                   \
     ROLE(SHARED_DOWN, LAYER, SLAB)                                                                 \
-    ROLE(EXPERT_GATE, EXPERT, SLAB) /* Hunyuan: a tensor each */                                   \
+    ROLE(EXPERT_GATE, EXPERT, SLAB) /* all but Yuan: a tensor each */                              \
     ROLE(EXPERT_UP, EXPERT, SLAB)                                                                  \
     ROLE(EXPERT_DOWN, EXPERT, SLAB)                                                                \
     ROLE(EXPERT_GATE_UP, EXPERT, SLAB) /* Yuan: [2 d_ff, d_model], gate (activated) rows first */

@@ -44,7 +44,9 @@ int sl_store_finish_open(struct sl_store *s)
     s->bytes = s->kept.bytes;
     for (size_t i = 0; i < s->m.layout.n_item; i++)
         s->bytes += s->m.layout.item[i].n_beats * SL_BEAT_BYTES;
-    s->expert_shape = sl_slab_item_header(sl_layout_find(&s->m.layout, SL_SLAB_ROLE_EXPERT, 0, 0));
+    const enum sl_slab_role mlp =
+        s->m.layout.config.n_expert ? SL_SLAB_ROLE_EXPERT : SL_SLAB_ROLE_SHARED;
+    s->expert_shape = sl_slab_item_header(sl_layout_find(&s->m.layout, mlp, 0, 0));
     return 0;
 }
 

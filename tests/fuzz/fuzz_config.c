@@ -18,9 +18,12 @@ static void check_config(const struct sl_config *c)
     assert(c->head_dim >= 2 && c->head_dim <= 256 && c->head_dim % 2 == 0);
     assert(c->d_attn == c->n_head * c->head_dim && c->d_model >= 1 && c->n_vocab >= 1);
     assert(c->n_rot >= 2 && c->n_rot <= c->head_dim && c->n_rot % 2 == 0);
-    assert(c->n_expert >= 2 && c->n_expert <= SL_MAX_EXPERT && c->d_ff >= 1);
-    assert(c->n_expert_used >= 1 && c->n_expert_used <= SL_MAX_EXPERT_USED);
+    assert(c->n_expert <= SL_MAX_EXPERT && c->n_expert_used <= SL_MAX_EXPERT_USED);
+    assert(c->n_expert ? c->n_expert >= 2 && c->n_expert_used >= 1 && c->d_ff >= 1
+                       : !c->n_expert_used && c->d_ff_shared);
     assert(c->n_expert_used <= c->n_expert && c->cla_factor >= 1);
+    assert(!c->qk_norm_first || (c->qk_norm && c->cla_factor == 1));
+    assert(c->rope != SL_ROPE_LLAMA3 || (c->rope_high > c->rope_low && c->rope_ctx >= 1));
     assert((c->n_shared_expert == 0) == (c->d_ff_shared == 0));
     assert(c->norm_eps > 0 && c->rope_theta >= 1 && c->rope_factor >= 1);
     assert(c->rope != SL_ROPE_NTK_ALPHA || c->rope_alpha > 0);
