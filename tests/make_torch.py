@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Writes tests/golden/torch: checkpoints as torch.save writes them, and the same tensors as safetensors
-(twin.safetensors) written here byte by byte. Needs torch (Debian's python3-torch) and numpy. Results
+(views.safetensors) written here byte by byte. Needs torch (Debian's python3-torch) and numpy. Results
 are committed; run it again only to add a file."""
 import collections, json, os, shutil, struct
 import numpy as np

@@ -61,7 +61,7 @@ static int find_root(struct loading *l)
     const char *slash = first ? strchr(first, '/') : NULL;
     const size_t n = slash ? (size_t)(slash - first) + 1 : sizeof l->root;
     if (n >= sizeof l->root || !sl_is_one_line(first))
-        return sl_fail(SL_ERR_FORMAT, "copy the file again", "%s: not an archive of torch.save",
+        return sl_fail(SL_ERR_FORMAT, "copy the file again", "%s is truncated or not of torch.save",
                        l->f->path);
     memcpy(l->root, first, n);
     l->root[n] = 0;
