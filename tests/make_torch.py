@@ -3,7 +3,7 @@
 """Writes tests/golden/torch: checkpoints as torch.save writes them, and the same tensors as safetensors
 (views.safetensors) written here byte by byte. Needs torch (Debian's python3-torch) and numpy. Results
 are committed; run it again only to add a file."""
-import collections, json, os, shutil, struct
+import collections, json, os, shutil, struct, zipfile
 import numpy as np
 import torch
 
@@ -139,8 +139,26 @@ def make_refused():
     torch.save({"w": torch.ones(3), "rate": 0.5}, os.path.join(OUT, "refused-float.bin"))
 
 
+def make_seeds():
+    """What the fuzzers of the archive and of its pickle start from."""
+    a = torch.arange(6.0).to(torch.bfloat16).view(2, 3)
+    p = torch.nn.Parameter(torch.ones(2))
+    tensors = {"a": a, "b": a.t(), "c": a[1:], "p": p, "i": torch.arange(2)}
+    seeds = os.path.join(HERE, "fuzz", "seeds")
+    for name, value, protocol in (("dict", tensors, 2), ("state", state_dict(tensors), 2),
+                                  ("protocol4", tensors, 4)):
+        for kind in ("fuzz_torch", "fuzz_pickle"):
+            os.makedirs(os.path.join(seeds, kind), exist_ok=True)
+        path = os.path.join(seeds, "fuzz_torch", name)
+        torch.save(value, path, pickle_protocol=protocol)
+        with zipfile.ZipFile(path) as z, \
+                open(os.path.join(seeds, "fuzz_pickle", name), "wb") as f:
+            f.write(z.read(f"{name}/data.pkl"))
+
+
 if __name__ == "__main__":
     make_shards()
     make_single()
     make_views()
     make_refused()
+    make_seeds()

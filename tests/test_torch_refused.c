@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "sluice.h"
 #include "store/pickle.h"
@@ -236,14 +237,12 @@ static void every_truncation_is_refused(void)
     }
     rig_fresh(dir, NULL);
     torch_rig_put(rig_join(dir, "x"), PLAIN, sizeof PLAIN - 1);
-    uint8_t *file = rig_read(rig_join(dir, "x"), &n);
-    CU_ASSERT_PTR_NOT_NULL_FATAL(file);
-    for (size_t i = 0; i < n; i++) {
-        rig_write(rig_join(dir, "y"), file, i);
-        CU_ASSERT_EQUAL(open_torch(rig_join(dir, "y")), SL_ERR_FORMAT);
+    free(rig_read(rig_join(dir, "x"), &n));
+    while (n-- > 0) {
+        CU_ASSERT_EQUAL_FATAL(truncate(rig_join(dir, "x"), (off_t)n), 0);
+        CU_ASSERT_EQUAL(open_torch(rig_join(dir, "x")), SL_ERR_FORMAT);
         CU_ASSERT(is_told("truncated"));
     }
-    free(file);
 }
 
 static void archives_that_are_not_stored_as_they_are_are_refused(void)

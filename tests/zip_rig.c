@@ -19,6 +19,7 @@ static uint32_t narrow(uint64_t value)
 
 void zip_rig_open(struct zip_rig *z, const char *path)
 {
+    remove(path); /* some file systems wait for the disk when a file is written over */
     *z = (struct zip_rig){.f = fopen(path, "wb")};
     CU_ASSERT_PTR_NOT_NULL_FATAL(z->f);
 }
