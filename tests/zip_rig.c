@@ -4,7 +4,7 @@
 #include <CUnit/CUnit.h>
 #include <string.h>
 
-enum { LIMIT = UINT32_MAX };
+#define LIMIT UINT32_MAX /* what needs the wide form */
 
 static void put(struct zip_rig *z, unsigned bytes, uint64_t value)
 {

@@ -54,9 +54,9 @@ static int push_integer(struct sl_pickle_machine *m, int64_t value)
 
 /* ---- constants ------------------------------------------------------------------------------- */
 
-static int run_proto(struct sl_pickle_machine *m, unsigned arg)
+static int run_proto(struct sl_pickle_machine *m, unsigned unused)
 {
-    (void)arg;
+    (void)unused;
     uint64_t version;
     int err = take_number(m, 1, &version);
     if (!err && (version < 2 || version > 5))
@@ -64,9 +64,9 @@ static int run_proto(struct sl_pickle_machine *m, unsigned arg)
     return err;
 }
 
-static int run_frame(struct sl_pickle_machine *m, unsigned arg)
+static int run_frame(struct sl_pickle_machine *m, unsigned unused)
 {
-    (void)arg;
+    (void)unused;
     uint64_t size;
     return take_number(m, 8, &size);
 }
@@ -79,18 +79,18 @@ static int push_number(struct sl_pickle_machine *m, unsigned bytes)
 }
 
 /* Signed, unlike its shorter forms. */
-static int run_binint(struct sl_pickle_machine *m, unsigned arg)
+static int run_binint(struct sl_pickle_machine *m, unsigned unused)
 {
-    (void)arg;
+    (void)unused;
     uint64_t value;
     int err = take_number(m, 4, &value);
     return err ? err : push_integer(m, (int32_t)(uint32_t)value);
 }
 
 /* A two's complement of any length: an element count past 2^31. */
-static int run_long1(struct sl_pickle_machine *m, unsigned arg)
+static int run_long1(struct sl_pickle_machine *m, unsigned unused)
 {
-    (void)arg;
+    (void)unused;
     uint64_t n, value;
     int err = take_number(m, 1, &n);
     if (!err && n > LONG_BYTES)
@@ -98,8 +98,8 @@ static int run_long1(struct sl_pickle_machine *m, unsigned arg)
     err = err ? err : take_number(m, (unsigned)n, &value);
     if (err)
         return err;
-    const unsigned unused = 64 - 8 * (unsigned)n;
-    return push_integer(m, n ? (int64_t)(value << unused) >> unused : 0);
+    const unsigned above = 64 - 8 * (unsigned)n;
+    return push_integer(m, n ? (int64_t)(value << above) >> above : 0);
 }
 
 static int push_text(struct sl_pickle_machine *m, unsigned length_bytes)
@@ -148,18 +148,18 @@ static int run_get(struct sl_pickle_machine *m, unsigned bytes)
 
 /* ---- globals --------------------------------------------------------------------------------- */
 
-static int run_global(struct sl_pickle_machine *m, unsigned arg)
+static int run_global(struct sl_pickle_machine *m, unsigned unused)
 {
-    (void)arg;
+    (void)unused;
     struct sl_pickle_text module, name;
     int err = take_line(m, &module);
     err = err ? err : take_line(m, &name);
     return err ? err : sl_pickle_global(m, module, name);
 }
 
-static int run_stack_global(struct sl_pickle_machine *m, unsigned arg)
+static int run_stack_global(struct sl_pickle_machine *m, unsigned unused)
 {
-    (void)arg;
+    (void)unused;
     struct sl_pickle_value module, name;
     int err = sl_pickle_pop(m, SL_PICKLE_TEXT, &name);
     err = err ? err : sl_pickle_pop(m, SL_PICKLE_TEXT, &module);
@@ -168,157 +168,24 @@ static int run_stack_global(struct sl_pickle_machine *m, unsigned arg)
                                   (struct sl_pickle_text){name.text, name.n});
 }
 
-/* ---- tuples, lists, dictionaries ------------------------------------------------------------- */
+/* ---- calls --------------------------------------------------------------------------------------
+ */
 
-static int run_empty_dict(struct sl_pickle_machine *m, unsigned arg)
+static int run_reduce(struct sl_pickle_machine *m, unsigned unused)
 {
-    (void)arg;
-    return sl_pickle_push(m,
-                          (struct sl_pickle_value){.kind = SL_PICKLE_DICT, .index = m->n_dict++});
-}
-
-/* *out = the topmost n values, which are no marks. */
-static int look(const struct sl_pickle_machine *m, unsigned n, const struct sl_pickle_value **out)
-{
-    const struct sl_pickle_value *v = m->stack.at;
-    for (unsigned i = 1; i <= n; i++)
-        if (i > m->stack.n || v[m->stack.n - i].kind == SL_PICKLE_MARK)
-            return sl_pickle_bad(m, "takes more values than there are");
-    *out = v + m->stack.n - n;
-    return 0;
-}
-
-/* The topmost n values become a tuple. */
-static int push_tuple(struct sl_pickle_machine *m, unsigned n)
-{
-    const struct sl_pickle_value tuple = {.kind = SL_PICKLE_TUPLE, .n = n, .index = m->item.n};
-    const struct sl_pickle_value *v;
-    int err = look(m, n, &v);
-    for (unsigned i = 0; i < n && !err; i++) {
-        void *place = NULL;
-        err = sl_pickle_add(m, &m->item, &place);
-        if (!err)
-            memcpy(place, v + i, sizeof *v);
-    }
-    m->stack.n -= err ? 0 : n;
-    return err ? err : sl_pickle_push(m, tuple);
-}
-
-/* *n = how many values lie above the last mark. */
-static int count_to_mark(const struct sl_pickle_machine *m, unsigned *n)
-{
-    const struct sl_pickle_value *v = m->stack.at;
-    for (*n = 0; *n < m->stack.n; ++*n)
-        if (v[m->stack.n - 1 - *n].kind == SL_PICKLE_MARK)
-            return 0;
-    return sl_pickle_bad(m, "there is no MARK");
-}
-
-/* The mark under n values goes away, the values stay. */
-static void drop_mark(struct sl_pickle_machine *m, size_t n)
-{
-    struct sl_pickle_value *mark = (struct sl_pickle_value *)m->stack.at + m->stack.n - n - 1;
-    memmove(mark, mark + 1, n * sizeof *mark);
-    m->stack.n--;
-}
-
-static int run_tuple(struct sl_pickle_machine *m, unsigned arg)
-{
-    (void)arg;
-    unsigned n;
-    int err = count_to_mark(m, &n);
-    if (err)
-        return err;
-    drop_mark(m, n);
-    return push_tuple(m, n);
-}
-
-/* Only tensors are remembered. */
-static int set_item(struct sl_pickle_machine *m, size_t dict, const struct sl_pickle_value *key,
-                    const struct sl_pickle_value *value)
-{
-    void *place = NULL;
-    if (value->kind != SL_PICKLE_TENSOR)
-        return 0;
-    if (key->kind != SL_PICKLE_TEXT)
-        return sl_pickle_unsupported(m, "a tensor whose key is not a text");
-    int err = sl_pickle_add(m, &m->pair, &place);
-    if (!err)
-        *(struct sl_pickle_pair *)place = (struct sl_pickle_pair){
-            .dict = dict, .tensor = value->index, .name = {key->text, key->n}};
-    return err;
-}
-
-/* The topmost n values are keys and values of the dictionary below them. */
-static int set_items(struct sl_pickle_machine *m, unsigned n)
-{
-    const struct sl_pickle_value *v;
-    int err = look(m, n + 1, &v);
-    if (!err && (n % 2 || v[0].kind != SL_PICKLE_DICT))
-        err = sl_pickle_bad(m, "expected a dictionary, keys and values");
-    for (unsigned i = 1; i < n && !err; i += 2)
-        err = set_item(m, v[0].index, &v[i], &v[i + 1]);
-    m->stack.n -= err ? 0 : n;
-    return err;
-}
-
-static int run_setitems(struct sl_pickle_machine *m, unsigned arg)
-{
-    (void)arg;
-    unsigned n;
-    int err = count_to_mark(m, &n);
-    if (err)
-        return err;
-    drop_mark(m, n);
-    return set_items(m, n);
-}
-
-static int append(struct sl_pickle_machine *m, unsigned n)
-{
-    const struct sl_pickle_value *v;
-    int err = look(m, n + 1, &v);
-    if (!err && v[0].kind != SL_PICKLE_LIST)
-        err = sl_pickle_bad(m, "expected a list");
-    m->stack.n -= err ? 0 : n;
-    return err;
-}
-
-static int run_appends(struct sl_pickle_machine *m, unsigned arg)
-{
-    (void)arg;
-    unsigned n;
-    int err = count_to_mark(m, &n);
-    if (err)
-        return err;
-    drop_mark(m, n);
-    return append(m, n);
-}
-
-/* The attributes of an OrderedDict (state_dict()'s _metadata) are of no use here. */
-static int run_build(struct sl_pickle_machine *m, unsigned arg)
-{
-    (void)arg;
-    struct sl_pickle_value state, object;
-    int err = sl_pickle_pop(m, SL_PICKLE_DICT, &state);
-    err = err ? err : sl_pickle_pop(m, SL_PICKLE_DICT, &object);
-    return err ? err : sl_pickle_push(m, object);
-}
-
-static int run_reduce(struct sl_pickle_machine *m, unsigned arg)
-{
-    (void)arg;
+    (void)unused;
     return sl_pickle_reduce(m);
 }
 
-static int run_persistent(struct sl_pickle_machine *m, unsigned arg)
+static int run_persistent(struct sl_pickle_machine *m, unsigned unused)
 {
-    (void)arg;
+    (void)unused;
     return sl_pickle_persistent(m);
 }
 
-static int run_stop(struct sl_pickle_machine *m, unsigned arg)
+static int run_stop(struct sl_pickle_machine *m, unsigned unused)
 {
-    (void)arg;
+    (void)unused;
     m->stopped = true;
     return 0;
 }
@@ -351,12 +218,12 @@ static const struct {
     ['U'] = {"SHORT_BINSTRING", NULL, 0},
     ['V'] = {"UNICODE", NULL, 0},
     ['X'] = {"BINUNICODE", push_text, 4},
-    ['a'] = {"APPEND", append, 1},
-    ['b'] = {"BUILD", run_build, 0},
+    ['a'] = {"APPEND", sl_pickle_append, 1},
+    ['b'] = {"BUILD", sl_pickle_build, 0},
     ['c'] = {"GLOBAL", run_global, 0},
     ['d'] = {"DICT", NULL, 0},
-    ['}'] = {"EMPTY_DICT", run_empty_dict, 0},
-    ['e'] = {"APPENDS", run_appends, 0},
+    ['}'] = {"EMPTY_DICT", sl_pickle_empty_dict, 0},
+    ['e'] = {"APPENDS", sl_pickle_appends, 0},
     ['g'] = {"GET", NULL, 0},
     ['h'] = {"BINGET", run_get, 1},
     ['i'] = {"INST", NULL, 0},
@@ -367,10 +234,10 @@ static const struct {
     ['p'] = {"PUT", NULL, 0},
     ['q'] = {"BINPUT", run_put, 1},
     ['r'] = {"LONG_BINPUT", run_put, 4},
-    ['s'] = {"SETITEM", set_items, 2},
-    ['t'] = {"TUPLE", run_tuple, 0},
-    [')'] = {"EMPTY_TUPLE", push_tuple, 0},
-    ['u'] = {"SETITEMS", run_setitems, 0},
+    ['s'] = {"SETITEM", sl_pickle_set_pairs, 2},
+    ['t'] = {"TUPLE", sl_pickle_tuple, 0},
+    [')'] = {"EMPTY_TUPLE", sl_pickle_tuple_of, 0},
+    ['u'] = {"SETITEMS", sl_pickle_setitems, 0},
     ['G'] = {"BINFLOAT", NULL, 0},
     ['B'] = {"BINBYTES", NULL, 0},
     ['C'] = {"SHORT_BINBYTES", NULL, 0},
@@ -379,9 +246,9 @@ static const struct {
     [0x82] = {"EXT1", NULL, 0},
     [0x83] = {"EXT2", NULL, 0},
     [0x84] = {"EXT4", NULL, 0},
-    [0x85] = {"TUPLE1", push_tuple, 1},
-    [0x86] = {"TUPLE2", push_tuple, 2},
-    [0x87] = {"TUPLE3", push_tuple, 3},
+    [0x85] = {"TUPLE1", sl_pickle_tuple_of, 1},
+    [0x86] = {"TUPLE2", sl_pickle_tuple_of, 2},
+    [0x87] = {"TUPLE3", sl_pickle_tuple_of, 3},
     [0x88] = {"NEWTRUE", push_kind, SL_PICKLE_BOOL},
     [0x89] = {"NEWFALSE", push_kind, SL_PICKLE_BOOL},
     [0x8A] = {"LONG1", run_long1, 0},

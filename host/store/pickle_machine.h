@@ -93,7 +93,23 @@ int sl_pickle_push(struct sl_pickle_machine *m, struct sl_pickle_value value);
 /* The topmost value, which must be of that kind; SL_PICKLE_ANY: any but a mark. */
 int sl_pickle_pop(struct sl_pickle_machine *m, int kind, struct sl_pickle_value *out);
 
-/* ---- what the opcodes build (pickle_torch.c) ------------------------------------------------- */
+/* ---- containers (pickle_container.c); arguments from the stack, the result onto it --------------
+ */
+
+int sl_pickle_empty_dict(struct sl_pickle_machine *m, unsigned unused);
+/* Of the topmost n values, and of those above the last mark. */
+int sl_pickle_tuple_of(struct sl_pickle_machine *m, unsigned n);
+int sl_pickle_tuple(struct sl_pickle_machine *m, unsigned unused);
+/* n values, key and value in turn, go into the dictionary below them. */
+int sl_pickle_set_pairs(struct sl_pickle_machine *m, unsigned n);
+int sl_pickle_setitems(struct sl_pickle_machine *m, unsigned unused);
+/* n values go into the list below them. */
+int sl_pickle_append(struct sl_pickle_machine *m, unsigned n);
+int sl_pickle_appends(struct sl_pickle_machine *m, unsigned unused);
+int sl_pickle_build(struct sl_pickle_machine *m, unsigned unused);
+
+/* ---- what torch names (pickle_torch.c)
+ * ----------------------------------------------------------- */
 
 /* The global of that module and name. SL_ERR_UNSUPPORTED with its name. */
 int sl_pickle_global(struct sl_pickle_machine *m, struct sl_pickle_text module,
