@@ -7,7 +7,7 @@ BUILD  ?= build
 CC     := gcc
 DEVICE ?= sim
 ARGS   ?=
-LIBS   := jansson libpcre2-8 libutf8proc libxxhash liburing
+LIBS   := jansson libpcre2-8 libutf8proc libxxhash liburing libzip
 
 WARN   := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion -Wstrict-prototypes \
           -Wmissing-prototypes -Wundef -Wvla -Wcast-align -Werror

@@ -164,16 +164,6 @@ static void fp8_weights_without_a_scale_are_their_codes(void)
     CU_ASSERT_EQUAL(out[1], -2.0f);
 }
 
-static void a_directory_of_pickles_is_told_what_to_do(void)
-{
-    char dir[256];
-    struct sl_checkpoint *c = NULL;
-    CU_ASSERT_EQUAL_FATAL(sl_temp_dir(dir, sizeof dir), 0);
-    temp_file_put(dir, "pytorch_model.bin.index.json", "{}", 2);
-    CU_ASSERT_EQUAL(sl_checkpoint_open(&c, dir), SL_ERR_UNSUPPORTED);
-    CU_ASSERT_PTR_NOT_NULL(strstr(sl_error_hint(), "safetensors"));
-}
-
 static void a_directory_without_weights_is_named(void)
 {
     char dir[256];
@@ -181,6 +171,8 @@ static void a_directory_without_weights_is_named(void)
     CU_ASSERT_EQUAL_FATAL(sl_temp_dir(dir, sizeof dir), 0);
     CU_ASSERT_EQUAL(sl_checkpoint_open(&c, dir), SL_ERR_IO);
     CU_ASSERT_PTR_NOT_NULL(strstr(sl_error_message(), "model.safetensors"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(sl_error_message(), "pytorch_model.bin"));
+    CU_ASSERT(!sl_checkpoint_exists(dir));
     CU_ASSERT_EQUAL(sl_checkpoint_open(&c, "/nonexistent"), SL_ERR_IO);
 }
 
@@ -217,7 +209,6 @@ const struct sl_suite suite_checkpoint = {
         {"scales_of_blocks_are_refused", scales_of_blocks_are_refused},
         {"fp8_weights_without_a_scale_are_their_codes",
          fp8_weights_without_a_scale_are_their_codes},
-        {"a_directory_of_pickles_is_told_what_to_do", a_directory_of_pickles_is_told_what_to_do},
         {"a_directory_without_weights_is_named", a_directory_without_weights_is_named},
         {"golden_fp8_checkpoint_opens", golden_fp8_checkpoint_opens},
         {NULL, NULL}}};

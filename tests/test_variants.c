@@ -23,11 +23,9 @@ struct rig {
 
 static void rig_open(struct rig *r, const char *name)
 {
-    char dir[100];
     struct sl_model_info info;
-    snprintf(dir, sizeof dir, "variants/%s", name);
-    snprintf(r->path, sizeof r->path, "%s/%s", sl_golden_dir(), dir);
-    golden_open(&r->g, dir);
+    snprintf(r->path, sizeof r->path, "%s/%s", sl_golden_dir(), name);
+    golden_open(&r->g, name);
     r->ids = golden_i32(&r->g, "input_ids", &r->n);
     CU_ASSERT_FATAL(r->ids && r->n <= MAX_TOKENS);
     CU_ASSERT_EQUAL_FATAL(sl_config_info(r->path, &info), 0);
@@ -118,25 +116,27 @@ static void check_fabric(const char *name)
         check_fabric(name);                                                                        \
     }
 
-BOTH(cla3, "cla3-top2-shared2")
-EXACT(biases, "biases-plain-rope")
-BOTH(a13b_mha, "a13b-mha-head16")
-BOTH(linear, "linear-rope")
-BOTH(shards, "bf16-shards-untied")
-BOTH(fused, "fused-biases")
-BOTH(head80, "head80")
-BOTH(head96, "head96-theta")
-BOTH(yuan_base, "yuan-bf16freq-base")
-BOTH(yuan_authors, "yuan-authors-full-rotary")
-BOTH(yuan_quarter, "yuan-quarter-rotary-top3")
-BOTH(yuan_top1, "yuan-top1")
+BOTH(cla3, "variants/cla3-top2-shared2")
+EXACT(biases, "variants/biases-plain-rope")
+BOTH(a13b_mha, "variants/a13b-mha-head16")
+BOTH(linear, "variants/linear-rope")
+BOTH(shards, "variants/bf16-shards-untied")
+BOTH(fused, "variants/fused-biases")
+BOTH(head80, "variants/head80")
+BOTH(head96, "variants/head96-theta")
+BOTH(yuan_base, "variants/yuan-bf16freq-base")
+BOTH(yuan_authors, "variants/yuan-authors-full-rotary")
+BOTH(yuan_quarter, "variants/yuan-quarter-rotary-top3")
+BOTH(yuan_top1, "variants/yuan-top1")
+BOTH(torch_shards, "torch/shards")
+BOTH(torch_single, "torch/single")
 
 /* Expert biases have no place in a job: such a model runs exact only, and says so. */
 static void expert_biases_are_refused_on_the_fabric(void)
 {
     struct rig r;
     struct sl_model *model = NULL;
-    rig_open(&r, "biases-plain-rope");
+    rig_open(&r, "variants/biases-plain-rope");
     struct sl_model_params mp = {.path = r.path};
     CU_ASSERT_EQUAL(sl_model_open(&model, &mp), SL_ERR_UNSUPPORTED);
     CU_ASSERT_PTR_NULL(model);
@@ -166,6 +166,8 @@ static const struct sl_case cases[] = {
     BOTH_CASES(yuan_authors, "yuan_authors_tables_full_rotary"),
     BOTH_CASES(yuan_quarter, "yuan_quarter_rotary_top_3"),
     BOTH_CASES(yuan_top1, "yuan_top_1_unused_head_in_file"),
+    BOTH_CASES(torch_shards, "three_files_of_torch_save"),
+    BOTH_CASES(torch_single, "one_file_of_torch_save_with_tied_and_shared_storages"),
     {"expert_biases_are_refused_on_the_fabric", expert_biases_are_refused_on_the_fabric},
     {NULL, NULL}};
 

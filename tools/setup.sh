@@ -3,9 +3,9 @@
 # Installs Debian packages, and only those that are missing: what the build needs; with `cards` also the vendors' runtimes and what
 # the emulated card takes; with `test` all that, and what tests and gates need.
 set -eu
-packages="gcc g++ make pkg-config libc6-dev zlib1g-dev libjansson-dev libpcre2-dev libutf8proc-dev libxxhash-dev liburing-dev verilator
-          opencl-c-headers"
-case ${1:-} in cards | test) packages="$packages libzip-dev libxrt1 unzip ocl-icd-libopencl1 pocl-opencl-icd" ;; esac
+packages="gcc g++ make pkg-config libc6-dev zlib1g-dev libjansson-dev libpcre2-dev libutf8proc-dev libxxhash-dev liburing-dev libzip-dev
+          verilator opencl-c-headers"
+case ${1:-} in cards | test) packages="$packages libxrt1 unzip ocl-icd-libopencl1 pocl-opencl-icd" ;; esac
 [ "${1:-}" != test ] || packages="$packages libcunit1-dev clang libclang-rt-14-dev yosys iverilog z3 berkeley-abc
           nextpnr-ice40 fpga-icestorm libxrt-dev"
 missing=""

@@ -84,7 +84,7 @@ enum {
 
 const struct sl_option sl_option_table[] = {
     TEXT("model", "m", model, EVAL | INFO | TOKENIZE | CACHE | PLAN, "DIR",
-         "checkpoint directory or converted model"),
+         "checkpoint directory (safetensors or pytorch_model.bin) or converted model"),
     TEXT("prompt", "p", prompt, EVAL | TOKENIZE, "TEXT", "the text"),
     TEXT("file", "f", file, EVAL | TOKENIZE, "FILE",
          "read the text from a file (run: without its last line break); - is standard input"),

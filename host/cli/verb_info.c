@@ -127,20 +127,28 @@ static bool ends_with(const char *text, const char *end)
     return n >= m && !strcmp(text + n - m, end);
 }
 
-/* Bytes of the files that hold weights; 0 when there are none (a config.json alone). */
-static uint64_t weight_files(const char *path)
+/* Bytes of the files of a directory whose names begin and end so. */
+static uint64_t bytes_of_files(const char *path, const char *begin, const char *end)
 {
     uint64_t bytes = 0;
     DIR *dir = opendir(path);
     for (struct dirent *e; dir && (e = readdir(dir));) {
         struct stat st;
-        bool weights = ends_with(e->d_name, ".safetensors") || ends_with(e->d_name, ".slab");
-        if (weights && !fstatat(dirfd(dir), e->d_name, &st, 0) && S_ISREG(st.st_mode))
+        bool counts = !strncmp(e->d_name, begin, strlen(begin)) && ends_with(e->d_name, end);
+        if (counts && !fstatat(dirfd(dir), e->d_name, &st, 0) && S_ISREG(st.st_mode))
             bytes += (uint64_t)st.st_size;
     }
     if (dir)
         closedir(dir);
     return bytes;
+}
+
+/* Bytes of the files that hold weights; 0 when there are none (a config.json alone). Where there
+ * are both kinds, safetensors is what is read. */
+static uint64_t weight_files(const char *path)
+{
+    uint64_t bytes = bytes_of_files(path, "", ".safetensors") + bytes_of_files(path, "", ".slab");
+    return bytes ? bytes : bytes_of_files(path, "pytorch_model", ".bin");
 }
 
 static int print_memory(const struct sl_options *o, const char *path)

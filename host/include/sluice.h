@@ -49,7 +49,7 @@ struct sl_profile; /* see the end of this file */
 struct sl_model;
 
 struct sl_model_params {
-    const char *path;   /* checkpoint directory (config.json + safetensors) or converted store */
+    const char *path;   /* checkpoint directory (safetensors, torch.save) or converted store */
     bool exact;         /* plain fp32 on the CPU; needs a checkpoint, not a store */
     const char *format; /* experts: "nf4" "int4" "mxfp4" "q8" "fp8"; NULL: "q8". A store has its
                            own: NULL or the same */

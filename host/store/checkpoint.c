@@ -11,12 +11,13 @@
 #include <unistd.h>
 
 #include "base/err.h"
-#include "store/safetensors.h"
+#include "store/tensor_file.h"
 
 enum { MAX_INDEX_BYTES = 256 << 20, SHAPE_TEXT = 160 };
 
 struct sl_checkpoint {
-    struct sl_safetensors *file; /* [n_file] */
+    enum sl_tensor_format format;
+    struct sl_tensor_file *file; /* [n_file] */
     size_t n_file;
     const struct sl_tensor **by_name; /* [n_tensor], sorted */
     size_t n_tensor;
@@ -30,13 +31,26 @@ static int join(char out[PATH_MAX], const char *dir, const char *name)
     return 0;
 }
 
+/* What a directory may have, in the order of preference. */
+static const struct {
+    const char *name;
+    bool is_index;
+    enum sl_tensor_format format;
+} entrances[] = {
+    {"model.safetensors.index.json", true, SL_TENSORS_SAFETENSORS},
+    {"model.safetensors", false, SL_TENSORS_SAFETENSORS},
+    {"pytorch_model.bin.index.json", true, SL_TENSORS_TORCH},
+    {"pytorch_model.bin", false, SL_TENSORS_TORCH},
+};
+enum { N_ENTRANCE = sizeof entrances / sizeof entrances[0] };
+
 /* ---- files ---------------------------------------------------------------------------------- */
 
 static int open_shard(struct sl_checkpoint *c, const char *dir, const char *name)
 {
     char path[PATH_MAX];
     int err = join(path, dir, name);
-    err = err ? err : sl_safetensors_open(&c->file[c->n_file], path);
+    err = err ? err : sl_tensor_file_open(&c->file[c->n_file], path, c->format);
     c->n_file += !err;
     return err;
 }
@@ -98,12 +112,15 @@ static int open_shards(struct sl_checkpoint *c, const char *dir, json_t *map, co
     return err;
 }
 
-static const char *file_name_of(const struct sl_checkpoint *c, const struct sl_tensor *t)
+static const char *file_name(const struct sl_tensor_file *file)
 {
-    for (size_t f = 0; f < c->n_file; f++)
-        if (t >= c->file[f].tensor && t < c->file[f].tensor + c->file[f].n_tensor)
-            return strrchr(c->file[f].path, '/') + 1;
-    return "";
+    return strrchr(file->path, '/') + 1;
+}
+
+static bool holds(const struct sl_tensor_file *file, const struct sl_tensor *t, const char *name)
+{
+    return t ? t >= file->tensor && t < file->tensor + file->n_tensor
+             : sl_tensor_file_unread(file, name) != NULL;
 }
 
 /* Every tensor of the index must be in the shard that it names. */
@@ -114,7 +131,10 @@ static int check_index(const struct sl_checkpoint *c, json_t *map, const char *p
     json_object_foreach(map, key, value)
     {
         const struct sl_tensor *t = sl_checkpoint_find(c, key);
-        if (!t || strcmp(file_name_of(c, t), json_string_value(value)))
+        size_t f = 0;
+        while (f < c->n_file && strcmp(file_name(&c->file[f]), json_string_value(value)))
+            f++;
+        if (f == c->n_file || !holds(&c->file[f], t, key))
             return sl_fail(SL_ERR_FORMAT, "download the shard again",
                            "%s names tensor '%.200s', but %s does not hold it", path, key,
                            json_string_value(value));
@@ -220,7 +240,7 @@ static int open_index(struct sl_checkpoint *c, const char *dir, const char *path
 static int open_single(struct sl_checkpoint *c, const char *path)
 {
     c->file = sl_alloc(1, sizeof *c->file);
-    int err = c->file ? sl_safetensors_open(c->file, path) : SL_ERR_NOMEM;
+    int err = c->file ? sl_tensor_file_open(c->file, path, c->format) : SL_ERR_NOMEM;
     c->n_file = !err;
     return err ? err : index_names(c);
 }
@@ -231,20 +251,33 @@ static bool exists(const char *dir, const char *name)
     return !join(path, dir, name) && access(path, F_OK) == 0;
 }
 
-/* dir with its index or its single file. */
+static size_t find_entrance(const char *dir)
+{
+    size_t i = 0;
+    while (i < N_ENTRANCE && !exists(dir, entrances[i].name))
+        i++;
+    return i;
+}
+
+bool sl_checkpoint_exists(const char *dir)
+{
+    return find_entrance(dir) < N_ENTRANCE;
+}
+
 static int open_dir(struct sl_checkpoint *c, const char *dir)
 {
-    static const char single[] = "model.safetensors", index[] = "model.safetensors.index.json";
     char path[PATH_MAX];
-    bool has_index = exists(dir, index);
-    bool pickled = exists(dir, "pytorch_model.bin.index.json") || exists(dir, "pytorch_model.bin");
-    if (pickled && !has_index && !exists(dir, single))
-        return sl_fail(SL_ERR_UNSUPPORTED, "export the model as safetensors first",
-                       "%s holds PyTorch pickles, no %s", dir, single);
-    int err = join(path, dir, has_index ? index : single);
+    size_t i = find_entrance(dir);
+    if (i == N_ENTRANCE)
+        return sl_fail(SL_ERR_IO, "check the path",
+                       "%s: neither model.safetensors nor pytorch_model.bin is there, nor the "
+                       "index of either",
+                       dir);
+    int err = join(path, dir, entrances[i].name);
     if (err)
         return err;
-    return has_index ? open_index(c, dir, path) : open_single(c, path);
+    c->format = entrances[i].format;
+    return entrances[i].is_index ? open_index(c, dir, path) : open_single(c, path);
 }
 
 /* dir NULL: path is the only file. */
@@ -283,7 +316,7 @@ void sl_checkpoint_close(struct sl_checkpoint **ckpt)
     if (!c)
         return;
     for (size_t i = 0; i < c->n_file; i++)
-        sl_safetensors_close(&c->file[i]);
+        sl_tensor_file_close(&c->file[i]);
     free(c->file);
     free(c->by_name);
     free(c);
@@ -310,6 +343,19 @@ static void shape_text(char out[SHAPE_TEXT], unsigned n_dim, const uint64_t *dim
         snprintf(out + at, SHAPE_TEXT - at, "]");
 }
 
+/* The tensor is missing, or of a type that is not read. */
+static int refuse_missing(const struct sl_checkpoint *c, const char *name, const char *want)
+{
+    for (size_t f = 0; f < c->n_file; f++) {
+        const char *type = sl_tensor_file_unread(&c->file[f], name);
+        if (type)
+            return sl_fail(SL_ERR_UNSUPPORTED, "F32, BF16, F16 and F8_E4M3 are read",
+                           "tensor '%.200s' has type %s", name, type);
+    }
+    return sl_fail(SL_ERR_SHAPE, "the checkpoint is incomplete or of another model",
+                   "tensor '%.200s' %s is missing", name, want);
+}
+
 int sl_checkpoint_need(const struct sl_checkpoint *ckpt, const struct sl_tensor **out,
                        const char *name, unsigned n_dim, const uint64_t *dim)
 {
@@ -317,8 +363,7 @@ int sl_checkpoint_need(const struct sl_checkpoint *ckpt, const struct sl_tensor 
     const struct sl_tensor *t = sl_checkpoint_find(ckpt, name);
     shape_text(want, n_dim, dim);
     if (!t)
-        return sl_fail(SL_ERR_SHAPE, "the checkpoint is incomplete or of another model",
-                       "tensor '%.200s' %s is missing", name, want);
+        return refuse_missing(ckpt, name, want);
     if (t->n_dim != n_dim || memcmp(t->dim, dim, n_dim * sizeof *dim)) {
         shape_text(got, t->n_dim, t->dim);
         return sl_fail(SL_ERR_SHAPE, "config.json and the weights disagree",
@@ -353,5 +398,6 @@ void sl_tensor_read(const struct sl_tensor *t, uint64_t first, size_t n, float *
 
 void sl_tensor_release(const struct sl_tensor *t)
 {
-    sl_mapping_release(t->data, (size_t)t->n_bytes);
+    if (!t->is_copy)
+        sl_mapping_release(t->data, (size_t)t->n_bytes);
 }

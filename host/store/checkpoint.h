@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A Hugging Face checkpoint directory: model.safetensors, or shards with
- * model.safetensors.index.json, mapped read-only. Tensor data may be unaligned (safetensors does
- * not promise alignment). */
+/* A Hugging Face checkpoint directory, mapped read-only: model.safetensors or pytorch_model.bin, or
+ * shards with an index (model.safetensors.index.json, pytorch_model.bin.index.json). Where both
+ * kinds are there, safetensors is read. Tensor data may be unaligned. */
 #ifndef SL_STORE_CHECKPOINT_H
 #define SL_STORE_CHECKPOINT_H
 
@@ -16,7 +16,8 @@ struct sl_tensor {
     unsigned n_dim;
     uint64_t dim[SL_TENSOR_MAX_DIM]; /* row-major, outermost first */
     uint64_t n_elem, n_bytes;
-    const uint8_t *data; /* borrowed, inside the mapping; unaligned */
+    const uint8_t *data; /* borrowed, inside the mapping or the copy; unaligned */
+    bool is_copy;        /* a torch view that is not contiguous, put in order in memory */
     float scale;         /* FP8 release: value = code * scale (weight_scale); else 1 */
 };
 
@@ -27,6 +28,9 @@ int sl_checkpoint_open(struct sl_checkpoint **out, const char *dir);
 /* The same for a single safetensors file (a converted model's tensors). */
 int sl_checkpoint_open_file(struct sl_checkpoint **out, const char *path);
 void sl_checkpoint_close(struct sl_checkpoint **ckpt);
+
+/* True when dir has a file that sl_checkpoint_open would start with. */
+bool sl_checkpoint_exists(const char *dir);
 
 /* NULL when there is no such tensor (not a failure: callers decide). Thread-safe. */
 const struct sl_tensor *sl_checkpoint_find(const struct sl_checkpoint *ckpt, const char *name);

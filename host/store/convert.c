@@ -200,8 +200,7 @@ static int check_dirs(const struct sl_convert_params *p)
                        "%s: input and output are the same directory", p->out_dir);
     if (access(p->out_dir, W_OK | X_OK))
         return sl_fail(SL_ERR_IO, NULL, "%s: %s", p->out_dir, strerror(errno));
-    if (file_exists(p->out_dir, "model.safetensors") ||
-        file_exists(p->out_dir, "model.safetensors.index.json"))
+    if (sl_checkpoint_exists(p->out_dir))
         return sl_fail(SL_ERR_USAGE, "choose another output directory", "%s: holds a checkpoint",
                        p->out_dir);
     return 0;
