@@ -320,9 +320,9 @@ static void other_mathematics_is_refused_by_name(void)
     for (size_t i = 0; i < sizeof list / sizeof list[0]; i++)
         check_refusal(&list[i]);
     struct sl_config c;
-    CU_ASSERT_EQUAL(parse_with(&c, large, "quantization_config", "{\"quant_method\":\"gptq\"}"),
+    CU_ASSERT_EQUAL(parse_with(&c, large, "quantization_config", "{\"quant_method\":\"awq\"}"),
                     SL_ERR_UNSUPPORTED);
-    CU_ASSERT_PTR_NOT_NULL(strstr(sl_error_message(), "gptq"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(sl_error_message(), "awq"));
     CU_ASSERT_EQUAL(parse_with(&c, large, "quantization_config",
                                "{\"quant_method\":\"fp8\",\"weight_block_size\":[128,128]}"),
                     SL_ERR_UNSUPPORTED);

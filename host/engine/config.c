@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "base/file.h"
 #include "engine/ops.h"
+#include "store/quant_config.h"
 
 enum {
     MAX_CONFIG_BYTES = 1 << 24,
@@ -181,14 +182,10 @@ static int check_fixed(const json_t *o, const struct fixed_key *keys, size_t n)
 
 static int read_quantisation(const json_t *o)
 {
-    static const struct fixed_key keys[] = {
-        {"quant_method", "fp8", 0}, {"fmt", "e4m3", 0}, {"weight_block_size", NULL, 0}};
-    const json_t *q = json_object_get(o, "quantization_config");
-    if (is_absent(q))
-        return 0;
-    if (!json_is_string(json_object_get(q, "quant_method")))
-        return bad_key("quantization_config", "has no quant_method");
-    return CHECK_FIXED(q, keys);
+    struct sl_quant_config q; /* the checkpoint reads it again, beside its tensors */
+    int err = sl_quant_parse(&q, json_object_get(o, "quantization_config"));
+    sl_quant_close(&q);
+    return err;
 }
 
 static int read_common(struct sl_config *c, const json_t *o)

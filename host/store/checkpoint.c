@@ -11,6 +11,8 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "store/fp8_release.h"
+#include "store/gptq.h"
 #include "store/safetensors.h"
 
 enum { MAX_INDEX_BYTES = 256 << 20, SHAPE_TEXT = 160 };
@@ -21,6 +23,7 @@ struct sl_checkpoint {
     const struct sl_tensor **by_name; /* [n_tensor], sorted */
     size_t n_tensor;
     uint64_t n_bytes;
+    struct sl_gptq_set gptq;
 };
 
 static int join(char out[PATH_MAX], const char *dir, const char *name)
@@ -193,6 +196,25 @@ static int attach_scales(struct sl_checkpoint *c)
     return err;
 }
 
+/* Gives quantised linears their place among the names. */
+static int add_linears(struct sl_checkpoint *c)
+{
+    size_t n = c->n_tensor + c->gptq.n;
+    const struct sl_tensor **all = c->gptq.n ? sl_alloc(n, sizeof *all) : NULL;
+    if (!c->gptq.n)
+        return 0;
+    if (!all)
+        return SL_ERR_NOMEM;
+    memcpy(all, c->by_name, c->n_tensor * sizeof *all);
+    for (size_t i = 0; i < c->gptq.n; i++)
+        all[c->n_tensor + i] = &c->gptq.tensor[i];
+    qsort(all, n, sizeof *all, by_name);
+    free(c->by_name);
+    c->by_name = all;
+    c->n_tensor = n;
+    return 0;
+}
+
 /* ---- open and close ------------------------------------------------------------------------- */
 
 static int open_index(struct sl_checkpoint *c, const char *dir, const char *path)
@@ -217,10 +239,11 @@ static int open_index(struct sl_checkpoint *c, const char *dir, const char *path
     return err;
 }
 
-static int open_single(struct sl_checkpoint *c, const char *path)
+/* n paths: one file, or its pieces. */
+static int open_single(struct sl_checkpoint *c, const char *const *path, size_t n)
 {
     c->file = sl_alloc(1, sizeof *c->file);
-    int err = c->file ? sl_safetensors_open(c->file, path) : SL_ERR_NOMEM;
+    int err = c->file ? sl_safetensors_open_pieces(c->file, path, n) : SL_ERR_NOMEM;
     c->n_file = !err;
     return err ? err : index_names(c);
 }
@@ -229,6 +252,23 @@ static bool exists(const char *dir, const char *name)
 {
     char path[PATH_MAX];
     return !join(path, dir, name) && access(path, F_OK) == 0;
+}
+
+/* A directory without a file of the usual name: pieces, or one file of another name. */
+static int open_pieces(struct sl_checkpoint *c, const char *dir, const char *usual)
+{
+    const char **path;
+    size_t n;
+    int err = sl_pieces_find(&path, &n, dir);
+    if (!err && !n)
+        err = sl_pieces_find_whole(&path, &n, dir);
+    if (err)
+        return err;
+    if (!n)
+        return open_single(c, &usual, 1); /* says that it is missing */
+    err = open_single(c, path, n);
+    free(path);
+    return err;
 }
 
 /* dir with its index or its single file. */
@@ -242,16 +282,34 @@ static int open_dir(struct sl_checkpoint *c, const char *dir)
         return sl_fail(SL_ERR_UNSUPPORTED, "export the model as safetensors first",
                        "%s holds PyTorch pickles, no %s", dir, single);
     int err = join(path, dir, has_index ? index : single);
+    if (!err && !has_index && access(path, F_OK) != 0)
+        return open_pieces(c, dir, path);
     if (err)
         return err;
-    return has_index ? open_index(c, dir, path) : open_single(c, path);
+    return has_index ? open_index(c, dir, path) : open_single(c, &(const char *){path}, 1);
+}
+
+bool sl_checkpoint_is_in(const char *dir)
+{
+    const char **path = NULL;
+    size_t n;
+    bool found = exists(dir, "model.safetensors") || exists(dir, "model.safetensors.index.json") ||
+                 sl_pieces_find(&path, &n, dir) == SL_ERR_FORMAT || n > 0;
+    free(path);
+    return found;
 }
 
 /* dir NULL: path is the only file. */
 static int open_either(struct sl_checkpoint *c, const char *dir, const char *path)
 {
-    int err = dir ? open_dir(c, dir) : open_single(c, path);
-    return err ? err : attach_scales(c);
+    struct sl_quant_config q = {.method = SL_QUANT_NONE};
+    int err = dir ? sl_quant_load(&q, dir) : 0;
+    err = err ? err : dir ? open_dir(c, dir) : open_single(c, &path, 1);
+    err = err ? err : attach_scales(c);
+    err = err ? err : sl_fp8_check(c, &q);
+    err = err ? err : sl_gptq_open(&c->gptq, c, &q);
+    sl_quant_close(&q);
+    return err ? err : add_linears(c);
 }
 
 static int open_checkpoint(struct sl_checkpoint **out, const char *dir, const char *path)
@@ -284,6 +342,7 @@ void sl_checkpoint_close(struct sl_checkpoint **ckpt)
         return;
     for (size_t i = 0; i < c->n_file; i++)
         sl_safetensors_close(&c->file[i]);
+    sl_gptq_close(&c->gptq);
     free(c->file);
     free(c->by_name);
     free(c);
@@ -312,6 +371,16 @@ static void shape_text(char out[SHAPE_TEXT], unsigned n_dim, const uint64_t *dim
 
 int sl_checkpoint_need(const struct sl_checkpoint *ckpt, const struct sl_tensor **out,
                        const char *name, unsigned n_dim, const uint64_t *dim)
+{
+    int err = sl_checkpoint_need_part(ckpt, out, name, n_dim, dim);
+    if (err || (*out)->dtype != SL_DTYPE_I32 || (*out)->gptq)
+        return err;
+    return sl_fail(SL_ERR_UNSUPPORTED, "integers are read as parts of GPTQ linears",
+                   "tensor '%.200s' is I32", name);
+}
+
+int sl_checkpoint_need_part(const struct sl_checkpoint *ckpt, const struct sl_tensor **out,
+                            const char *name, unsigned n_dim, const uint64_t *dim)
 {
     char want[SHAPE_TEXT], got[SHAPE_TEXT];
     const struct sl_tensor *t = sl_checkpoint_find(ckpt, name);
@@ -349,6 +418,27 @@ void sl_tensor_read(const struct sl_tensor *t, uint64_t first, size_t n, float *
     if (t->scale != 1.0f)
         for (size_t i = 0; i < n; i++)
             dst[i] *= t->scale;
+}
+
+void sl_tensor_read_rows(const struct sl_tensor *t, uint64_t first, uint32_t n, float *dst,
+                         size_t stride)
+{
+    if (t->gptq) {
+        sl_gptq_read_rows(t, first, n, dst, stride);
+        return;
+    }
+    for (uint32_t i = 0; i < n; i++)
+        sl_tensor_read(t, (first + i) * t->dim[1], t->dim[1], dst + i * stride);
+}
+
+uint32_t sl_tensor_row_block(const struct sl_tensor *t)
+{
+    return t->gptq ? SL_GPTQ_ROWS : 1;
+}
+
+const char *sl_checkpoint_format(const struct sl_checkpoint *ckpt)
+{
+    return ckpt->gptq.n && ckpt->gptq.linear[0].bits == 4 ? "int4" : "q8";
 }
 
 void sl_tensor_release(const struct sl_tensor *t)
