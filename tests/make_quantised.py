@@ -7,7 +7,8 @@ GPTQ follows AutoGPTQ's storage rules: W [out, in] transposed, qweight I32 [in *
 the first column in the lowest bits, qzeros I32 [groups, out * bits / 32] holding zero - 1 (gptq_v2:
 zero), scales F16 [groups, out], g_idx I32 [in]. FP8 follows the release of Hunyuan-Large: F8_E4M3
 <linear>.weight, F32 scalars weight_scale and input_scale, F32 router. Needs numpy. Results are
-committed; run it again only to add a variant."""
+committed; run it again only to add a variant. `make_quantised.py --large DIR` writes one layer of
+Yuan 2.0-M32's widths with two experts as BF16, int4 and int8: for measurements of conversion."""
 import json, os, sys
 import numpy as np
 import make_variants as mv
@@ -204,7 +205,26 @@ def make(name, c):
     print(f"{name}: seed {seed}, margin {margin:.2g}, logits rms {np.sqrt((logits**2).mean()):.3g}")
 
 
+def make_large(out):
+    for name, over in (("bf16", {}), ("int4", {"bits": 4}), ("int8", {"bits": 8})):
+        path = os.path.join(out, name)
+        os.makedirs(path, exist_ok=True)
+        c = gptq(4, 128, "model.safetensors", d=2048, f=8192, n_head=16, dim=256,
+                 n_expert=2, vocab=1024)
+        c.update(over)
+        w = mv.make_weights(c, np.random.default_rng(1))
+        config = mv.config_json(c)
+        if over:
+            config["quantization_config"] = write_gptq(path, c, w)
+        else:
+            mv.write_checkpoint(path, dict(c, dtype="BF16"), w)
+        with open(os.path.join(path, "config.json"), "w") as f:
+            json.dump(config, f)
+
+
 if __name__ == "__main__":
+    if sys.argv[1:2] == ["--large"]:
+        sys.exit(make_large(sys.argv[2]))
     for variant, settings in VARIANTS.items():
         if len(sys.argv) < 2 or variant in sys.argv[1:]:
             make(variant, settings)

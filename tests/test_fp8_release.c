@@ -186,6 +186,61 @@ static void nan_codes_are_named(void)
     }
 }
 
+/* ---- distance ------------------------------------------------------------------------------- */
+
+static double log_sum(const float *x, uint32_t n, double top)
+{
+    double sum = 0;
+    for (uint32_t i = 0; i < n; i++)
+        sum += exp((double)x[i] - top);
+    return top + log(sum);
+}
+
+/* KL(want || got) of one row, in nats. */
+static double divergence(const float *want, const float *got, uint32_t n)
+{
+    double a = want[0], b = got[0], kl = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        a = fmax(a, (double)want[i]);
+        b = fmax(b, (double)got[i]);
+    }
+    a = log_sum(want, n, a);
+    b = log_sum(got, n, b);
+    for (uint32_t i = 0; i < n; i++)
+        kl += exp((double)want[i] - a) * (((double)want[i] - a) - ((double)got[i] - b));
+    return kl;
+}
+
+/* From the logits of the authors' code on the dequantised weights; what it prints is in
+ * docs/measurements.md. */
+static void logits_stay_near_the_reference(void)
+{
+    static const char *const format[][2] = {{"fp8", "fp8"}, {"fp8", "q8"}, {"q8", "q8"}};
+    static const char name[] = "hunyuan-large-fp8-dequant";
+    struct variant_rig r;
+    size_t n;
+    variant_open(&r, name);
+    const float *want = golden_f32(&r.g, "logits", &n);
+    CU_ASSERT_FATAL(want && n == r.n * r.n_vocab);
+    for (size_t f = 0; f < 3; f++) {
+        struct sl_model_params mp = {
+            .path = r.path, .format = format[f][0], .format_dense = format[f][1], .n_threads = 2};
+        struct sl_session_params sp = {.n_ctx = 64};
+        float *got = variant_run(&r, &mp, &sp, 5);
+        double sum = 0, worst = 0;
+        for (size_t t = 0; t < r.n; t++) {
+            double kl = divergence(want + t * r.n_vocab, got + t * r.n_vocab, r.n_vocab);
+            sum += kl;
+            worst = fmax(worst, kl);
+        }
+        printf("[%s, dense %s: mean KL %.5f, worst %.5f] ", format[f][0], format[f][1],
+               sum / (double)r.n, worst);
+        CU_ASSERT(sum > 0 && sum / (double)r.n < 0.02);
+        free(got);
+    }
+    variant_close(&r);
+}
+
 /* ---- what is refused ------------------------------------------------------------------------ */
 
 #define F8(name, at) "\"" name "\":{\"dtype\":\"F8_E4M3\",\"shape\":[2,2],\"data_offsets\":" at "}"
@@ -313,6 +368,7 @@ const struct sl_suite suite_fp8_release = {
         {"codes_of_fused_tensors_are_kept", codes_of_fused_tensors_are_kept},
         {"the_f32_router_is_rounded_once", the_f32_router_is_rounded_once},
         {"nan_codes_are_named", nan_codes_are_named},
+        {"logits_stay_near_the_reference", logits_stay_near_the_reference},
         {"configuration_and_files_must_agree", configuration_and_files_must_agree},
         {"other_scales_are_checked", other_scales_are_checked},
         {NULL, NULL}}};

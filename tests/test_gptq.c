@@ -9,10 +9,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "store/checkpoint.h"
-#include "store/pack.h"
-#include "store/slab.h"
 #include "slab_read.h"
+#include "store/checkpoint.h"
+#include "store/store.h"
 #include "store_rig.h"
 #include "temp_file.h"
 #include "variant_rig.h"
@@ -353,93 +352,158 @@ static void integers_are_no_values(void)
 
 /* ---- formats -------------------------------------------------------------------------------- */
 
-/* Parts of a linear as the file has them, which is one file here. */
-struct parts {
+/* A linear as its one file has it, symmetric, with its g_idx in order. */
+struct linear {
     uint8_t *file;
     struct rig_tensor qweight, scales;
+    uint32_t rows, columns, bits, group;
 };
 
-static uint32_t word(const struct parts *p, const struct rig_tensor *t, uint64_t i)
+static void linear_open(struct linear *l, const char *path, const char *name)
 {
-    uint32_t w;
-    memcpy(&w, p->file + t->offset + 4 * i, sizeof w);
-    return w;
+    char part[200];
+    size_t n;
+    snprintf(part, sizeof part, "%s.qweight", name);
+    CU_ASSERT_FATAL(rig_find(path, part, &l->qweight));
+    snprintf(part, sizeof part, "%s.scales", name);
+    CU_ASSERT_FATAL(rig_find(path, part, &l->scales));
+    l->file = rig_read(path, &n);
+    l->rows = (uint32_t)l->qweight.dim[1];
+    l->columns = (uint32_t)l->qweight.dim[0] * 32 / l->bits;
 }
 
-static double half_at(const struct parts *p, uint64_t i)
+/* q - 2^(bits - 1) */
+static int linear_code(const struct linear *l, uint32_t r, uint32_t k)
+{
+    uint32_t per = 32 / l->bits, w;
+    memcpy(&w, l->file + l->qweight.offset + 4 * ((uint64_t)(k / per) * l->rows + r), sizeof w);
+    return (int)(w >> k % per * l->bits & ((1u << l->bits) - 1)) - (1 << (l->bits - 1));
+}
+
+static double linear_scale(const struct linear *l, uint32_t r, uint32_t k)
 {
     uint16_t h;
-    memcpy(&h, p->file + p->scales.offset + 2 * i, sizeof h);
+    memcpy(&h, l->file + l->scales.offset + 2 * ((uint64_t)(k / l->group) * l->rows + r), sizeof h);
     int e = h >> 10 & 31, m = h & 1023;
     return e ? ldexp(1024 + m, e - 25) : ldexp(m, -24);
 }
 
-/* The pieces of INT4_G128 as one file. */
-static void join_pieces(char dir[RIG_PATH])
+/* A copy whose pieces are one file. */
+static void join_pieces(char dir[RIG_PATH], const char *golden, const char *stem, unsigned n)
 {
     char name[100];
-    copy_of(dir, INT4_G128);
+    copy_of(dir, golden);
     FILE *f = fopen(rig_join(dir, "model.safetensors"), "wb");
     CU_ASSERT_PTR_NOT_NULL_FATAL(f);
-    for (unsigned i = 0; i < 4; i++) {
-        size_t n;
-        snprintf(name, sizeof name, "%s%02u", piece_name, i);
-        uint8_t *data = rig_read(rig_join(dir, name), &n);
-        CU_ASSERT_EQUAL(fwrite(data, 1, n, f), n);
+    for (unsigned i = 0; i < n; i++) {
+        size_t bytes;
+        snprintf(name, sizeof name, "%s%02u", stem, i);
+        uint8_t *data = rig_read(rig_join(dir, name), &bytes);
+        CU_ASSERT_PTR_NOT_NULL_FATAL(data);
+        CU_ASSERT_EQUAL(fwrite(data, 1, bytes, f), bytes);
         free(data);
         unlink(rig_join(dir, name));
     }
     CU_ASSERT_EQUAL(fclose(f), 0);
 }
 
-static void check_linear(const struct sl_checkpoint *c, const char *path, const char *linear)
+/* Matrix `part` of a slab is rows first .. first + n of the linear, code by code; a scale is the
+ * nearest with six significant bits. */
+static void check_kept(const uint8_t *slab, unsigned part, const struct linear *l, uint32_t first,
+                       uint32_t n)
 {
-    struct parts p;
-    char name[200];
-    size_t n;
-    snprintf(name, sizeof name, "%s.qweight", linear);
-    CU_ASSERT_FATAL(rig_find(path, name, &p.qweight));
-    snprintf(name, sizeof name, "%s.scales", linear);
-    CU_ASSERT_FATAL(rig_find(path, name, &p.scales));
-    p.file = rig_read(path, &n);
-    snprintf(name, sizeof name, "%s.weight", linear);
-    const struct sl_tensor *t = sl_checkpoint_find(c, name);
-    CU_ASSERT_PTR_NOT_NULL_FATAL(t);
-    uint32_t rows = (uint32_t)t->dim[0], columns = (uint32_t)t->dim[1];
-    struct sl_pack_matrix m = {.tensor = t, .n_row = rows, .rows = rows, .k = columns};
-    struct sl_pack_plan plan;
-    struct sl_pack_run run = {0};
-    CU_ASSERT_EQUAL_FATAL(sl_pack_plan_plain(&plan, &m, SL_FORMAT_INT4, &run), 0);
-    uint8_t *slab = malloc(sl_slab_beats(&plan.header) * SL_BEAT_BYTES);
-    CU_ASSERT_EQUAL(sl_pack_slab(&plan, slab, &run), 0);
     unsigned wrong = 0;
     double worst = 0;
-    for (uint32_t r = 0; r < rows; r++)
-        for (uint32_t k = 0; k < columns; k++) {
-            struct sl_weight_at w = sl_test_weight(slab, 0, r, k);
-            int q = (int)(word(&p, &p.qweight, k / 8 * (uint64_t)rows + r) >> k % 8 * 4 & 15) - 8;
+    for (uint32_t r = 0; r < n; r++)
+        for (uint32_t k = 0; k < l->columns; k++) {
+            struct sl_weight_at w = sl_test_weight(slab, part, r, k);
+            int q = linear_code(l, first + r, k);
+            double s = linear_scale(l, first + r, k), got = q ? w.weight / q : s;
             wrong += w.value != q;
-            double s = half_at(&p, k / 128 * (uint64_t)rows + r), got = q ? w.weight / q : s;
             worst = fmax(worst, fabs(got / s - 1));
         }
     CU_ASSERT_EQUAL(wrong, 0);
     CU_ASSERT(worst > 0 && worst <= 1.0 / 64); /* half a step of 1 / 32 */
-    free(slab);
-    free(p.file);
 }
 
-/* Codes stay; a scale is rounded to six significant bits. */
 static void int4_keeps_the_codes(void)
 {
-    char dir[RIG_PATH], path[RIG_PATH + 20];
-    struct sl_checkpoint *c = NULL;
-    join_pieces(dir);
+    char dir[RIG_PATH], path[RIG_PATH + 20], out[RIG_PATH];
+    struct sl_store *s = NULL;
+    join_pieces(dir, INT4_G128, piece_name, 4);
     snprintf(path, sizeof path, "%s/model.safetensors", dir);
-    CU_ASSERT_EQUAL_FATAL(sl_checkpoint_open(&c, dir), 0);
-    check_linear(c, path, "model.layers.0.self_attn.q_proj");
-    check_linear(c, path, "model.layers.0.mlp.experts.2.w1");
-    check_linear(c, path, "model.layers.0.mlp.experts.0.w2");
-    sl_checkpoint_close(&c);
+    rig_fresh(out, NULL);
+    struct sl_convert_params p = {.in_dir = dir, .out_dir = out, .format_dense = "int4"};
+    CU_ASSERT_EQUAL_FATAL(sl_convert(&p, NULL), 0);
+    CU_ASSERT_EQUAL_FATAL(sl_store_open(&s, out), 0);
+    struct linear l = {.bits = 4, .group = 128};
+    const uint8_t *expert = (const uint8_t *)sl_store_expert(s, 0, 2).header;
+    linear_open(&l, path, "model.layers.0.mlp.experts.2.w1");
+    check_kept(expert, 0, &l, 0, 160);
+    check_kept(expert, 1, &l, 160, 160);
+    free(l.file);
+    linear_open(&l, path, "model.layers.0.mlp.experts.2.w2");
+    check_kept(expert, 2, &l, 0, 128);
+    free(l.file);
+    linear_open(&l, path, "model.layers.0.self_attn.q_proj");
+    check_kept((const uint8_t *)sl_store_matrix(s, SL_MATRIX_Q, 0).header, 0, &l, 0, 128);
+    free(l.file);
+    sl_store_close(&s);
+}
+
+/* Relative error of all of an expert's w1 in one format, and the worst error of a weight relative
+ * to the root mean square of the weights. */
+static void measure(const char *dir, struct linear *l, const char *format, double out[2])
+{
+    char path[RIG_PATH + 20], to[RIG_PATH];
+    struct sl_store *s = NULL;
+    snprintf(path, sizeof path, "%s/model.safetensors", dir);
+    linear_open(l, path, "model.layers.0.mlp.experts.1.w1");
+    rig_fresh(to, NULL);
+    struct sl_convert_params p = {.in_dir = dir, .out_dir = to, .format = format};
+    CU_ASSERT_EQUAL_FATAL(sl_convert(&p, NULL), 0);
+    CU_ASSERT_EQUAL_FATAL(sl_store_open(&s, to), 0);
+    const uint8_t *slab = (const uint8_t *)sl_store_expert(s, 0, 1).header;
+    double error = 0, power = 0, worst = 0;
+    uint32_t half = l->rows / 2;
+    for (uint32_t r = 0; r < l->rows; r++)
+        for (uint32_t k = 0; k < l->columns; k++) {
+            double want = linear_code(l, r, k) * linear_scale(l, r, k);
+            double d = sl_test_weight(slab, r / half, r % half, k).weight - want;
+            error += d * d;
+            power += want * want;
+            worst = fmax(worst, fabs(d));
+        }
+    out[0] = sqrt(error / power);
+    out[1] = worst / sqrt(power / ((double)l->rows * l->columns));
+    sl_store_close(&s);
+    free(l->file);
+}
+
+/* What encoding again costs; the figures of docs/measurements.md are what this prints. */
+static void weights_change_by_no_more_than_their_format_says(void)
+{
+    static const struct {
+        const char *format;
+        double from4, from8; /* bounds of the relative error */
+    } list[] = {{"int4", 0.01, 0.12},
+                {"q8", 0.007, 0.008},
+                {"nf4", 0.11, 0.11},
+                {"mxfp4", 0.13, 0.13},
+                {"fp8", 0.03, 0.03}};
+    char four[RIG_PATH], eight[RIG_PATH];
+    join_pieces(four, INT4_G128, piece_name, 4);
+    join_pieces(eight, INT8_G32, "yuan2-m32-int8.safetensors", 5);
+    for (size_t i = 0; i < sizeof list / sizeof list[0]; i++) {
+        struct linear a = {.bits = 4, .group = 128}, b = {.bits = 8, .group = 32};
+        double e4[2], e8[2];
+        measure(four, &a, list[i].format, e4);
+        measure(eight, &b, list[i].format, e8);
+        printf("[%s: %.3f %% worst %.2f %%; from int8 %.3f %% worst %.2f %%] ", list[i].format,
+               100 * e4[0], 100 * e4[1], 100 * e8[0], 100 * e8[1]);
+        CU_ASSERT(e4[0] > 0 && e4[0] < list[i].from4);
+        CU_ASSERT(e8[0] > 0 && e8[0] < list[i].from8);
+    }
 }
 
 static void the_format_follows_the_source(void)
@@ -472,7 +536,7 @@ static void the_format_follows_the_source(void)
 static void conversion_does_not_depend_on_pieces_or_threads(void)
 {
     char dir[RIG_PATH], a[RIG_PATH], b[RIG_PATH];
-    join_pieces(dir);
+    join_pieces(dir, INT4_G128, piece_name, 4);
     rig_fresh(a, NULL);
     rig_fresh(b, NULL);
     struct sl_convert_params one = {.in_dir = dir, .out_dir = a, .n_threads = 1};
@@ -504,6 +568,8 @@ const struct sl_suite suite_gptq = {
                 {"damaged_values_are_named", damaged_values_are_named},
                 {"integers_are_no_values", integers_are_no_values},
                 {"int4_keeps_the_codes", int4_keeps_the_codes},
+                {"weights_change_by_no_more_than_their_format_says",
+                 weights_change_by_no_more_than_their_format_says},
                 {"the_format_follows_the_source", the_format_follows_the_source},
                 {"conversion_does_not_depend_on_pieces_or_threads",
                  conversion_does_not_depend_on_pieces_or_threads},
