@@ -7,9 +7,10 @@ GPTQ follows AutoGPTQ's storage rules: W [out, in] transposed, qweight I32 [in *
 the first column in the lowest bits, qzeros I32 [groups, out * bits / 32] holding zero - 1 (gptq_v2:
 zero), scales F16 [groups, out], g_idx I32 [in]. FP8 follows the release of Hunyuan-Large: F8_E4M3
 <linear>.weight, F32 scalars weight_scale and input_scale, F32 router. Needs numpy. Results are
-committed; run it again only to add a variant. `make_quantised.py --large DIR` writes one layer of
-Yuan 2.0-M32's widths with two experts as BF16, int4 and int8: for measurements of conversion."""
-import json, os, sys
+committed; run it again only to add a variant. For measurements `--large DIR` writes one layer of
+Yuan 2.0-M32's widths with two experts as BF16, int4 and int8, and `--model FROM TO BITS` a BF16
+model's linears rounded to nearest in groups of 128 (GPTQ itself would choose better codes)."""
+import json, os, shutil, sys
 import numpy as np
 import make_variants as mv
 
@@ -222,7 +223,38 @@ def make_large(out):
             json.dump(config, f)
 
 
+def read_safetensors(path):
+    with open(path, "rb") as f:
+        n = int.from_bytes(f.read(8), "little")
+        header, data = json.loads(f.read(n)), f.read()
+    out = {}
+    for name, t in header.items():
+        if name == "__metadata__":
+            continue
+        a, b = t["data_offsets"]
+        half = np.frombuffer(data[a:b], np.uint16 if t["dtype"] == "BF16" else np.float32)
+        wide = (half.astype(np.uint32) << 16).view(np.float32) if t["dtype"] == "BF16" else half
+        out[name] = wide.reshape(t["shape"]).astype(np.float64)
+    return out
+
+
+def quantise_model(source, out, bits):
+    c = {"bits": bits, "group": 128, "sym": True, "file": "model.safetensors", "piece": 0}
+    os.makedirs(out, exist_ok=True)
+    for name in os.listdir(source):
+        if name not in ("model.safetensors", "config.json"):
+            shutil.copy(os.path.join(source, name), out)
+    with open(os.path.join(source, "config.json")) as f:
+        config = json.load(f)
+    w = read_safetensors(os.path.join(source, "model.safetensors"))
+    config["quantization_config"] = write_gptq(out, c, w)
+    with open(os.path.join(out, "config.json"), "w") as f:
+        json.dump(config, f)
+
+
 if __name__ == "__main__":
+    if sys.argv[1:2] == ["--model"]:
+        sys.exit(quantise_model(sys.argv[2], sys.argv[3], int(sys.argv[4])))
     if sys.argv[1:2] == ["--large"]:
         sys.exit(make_large(sys.argv[2]))
     for variant, settings in VARIANTS.items():

@@ -258,7 +258,7 @@ static void encode_fp8(struct sl_matrix_scale m, const float *w, uint64_t k, uin
 /* Keeps a group's integers; false when it cannot. A quotient of w, an exact product, is exact. */
 static bool keep_group(const float *w, float known, int e0, uint8_t *code, uint8_t *scale)
 {
-    bool raised = true, fits = known > 0 && isfinite(known);
+    bool raised = true, fits = known > 0 && isfinite(7 * known);
     int byte = fits ? nearest_byte((double)known, e0, &raised) : 0;
     for (unsigned i = 0; fits && i < SL_BLOCK; i++) {
         float q = w[i] / known;

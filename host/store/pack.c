@@ -172,7 +172,7 @@ static void set_kept_scale(struct sl_pack_plan *plan, unsigned i)
     for (uint64_t c = 0; c < t->dim[1]; c += t->gptq->group)
         for (uint64_t row = 0; row < m->n_row; row++) {
             float s = sl_gptq_scale(t, sl_pack_tensor_row(m, row), c);
-            top = s > top && isfinite(s) ? s : top;
+            top = s > top && isfinite(7 * s) ? s : top;
         }
     plan->scale[i] = sl_choose_scale(SL_FORMAT_INT4, 7 * top);
 }
