@@ -33,7 +33,8 @@ def stored(x, dtype):
 def tensor_bytes(x, dtype):
     if dtype == "BF16":
         return bf16_bits(x).tobytes()
-    kind = {"F16": np.float16, "F32": np.float32, "I32": np.int32}[dtype]
+    kind = {"F16": np.float16, "F32": np.float32, "I32": np.int32,
+            "F8_E4M3": np.uint8}[dtype]  # codes
     return np.ascontiguousarray(x, kind).tobytes()
 
 

@@ -287,9 +287,9 @@ static void other_mathematics_is_refused_by_name(void)
         config_check_refusal(&list[i]);
     struct sl_config c;
     CU_ASSERT_EQUAL(
-        config_parse_with(&c, large, "quantization_config", "{\"quant_method\":\"gptq\"}"),
+        config_parse_with(&c, large, "quantization_config", "{\"quant_method\":\"awq\"}"),
         SL_ERR_UNSUPPORTED);
-    CU_ASSERT_PTR_NOT_NULL(strstr(sl_error_message(), "gptq"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(sl_error_message(), "awq"));
     CU_ASSERT_EQUAL(config_parse_with(&c, large, "quantization_config",
                                       "{\"quant_method\":\"fp8\",\"weight_block_size\":[128,128]}"),
                     SL_ERR_UNSUPPORTED);

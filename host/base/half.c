@@ -6,6 +6,7 @@
 size_t sl_dtype_size(enum sl_dtype dtype)
 {
     switch (dtype) {
+    case SL_DTYPE_I32:
     case SL_DTYPE_F32: return 4;
     case SL_DTYPE_BF16:
     case SL_DTYPE_F16: return 2;
@@ -21,6 +22,7 @@ const char *sl_dtype_name(enum sl_dtype dtype)
     case SL_DTYPE_BF16: return "BF16";
     case SL_DTYPE_F16: return "F16";
     case SL_DTYPE_F8_E4M3: return "F8_E4M3";
+    case SL_DTYPE_I32: return "I32";
     }
     return "?";
 }

@@ -129,7 +129,8 @@ const struct sl_option sl_option_table[] = {
          "memory for model, context and work, 24G for instance; experts that do not fit are read "
          "from disk; default: what is available. Changes no result"),
     CHOICE("format", NULL, format, EVAL | INFO | CONVERT | CACHE | BENCH | PLAN,
-           "nf4|int4|mxfp4|q8|fp8", "format of the experts, default q8 (bench: all)"),
+           "nf4|int4|mxfp4|q8|fp8",
+           "format of the experts, default q8, of a GPTQ checkpoint of 4 bits int4 (bench: all)"),
     CHOICE("format-dense", NULL, format_dense, EVAL | INFO | CONVERT | PLAN,
            "nf4|int4|mxfp4|q8|fp8", "format of attention matrices and LM head, default q8"),
     FLAG("exact", NULL, exact, EVAL, "plain fp32 on the CPU, nothing quantised"),

@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "base/file.h"
 #include "engine/config_family.h"
+#include "store/quant_config.h"
 
 enum { MAX_CONFIG_BYTES = 1 << 24, MAX_VOCAB = 1 << 24 };
 
@@ -17,14 +18,10 @@ enum { MAX_CONFIG_BYTES = 1 << 24, MAX_VOCAB = 1 << 24 };
 
 static int read_quantisation(const json_t *o)
 {
-    static const struct sl_fixed_key keys[] = {
-        {"quant_method", "fp8", 0}, {"fmt", "e4m3", 0}, {"weight_block_size", NULL, 0}};
-    const json_t *q = json_object_get(o, "quantization_config");
-    if (sl_key_is_absent(q))
-        return 0;
-    if (!json_is_string(json_object_get(q, "quant_method")))
-        return sl_key_bad("quantization_config", "has no quant_method");
-    return SL_KEYS_CHECK_FIXED(q, keys);
+    struct sl_quant_config q; /* the checkpoint reads it again, beside its tensors */
+    int err = sl_quant_parse(&q, json_object_get(o, "quantization_config"));
+    sl_quant_close(&q);
+    return err;
 }
 
 int sl_config_read_common(struct sl_config *c, const json_t *o)

@@ -74,12 +74,9 @@ static void run_item(void *user, size_t item, unsigned thread)
     for (uint32_t r = (uint32_t)item * ROWS_PER_ITEM; r < end; r += SL_MATMUL_ROWS) {
         uint32_t n = end - r < SL_MATMUL_ROWS ? end - r : SL_MATMUL_ROWS;
         const float *w[SL_MATMUL_ROWS];
-        for (uint32_t i = 0; i < SL_MATMUL_ROWS; i++) {
-            uint32_t at = i < n ? i : n - 1;
-            w[i] = buffer + at * run->mm->max_cols;
-            if (i < n)
-                sl_rows_read(m, r + i, buffer + i * run->mm->max_cols);
-        }
+        sl_rows_read_many(m, r, n, buffer, run->mm->max_cols);
+        for (uint32_t i = 0; i < SL_MATMUL_ROWS; i++)
+            w[i] = buffer + (i < n ? i : n - 1) * run->mm->max_cols;
         four_rows(run, w, r, n);
     }
 }

@@ -45,7 +45,7 @@ static int quantise(struct sl_model *m, const struct sl_model_params *p)
 {
     struct sl_quant_params q = {
         .progress = p->progress, .progress_user = p->progress_user, .pool = m->pool};
-    int err = sl_format_parse(&q.format, p->format ? p->format : "q8");
+    int err = sl_format_parse(&q.format, p->format ? p->format : sl_checkpoint_format(m->ckpt));
     err = err ? err : sl_format_parse(&q.format_dense, p->format_dense ? p->format_dense : "q8");
     err = err ? err : sl_memory_plan(&m->memory, p);
     return err ? err : sl_store_quantise(&m->store, m->ckpt, &m->config, &q);

@@ -126,6 +126,7 @@ SL_SIMD_TARGET static void SL_SIMD(widen)(enum sl_dtype dtype, const uint8_t *sr
     case SL_DTYPE_BF16: widen_any(SL_DTYPE_BF16, src, n, scale, dst); break;
     case SL_DTYPE_F16: widen_any(SL_DTYPE_F16, src, n, scale, dst); break;
     case SL_DTYPE_F8_E4M3: widen_any(SL_DTYPE_F8_E4M3, src, n, scale, dst); break;
+    case SL_DTYPE_I32: break; /* has no values of its own */
     }
 }
 

@@ -17,10 +17,35 @@ struct want {
     enum tail tail;
 };
 
+/* Rows of a GPTQ linear lie beside each other: those that follow one another are read together. */
+static void read_beside(const struct sl_rows *m, uint32_t r, uint32_t n, float *dst, size_t stride)
+{
+    for (uint32_t done = 0; done < n;) {
+        uint32_t at = (r + done) % m->block, some = m->block - at;
+        some = some < n - done ? some : n - done;
+        uint64_t row = m->first + (uint64_t)((r + done) / m->block) * m->stride + at;
+        sl_tensor_read_rows(m->tensor, row, some, dst + done * stride, stride);
+        done += some;
+    }
+}
+
+void sl_rows_read_many(const struct sl_rows *m, uint32_t r, uint32_t n, float *dst, size_t stride)
+{
+    if (m->tensor->gptq)
+        read_beside(m, r, n, dst, stride);
+    else
+        for (uint32_t i = 0; i < n; i++)
+            sl_rows_read(m, r + i, dst + i * stride);
+}
+
 void sl_rows_read(const struct sl_rows *m, uint32_t r, float *dst)
 {
     uint64_t row = m->first + (uint64_t)(r / m->block) * m->stride + r % m->block;
     const struct sl_tensor *t = m->tensor;
+    if (t->gptq) {
+        sl_tensor_read_rows(t, row, 1, dst, m->cols);
+        return;
+    }
     const uint8_t *src = t->data + row * m->cols * sl_dtype_size(t->dtype);
     sl_simd_best()->widen(t->dtype, src, m->cols, t->scale, dst);
 }

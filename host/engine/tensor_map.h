@@ -19,6 +19,8 @@ struct sl_rows {
 
 /* Row r widened to fp32, dst[cols]. */
 void sl_rows_read(const struct sl_rows *m, uint32_t r, float *dst);
+/* Rows r .. r + n - 1; row r + i goes to dst + i * stride. */
+void sl_rows_read_many(const struct sl_rows *m, uint32_t r, uint32_t n, float *dst, size_t stride);
 
 struct sl_mlp_rows {
     struct sl_rows gate, up, down, gate_bias, up_bias, down_bias;

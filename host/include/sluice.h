@@ -51,8 +51,8 @@ struct sl_model;
 struct sl_model_params {
     const char *path;   /* checkpoint directory (safetensors, torch.save) or converted store */
     bool exact;         /* plain fp32 on the CPU; needs a checkpoint, not a store */
-    const char *format; /* experts: "nf4" "int4" "mxfp4" "q8" "fp8"; NULL: "q8". A store has its
-                           own: NULL or the same */
+    const char *format; /* experts: "nf4" "int4" "mxfp4" "q8" "fp8"; NULL: "q8", of a GPTQ
+                           checkpoint of 4 bits "int4". A store has its own: NULL or the same */
     const char
         *format_dense; /* Q/K/V/O and LM head; NULL: "q8". A store has its own: NULL or the same */
     /* "csim" ...; NULL: the default device. Several, "xrt:0+xrt:1", have layers in turn. Ignored
@@ -431,8 +431,8 @@ struct sl_plan_time {
     double core_s, launch_s, link_s;        /* as in sl_virtual_time */
     double experts_s, dense_s, attention_s; /* the CPU reads experts, dense weights, the KV cache */
     double beside_s; /* in no sum: the CPU computed experts while the card did not wait */
-    double disk_s;                          /* of what does not fit the host's memory */
-    double weight_bytes, link_bytes;        /* read by the core; over the link, both ways */
+    double disk_s;   /* of what does not fit the host's memory */
+    double weight_bytes, link_bytes; /* read by the core; over the link, both ways */
     const char *bound; /* "hbm" "array" "pcie" "launch" "cpu" "disk": the largest part */
 };
 

@@ -11,6 +11,8 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "store/fp8_release.h"
+#include "store/gptq.h"
 #include "store/tensor_file.h"
 
 enum { MAX_INDEX_BYTES = 256 << 20, SHAPE_TEXT = 160 };
@@ -22,6 +24,7 @@ struct sl_checkpoint {
     const struct sl_tensor **by_name; /* [n_tensor], sorted */
     size_t n_tensor;
     uint64_t n_bytes;
+    struct sl_gptq_set gptq;
 };
 
 static int join(char out[PATH_MAX], const char *dir, const char *name)
@@ -50,7 +53,7 @@ static int open_shard(struct sl_checkpoint *c, const char *dir, const char *name
 {
     char path[PATH_MAX];
     int err = join(path, dir, name);
-    err = err ? err : sl_tensor_file_open(&c->file[c->n_file], path, c->format);
+    err = err ? err : sl_tensor_file_open(&c->file[c->n_file], &(const char *){path}, 1, c->format);
     c->n_file += !err;
     return err;
 }
@@ -213,6 +216,25 @@ static int attach_scales(struct sl_checkpoint *c)
     return err;
 }
 
+/* Gives quantised linears their place among the names. */
+static int add_linears(struct sl_checkpoint *c)
+{
+    size_t n = c->n_tensor + c->gptq.n;
+    const struct sl_tensor **all = c->gptq.n ? sl_alloc(n, sizeof *all) : NULL;
+    if (!c->gptq.n)
+        return 0;
+    if (!all)
+        return SL_ERR_NOMEM;
+    memcpy(all, c->by_name, c->n_tensor * sizeof *all);
+    for (size_t i = 0; i < c->gptq.n; i++)
+        all[c->n_tensor + i] = &c->gptq.tensor[i];
+    qsort(all, n, sizeof *all, by_name);
+    free(c->by_name);
+    c->by_name = all;
+    c->n_tensor = n;
+    return 0;
+}
+
 /* ---- open and close ------------------------------------------------------------------------- */
 
 static int open_index(struct sl_checkpoint *c, const char *dir, const char *path)
@@ -237,10 +259,11 @@ static int open_index(struct sl_checkpoint *c, const char *dir, const char *path
     return err;
 }
 
-static int open_single(struct sl_checkpoint *c, const char *path)
+/* n paths: one file, or its pieces. */
+static int open_single(struct sl_checkpoint *c, const char *const *path, size_t n)
 {
     c->file = sl_alloc(1, sizeof *c->file);
-    int err = c->file ? sl_tensor_file_open(c->file, path, c->format) : SL_ERR_NOMEM;
+    int err = c->file ? sl_tensor_file_open(c->file, path, n, c->format) : SL_ERR_NOMEM;
     c->n_file = !err;
     return err ? err : index_names(c);
 }
@@ -261,7 +284,32 @@ static size_t find_entrance(const char *dir)
 
 bool sl_checkpoint_exists(const char *dir)
 {
-    return find_entrance(dir) < N_ENTRANCE;
+    const char **path = NULL;
+    size_t n = 0;
+    bool found =
+        find_entrance(dir) < N_ENTRANCE || sl_pieces_find(&path, &n, dir) == SL_ERR_FORMAT || n > 0;
+    free(path);
+    return found;
+}
+
+/* A directory without a file of a usual name: pieces, or one file of another name. */
+static int open_pieces(struct sl_checkpoint *c, const char *dir)
+{
+    const char **path = NULL;
+    size_t n;
+    int err = sl_pieces_find(&path, &n, dir);
+    if (!err && !n)
+        err = sl_pieces_find_whole(&path, &n, dir);
+    if (err)
+        return err;
+    if (!n)
+        return sl_fail(SL_ERR_IO, "check the path",
+                       "%s: neither model.safetensors nor pytorch_model.bin is there, nor the "
+                       "index of either, nor pieces",
+                       dir);
+    err = open_single(c, path, n);
+    free(path);
+    return err;
 }
 
 static int open_dir(struct sl_checkpoint *c, const char *dir)
@@ -269,22 +317,26 @@ static int open_dir(struct sl_checkpoint *c, const char *dir)
     char path[PATH_MAX];
     size_t i = find_entrance(dir);
     if (i == N_ENTRANCE)
-        return sl_fail(SL_ERR_IO, "check the path",
-                       "%s: neither model.safetensors nor pytorch_model.bin is there, nor the "
-                       "index of either",
-                       dir);
+        return open_pieces(c, dir);
     int err = join(path, dir, entrances[i].name);
     if (err)
         return err;
     c->format = entrances[i].format;
-    return entrances[i].is_index ? open_index(c, dir, path) : open_single(c, path);
+    return entrances[i].is_index ? open_index(c, dir, path)
+                                 : open_single(c, &(const char *){path}, 1);
 }
 
 /* dir NULL: path is the only file. */
 static int open_either(struct sl_checkpoint *c, const char *dir, const char *path)
 {
-    int err = dir ? open_dir(c, dir) : open_single(c, path);
-    return err ? err : attach_scales(c);
+    struct sl_quant_config q = {.method = SL_QUANT_NONE};
+    int err = dir ? sl_quant_load(&q, dir) : 0;
+    err = err ? err : dir ? open_dir(c, dir) : open_single(c, &path, 1);
+    err = err ? err : attach_scales(c);
+    err = err ? err : sl_fp8_check(c, &q);
+    err = err ? err : sl_gptq_open(&c->gptq, c, &q);
+    sl_quant_close(&q);
+    return err ? err : add_linears(c);
 }
 
 static int open_checkpoint(struct sl_checkpoint **out, const char *dir, const char *path)
@@ -317,6 +369,7 @@ void sl_checkpoint_close(struct sl_checkpoint **ckpt)
         return;
     for (size_t i = 0; i < c->n_file; i++)
         sl_tensor_file_close(&c->file[i]);
+    sl_gptq_close(&c->gptq);
     free(c->file);
     free(c->by_name);
     free(c);
@@ -359,6 +412,16 @@ static int refuse_missing(const struct sl_checkpoint *c, const char *name, const
 int sl_checkpoint_need(const struct sl_checkpoint *ckpt, const struct sl_tensor **out,
                        const char *name, unsigned n_dim, const uint64_t *dim)
 {
+    int err = sl_checkpoint_need_part(ckpt, out, name, n_dim, dim);
+    if (err || (*out)->dtype != SL_DTYPE_I32 || (*out)->gptq)
+        return err;
+    return sl_fail(SL_ERR_UNSUPPORTED, "integers are read as parts of GPTQ linears",
+                   "tensor '%.200s' is I32", name);
+}
+
+int sl_checkpoint_need_part(const struct sl_checkpoint *ckpt, const struct sl_tensor **out,
+                            const char *name, unsigned n_dim, const uint64_t *dim)
+{
     char want[SHAPE_TEXT], got[SHAPE_TEXT];
     const struct sl_tensor *t = sl_checkpoint_find(ckpt, name);
     shape_text(want, n_dim, dim);
@@ -394,6 +457,27 @@ void sl_tensor_read(const struct sl_tensor *t, uint64_t first, size_t n, float *
     if (t->scale != 1.0f)
         for (size_t i = 0; i < n; i++)
             dst[i] *= t->scale;
+}
+
+void sl_tensor_read_rows(const struct sl_tensor *t, uint64_t first, uint32_t n, float *dst,
+                         size_t stride)
+{
+    if (t->gptq) {
+        sl_gptq_read_rows(t, first, n, dst, stride);
+        return;
+    }
+    for (uint32_t i = 0; i < n; i++)
+        sl_tensor_read(t, (first + i) * t->dim[1], t->dim[1], dst + i * stride);
+}
+
+uint32_t sl_tensor_row_block(const struct sl_tensor *t)
+{
+    return t->gptq ? SL_GPTQ_ROWS : 1;
+}
+
+const char *sl_checkpoint_format(const struct sl_checkpoint *ckpt)
+{
+    return ckpt->gptq.n && ckpt->gptq.linear[0].bits == 4 ? "int4" : "q8";
 }
 
 void sl_tensor_release(const struct sl_tensor *t)

@@ -379,16 +379,18 @@ static int open_source(struct convert *c)
 {
     const struct sl_convert_params *p = c->params;
     struct sl_config config;
-    int format, dense;
+    int format = 0, dense = 0;
     size_t len;
     if (sl_store_is_store(p->in_dir))
         return sl_fail(SL_ERR_USAGE, "convert starts from the original checkpoint",
                        "%s: is a converted model already", p->in_dir);
-    int err = sl_format_parse(&format, p->format ? p->format : "q8");
-    if (!err)
-        err = sl_format_parse(&dense, p->format_dense ? p->format_dense : "q8");
+    int err = sl_format_parse(&dense, p->format_dense ? p->format_dense : "q8");
+    if (!err && p->format)
+        err = sl_format_parse(&format, p->format); /* before anything large is opened */
     if (!err)
         err = sl_checkpoint_open(&c->ckpt, p->in_dir);
+    if (!err && !p->format)
+        err = sl_format_parse(&format, sl_checkpoint_format(c->ckpt));
     if (!err)
         err = read_small(p->in_dir, "config.json", &c->config_json, &len);
     if (!err)

@@ -255,6 +255,33 @@ static void encode_fp8(struct sl_matrix_scale m, const float *w, uint64_t k, uin
         code[i] = encode_e4m3(w[i], inverse_exp, m.mant);
 }
 
+/* Keeps a group's integers; false when it cannot. A quotient of w, an exact product, is exact. */
+static bool keep_group(const float *w, float known, int e0, uint8_t *code, uint8_t *scale)
+{
+    bool raised = true, fits = known > 0 && isfinite(7 * known);
+    int byte = fits ? nearest_byte((double)known, e0, &raised) : 0;
+    for (unsigned i = 0; fits && i < SL_BLOCK; i++) {
+        float q = w[i] / known;
+        fits = q >= -8 && q <= 7 && q == rintf(q);
+        code[i] = fits ? (uint8_t)((int)q & 15) : 0;
+    }
+    *scale = (uint8_t)(byte > UINT8_MAX ? UINT8_MAX : byte);
+    return fits && !raised;
+}
+
+uint64_t sl_encode_kept_row(struct sl_matrix_scale matrix, const float *w, uint64_t k,
+                            const float *known, uint8_t *code, uint8_t *scale)
+{
+    uint64_t raised = 0;
+    for (uint64_t g = 0; g < k / SL_BLOCK; g++) {
+        const float *group = w + g * SL_BLOCK;
+        uint8_t *out = code + g * SL_BLOCK;
+        if (!keep_group(group, known[g], matrix.exp, out, scale + g))
+            raised += sl_encode_row(SL_FORMAT_INT4, matrix, group, SL_BLOCK, out, scale + g);
+    }
+    return raised;
+}
+
 uint64_t sl_encode_row(int format, struct sl_matrix_scale matrix, const float *w, uint64_t k,
                        uint8_t *code, uint8_t *scale)
 {

@@ -30,4 +30,10 @@ struct sl_matrix_scale sl_choose_scale(int format, float absmax);
 uint64_t sl_encode_row(int format, struct sl_matrix_scale matrix, const float *w, uint64_t k,
                        uint8_t *code, uint8_t *scale);
 
+/* The same in int4 for weights that are integers times a known scale, known[k / 32]: a group whose
+ * integers are all -8..7 keeps them, and gets the byte nearest to its scale (the even one on ties).
+ * Others, and groups below the window, are encoded as above. */
+uint64_t sl_encode_kept_row(struct sl_matrix_scale matrix, const float *w, uint64_t k,
+                            const float *known, uint8_t *code, uint8_t *scale);
+
 #endif

@@ -40,6 +40,9 @@ static int add_kept(struct sl_kept *k, const struct sl_checkpoint *ckpt, const s
     } else {
         err = sl_tensor_need(&t, ckpt, c, id);
     }
+    if (!err && t && t->gptq)
+        return sl_fail(SL_ERR_UNSUPPORTED, "only linears may be quantised",
+                       "tensor '%.200s' comes from a qweight", t->name);
     if (!err && t)
         add_once(k, t);
     return err;

@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/file.h"
+#include "store/gptq.h"
 #include "store/slab.h"
 
 enum { E4M3_ONE = 9 /* fp8 codes are integers times 2^-9 */ };
@@ -27,9 +29,20 @@ unsigned sl_pack_threads(const struct sl_pack_run *run)
 
 void sl_pack_read_row(const struct sl_pack_matrix *m, uint64_t row, float *dst)
 {
-    uint64_t columns = m->tensor->dim[1];
-    sl_tensor_read(m->tensor, sl_pack_tensor_row(m, row) * columns, columns, dst);
-    memset(dst + columns, 0, (sl_k64(m->k) - columns) * sizeof *dst);
+    sl_pack_read_rows(m, row, 1, dst);
+}
+
+void sl_pack_read_rows(const struct sl_pack_matrix *m, uint64_t row, uint32_t n, float *dst)
+{
+    uint64_t columns = m->tensor->dim[1], k64 = sl_k64(m->k);
+    for (uint32_t done = 0; done < n;) {
+        uint64_t at = row + done, run = m->block ? m->block - at % m->block : n;
+        uint32_t some = run < n - done ? (uint32_t)run : n - done;
+        sl_tensor_read_rows(m->tensor, sl_pack_tensor_row(m, at), some, dst + done * k64, k64);
+        done += some;
+    }
+    for (uint32_t i = 0; i < n; i++)
+        memset(dst + i * k64 + columns, 0, (k64 - columns) * sizeof *dst);
 }
 
 /* ---- scan ----------------------------------------------------------------------------------- */
@@ -37,7 +50,8 @@ void sl_pack_read_row(const struct sl_pack_matrix *m, uint64_t row, float *dst)
 struct scan_job {
     const struct sl_pack_matrix *m;
     const float *norm;
-    float *row;     /* scratch: K64 floats per thread */
+    uint32_t block; /* rows of an item */
+    float *row;     /* scratch: `block` rows of K64 floats per thread */
     float *absmax;  /* [n_row]; infinity or NaN marks a bad row */
     double *energy; /* [n_row] */
 };
@@ -66,14 +80,18 @@ static double find_energy(const float *w, const float *norm, uint64_t n)
     return (sum[0] + sum[2]) + (sum[1] + sum[3]);
 }
 
-static void scan_row(void *user, size_t i, unsigned thread)
+static void scan_rows(void *user, size_t item, unsigned thread)
 {
     const struct scan_job *job = user;
-    float *row = job->row + thread * sl_k64(job->m->k);
-    sl_pack_read_row(job->m, i, row);
-    job->absmax[i] = find_absmax(row, job->m->tensor->dim[1]);
-    if (job->energy)
-        job->energy[i] = find_energy(row, job->norm, job->m->tensor->dim[1]);
+    uint64_t k64 = sl_k64(job->m->k), columns = job->m->tensor->dim[1];
+    uint64_t first = item * job->block, left = job->m->n_row - first;
+    uint32_t n = left < job->block ? (uint32_t)left : job->block;
+    float *row = job->row + thread * job->block * k64;
+    sl_pack_read_rows(job->m, first, n, row);
+    for (uint32_t i = 0; i < n; i++, row += k64) {
+        job->absmax[first + i] = find_absmax(row, columns);
+        job->energy[first + i] = find_energy(row, job->norm, columns);
+    }
 }
 
 static int check_matrix(const struct sl_pack_matrix *m)
@@ -106,16 +124,20 @@ int sl_pack_scan_matrix(const struct sl_pack_matrix *m, const float *norm, struc
     int err = check_matrix(m);
     if (err)
         return err;
-    struct scan_job job = {.m = m, .norm = norm, .absmax = out->row_absmax};
+    struct scan_job job = {
+        .m = m, .norm = norm, .block = sl_tensor_row_block(m->tensor), .absmax = out->row_absmax};
     float *own = NULL;
     err = SL_ERR_NOMEM;
-    job.row = sl_alloc_aligned(64, sl_pack_threads(run) * sl_k64(m->k) * sizeof *job.row);
+    job.row =
+        sl_alloc_aligned(64, sl_pack_threads(run) * job.block * sl_k64(m->k) * sizeof *job.row);
     if (!job.absmax)
         job.absmax = own = sl_alloc(m->n_row, sizeof *own);
     job.energy = sl_alloc(m->n_row, sizeof *job.energy);
     if (!job.row || !job.absmax || !job.energy)
         goto done;
-    sl_pack_for(run, scan_row, &job, m->n_row);
+    if (m->tensor->gptq) /* its rows are read across all of it */
+        sl_mapping_touch(m->tensor->data, m->tensor->n_bytes);
+    sl_pack_for(run, scan_rows, &job, (m->n_row + job.block - 1) / job.block);
 
     /* In ascending order, so that the same element is named and the same sum is formed on any
      * number of threads. */
@@ -141,9 +163,28 @@ done:
 
 /* ---- plan ----------------------------------------------------------------------------------- */
 
+/* int4 that keeps the codes: the window of scales must reach the largest that is stored. */
+static void set_kept_scale(struct sl_pack_plan *plan, unsigned i)
+{
+    const struct sl_pack_matrix *m = &plan->matrix[i];
+    const struct sl_tensor *t = m->tensor;
+    float top = 0;
+    for (uint64_t c = 0; c < t->dim[1]; c += t->gptq->group)
+        for (uint64_t row = 0; row < m->n_row; row++) {
+            float s = sl_gptq_scale(t, sl_pack_tensor_row(m, row), c);
+            top = s > top && isfinite(7 * s) ? s : top;
+        }
+    plan->scale[i] = sl_choose_scale(SL_FORMAT_INT4, 7 * top);
+}
+
 int sl_pack_set_scale(struct sl_pack_plan *plan, unsigned i, int format, float absmax)
 {
     const struct sl_tensor *t = plan->matrix[i].tensor;
+    if (format == SL_FORMAT_INT4 && t->gptq && t->gptq->bits == 4) {
+        plan->keep_codes[i] = true;
+        set_kept_scale(plan, i);
+        return 0;
+    }
     plan->keep_codes[i] = format == SL_FORMAT_FP8 && t->dtype == SL_DTYPE_F8_E4M3;
     if (!plan->keep_codes[i]) {
         plan->scale[i] = sl_choose_scale(format, absmax);
@@ -186,17 +227,26 @@ void sl_pack_release(const struct sl_pack_plan *plan)
 
 /* ---- emit ----------------------------------------------------------------------------------- */
 
-/* Room of one thread for one row. */
+/* Rows of one matrix that were read together. */
+struct rows {
+    float *w; /* [block][K64] */
+    uint64_t first;
+    uint32_t n; /* 0: none yet */
+};
+
+/* Room of one thread. */
 struct row_work {
-    float *w;          /* [K64] */
-    uint8_t *code[2];  /* [K64] each: the rows of a pair */
-    uint8_t *scale[2]; /* [K64 / 32] each */
+    struct rows rows[2]; /* of gate and up; of others the first */
+    uint8_t *code[2];    /* [K64] each: the rows of a pair */
+    uint8_t *scale[2];   /* [K64 / 32] each */
+    float *known;        /* [K64 / 32] */
 };
 
 struct emit_job {
     const struct sl_pack_plan *plan;
     unsigned region;
-    uint64_t first, unit_bytes, k;
+    uint64_t first, count, unit_bytes, k;
+    uint32_t block; /* rows that are read together, units of an item */
     uint8_t *dst;
     uint8_t *arena; /* arena_bytes per thread, a row_work each */
     uint64_t arena_bytes;
@@ -209,8 +259,12 @@ static struct row_work get_work(const struct emit_job *job, unsigned thread)
 {
     uint64_t k64 = sl_k64(job->k);
     uint8_t *p = job->arena + thread * job->arena_bytes;
-    struct row_work w = {.w = (float *)(void *)p};
-    p += k64 * sizeof *w.w;
+    struct row_work w = {.known = (float *)(void *)p};
+    p += k64 * sizeof *w.known;
+    for (unsigned i = 0; i < 2; i++) {
+        w.rows[i].w = (float *)(void *)p;
+        p += job->block * k64 * sizeof *w.rows[i].w;
+    }
     for (unsigned i = 0; i < 2; i++) {
         w.code[i] = p;
         w.scale[i] = p + k64;
@@ -219,10 +273,37 @@ static struct row_work get_work(const struct emit_job *job, unsigned thread)
     return w;
 }
 
+static uint64_t arena_bytes(const struct emit_job *job)
+{
+    return sl_k64(job->k) * ((1 + 2 * job->block) * sizeof(float) + 4);
+}
+
+static const float *read_row(const struct emit_job *job, const struct sl_pack_matrix *m,
+                             uint64_t row, struct rows *rows)
+{
+    if (row < rows->first || row - rows->first >= rows->n) {
+        rows->first = row - row % job->block;
+        uint64_t left = m->n_row - rows->first;
+        rows->n = left < job->block ? (uint32_t)left : job->block;
+        sl_pack_read_rows(m, rows->first, rows->n, rows->w);
+    }
+    return rows->w + (row - rows->first) * sl_k64(m->k);
+}
+
+/* The source's scale of each 32 columns, 0 behind its columns. */
+static void read_known(const struct sl_pack_matrix *m, uint64_t row, float *known)
+{
+    const struct sl_tensor *t = m->tensor;
+    for (uint64_t g = 0; g < m->k / SL_BLOCK; g++)
+        known[g] = g * SL_BLOCK < t->dim[1]
+                       ? sl_gptq_scale(t, sl_pack_tensor_row(m, row), g * SL_BLOCK)
+                       : 0;
+}
+
 /* Codes and scale bytes of one row into code[0..k) and scale[0..k / 32). Rows past the tensor's are
  * zero rows. */
 static uint64_t encode_row(const struct emit_job *job, unsigned matrix, uint64_t row, unsigned half,
-                           const struct row_work *work)
+                           struct row_work *work)
 {
     const struct sl_pack_matrix *m = &job->plan->matrix[matrix];
     int format = job->plan->header.format;
@@ -231,15 +312,19 @@ static uint64_t encode_row(const struct emit_job *job, unsigned matrix, uint64_t
         memset(work->scale[half], 0, job->k / SL_BLOCK);
         return 0;
     }
-    if (job->plan->keep_codes[matrix]) {
+    bool keep = job->plan->keep_codes[matrix];
+    if (keep && format == SL_FORMAT_FP8) {
         uint64_t columns = m->tensor->dim[1];
         memcpy(work->code[half], m->tensor->data + sl_pack_tensor_row(m, row) * columns, columns);
         memset(work->code[half] + columns, 0, job->k - columns);
         return 0;
     }
-    sl_pack_read_row(m, row, work->w);
-    return sl_encode_row(format, job->plan->scale[matrix], work->w, job->k, work->code[half],
-                         work->scale[half]);
+    const struct sl_matrix_scale scale = job->plan->scale[matrix];
+    const float *w = read_row(job, m, row, &work->rows[matrix == 1]);
+    if (!keep)
+        return sl_encode_row(format, scale, w, job->k, work->code[half], work->scale[half]);
+    read_known(m, row, work->known);
+    return sl_encode_kept_row(scale, w, job->k, work->known, work->code[half], work->scale[half]);
 }
 
 static void write_pair(int format, uint64_t k, const struct row_work *work, uint8_t *dst)
@@ -267,17 +352,16 @@ static void write_row(int format, uint64_t k, const struct row_work *work, unsig
     memset(dst + scale_bytes + k, sl_zero_byte(format), sl_k64(k) - k);
 }
 
-static void emit_unit(void *user, size_t i, unsigned thread)
+static void emit_unit(const struct emit_job *job, uint64_t i, unsigned thread,
+                      struct row_work *work)
 {
-    const struct emit_job *job = user;
     const struct sl_pack_plan *plan = job->plan;
     uint64_t unit = job->first + i;
     uint8_t *dst = job->dst + i * job->unit_bytes;
-    struct row_work work = get_work(job, thread);
     if (plan->header.kind == SL_KIND_ROUTER) {
         uint64_t rows = plan->matrix[0].rows;
-        sl_pack_router_row(&plan->matrix[unit / rows], unit % rows, plan->row_exp[unit], work.w,
-                           dst);
+        sl_pack_router_row(&plan->matrix[unit / rows], unit % rows, plan->row_exp[unit],
+                           work->rows[0].w, dst);
         return;
     }
     bool gate_up = plan->header.kind == SL_KIND_EXPERT && job->region == 0;
@@ -285,12 +369,32 @@ static void emit_unit(void *user, size_t i, unsigned thread)
     for (unsigned half = 0; half < 2; half++) {
         unsigned matrix = gate_up ? half : job->region ? 2 : 0;
         uint64_t row = gate_up ? unit : 2 * unit + half;
-        job->raised[thread * RAISED_STEP] += encode_row(job, matrix, row, half, &work);
+        job->raised[thread * RAISED_STEP] += encode_row(job, matrix, row, half, work);
         if (!sl_format_is_4bit(format))
-            write_row(format, job->k, &work, half, dst + half * (job->unit_bytes / 2));
+            write_row(format, job->k, work, half, dst + half * (job->unit_bytes / 2));
     }
     if (sl_format_is_4bit(format))
-        write_pair(format, job->k, &work, dst);
+        write_pair(format, job->k, work, dst);
+}
+
+static void emit_units(void *user, size_t item, unsigned thread)
+{
+    const struct emit_job *job = user;
+    struct row_work work = get_work(job, thread);
+    uint64_t end = (item + 1) * job->block;
+    for (uint64_t i = item * job->block; i < end && i < job->count; i++)
+        emit_unit(job, i, thread, &work);
+}
+
+/* The most that a matrix of the plan asks for. */
+static uint32_t find_block(const struct sl_pack_plan *plan)
+{
+    uint32_t block = 1;
+    for (unsigned i = 0; i < plan->n_matrix; i++) {
+        uint32_t b = sl_tensor_row_block(plan->matrix[i].tensor);
+        block = b > block ? b : block;
+    }
+    return block;
 }
 
 /* Groups in the tensors' own rows of `count` units: zero rows have none. */
@@ -315,16 +419,18 @@ int sl_pack_units(const struct sl_pack_plan *plan, unsigned region, uint64_t fir
     struct emit_job job = {.plan = plan,
                            .region = region,
                            .first = first,
+                           .count = count,
+                           .block = find_block(plan),
                            .dst = dst,
                            .unit_bytes = shape.unit_beats[region] * SL_BEAT_BYTES,
                            .k = region ? plan->header.rows : plan->header.k};
     unsigned n_thread = sl_pack_threads(run);
-    job.arena_bytes = sl_k64(job.k) * (sizeof(float) + 4);
+    job.arena_bytes = arena_bytes(&job);
     job.arena = sl_alloc_aligned(64, n_thread * job.arena_bytes);
     job.raised = sl_alloc(n_thread * RAISED_STEP, sizeof *job.raised);
     int err = job.arena && job.raised ? 0 : SL_ERR_NOMEM;
     if (!err) {
-        sl_pack_for(run, emit_unit, &job, count);
+        sl_pack_for(run, emit_units, &job, (count + job.block - 1) / job.block);
         run->n_group += count_groups(&job, count);
         for (unsigned i = 0; i < n_thread; i++)
             run->n_group_raised += job.raised[i * RAISED_STEP];

@@ -38,7 +38,8 @@ struct sl_pack_plan {
     struct sl_pack_matrix
         matrix[3]; /* plain: 1; expert: gate, up, down; router: 1, or query, key, value */
     struct sl_matrix_scale scale[3];
-    bool keep_codes[3];                  /* fp8 from E4M3: the tensor's codes as they are */
+    bool keep_codes[3];                  /* the source's codes as they are: fp8 from E4M3, int4 from
+                                            GPTQ's 4 bits, whose scales are rounded */
     int8_t row_exp[3 * SL_MAX_N_EXPERT]; /* routers */
 };
 
@@ -90,6 +91,8 @@ void sl_pack_router_row(const struct sl_pack_matrix *m, uint64_t row, int e, flo
                         uint8_t *dst);
 /* Row `row` (of n_row) widened into dst[K64 of m->k], zeros behind the tensor's columns. */
 void sl_pack_read_row(const struct sl_pack_matrix *m, uint64_t row, float *dst);
+/* The same for n rows, one behind the other. */
+void sl_pack_read_rows(const struct sl_pack_matrix *m, uint64_t row, uint32_t n, float *dst);
 /* Runs fn over [0, n) on the pool, or in the caller when there is none. */
 void sl_pack_for(const struct sl_pack_run *run, sl_pool_fn fn, void *user, size_t n);
 unsigned sl_pack_threads(const struct sl_pack_run *run);

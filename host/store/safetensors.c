@@ -9,10 +9,15 @@
 
 enum { LENGTH_BYTES = 8, MAX_HEADER = 100000000 }; /* the format's own limit */
 
+static const char *hint(const struct sl_safetensors *st)
+{
+    return st->file.n > 1 ? "a piece is incomplete, missing or in another's place"
+                          : "copy the file again";
+}
+
 static int bad(const struct sl_safetensors *st, const char *name, const char *why)
 {
-    return sl_fail(SL_ERR_FORMAT, "copy the file again", "%s: tensor '%.200s': %s", st->path, name,
-                   why);
+    return sl_fail(SL_ERR_FORMAT, hint(st), "%s: tensor '%.200s': %s", st->path, name, why);
 }
 
 bool sl_is_one_line(const char *text)
@@ -25,7 +30,7 @@ bool sl_is_one_line(const char *text)
 
 static int parse_dtype(enum sl_dtype *out, const char *text)
 {
-    for (int d = SL_DTYPE_F32; d <= SL_DTYPE_F8_E4M3; d++)
+    for (int d = SL_DTYPE_F32; d <= SL_DTYPE_I32; d++)
         if (!strcmp(text, sl_dtype_name((enum sl_dtype)d))) {
             *out = (enum sl_dtype)d;
             return 0;
@@ -51,8 +56,9 @@ static int parse_shape(struct sl_tensor *t, const json_t *shape)
     return 0;
 }
 
+/* data_size: bytes behind the header. */
 static int parse_tensor(const struct sl_safetensors *st, struct sl_tensor *t, const char *name,
-                        const json_t *entry, size_t data_at)
+                        const json_t *entry, uint64_t data_size)
 {
     const json_t *dtype = json_object_get(entry, "dtype");
     const json_t *offsets = json_object_get(entry, "data_offsets");
@@ -62,48 +68,57 @@ static int parse_tensor(const struct sl_safetensors *st, struct sl_tensor *t, co
         return bad(st, name, "dtype, shape or data_offsets is missing or has the wrong type");
     const char *dtype_name = json_string_value(dtype);
     if (parse_dtype(&t->dtype, dtype_name))
-        return sl_fail(SL_ERR_UNSUPPORTED, "F32, BF16, F16 and F8_E4M3 are read",
+        return sl_fail(SL_ERR_UNSUPPORTED, "F32, BF16, F16, F8_E4M3 and GPTQ's I32 are read",
                        "%s: tensor '%.200s' has dtype '%.40s'", st->path, name,
                        sl_is_one_line(dtype_name) ? dtype_name : "?");
     if (parse_shape(t, json_object_get(entry, "shape")))
         return bad(st, name, "impossible shape");
     json_int_t b = json_integer_value(begin), e = json_integer_value(end);
-    size_t data_size = st->map.size - data_at;
     if (b < 0 || e < b || (uint64_t)e > data_size)
         return bad(st, name, "data_offsets leave the file");
     if (__builtin_mul_overflow(t->n_elem, (uint64_t)sl_dtype_size(t->dtype), &t->n_bytes) ||
         t->n_bytes != (uint64_t)(e - b))
         return bad(st, name, "data_offsets do not fit dtype and shape");
-    t->data = st->map.data + data_at + b;
+    t->at = (uint64_t)b;
     t->scale = 1;
     return 0;
 }
 
-static int by_data(const void *a, const void *b)
+static int by_place(const void *a, const void *b)
 {
     const struct sl_tensor *x = a, *y = b;
-    if (x->data != y->data)
-        return x->data < y->data ? -1 : 1;
+    if (x->at != y->at)
+        return x->at < y->at ? -1 : 1;
     return x->n_bytes < y->n_bytes ? -1 : x->n_bytes > y->n_bytes;
 }
 
 /* The format wants the data to be covered exactly once. */
-static int check_cover(const struct sl_safetensors *st, size_t data_at)
+static int check_cover(const struct sl_safetensors *st, uint64_t data_size)
 {
-    const uint8_t *at = st->map.data + data_at;
+    uint64_t at = 0;
     for (size_t i = 0; i < st->n_tensor; i++) {
-        if (st->tensor[i].data != at)
-            return bad(st, st->tensor[i].name,
-                       st->tensor[i].data < at ? "overlaps another tensor" : "follows a gap");
-        at += st->tensor[i].n_bytes;
+        const struct sl_tensor *t = &st->tensor[i];
+        if (t->at != at)
+            return bad(st, t->name, t->at < at ? "overlaps another tensor" : "follows a gap");
+        at += t->n_bytes;
     }
-    if (at != st->map.data + st->map.size)
-        return sl_fail(SL_ERR_FORMAT, "copy the file again", "%s: %zu bytes behind the last tensor",
-                       st->path, (size_t)(st->map.data + st->map.size - at));
+    if (at != data_size)
+        return sl_fail(SL_ERR_FORMAT, hint(st), "%s: %llu bytes behind the last tensor", st->path,
+                       (unsigned long long)(data_size - at));
     return 0;
 }
 
-static int parse_tensors(struct sl_safetensors *st, json_t *header, size_t data_at)
+static int find_data(struct sl_safetensors *st, uint64_t data_at)
+{
+    int err = 0;
+    for (size_t i = 0; !err && i < st->n_tensor; i++) {
+        struct sl_tensor *t = &st->tensor[i];
+        err = sl_pieces_view(&st->file, data_at + t->at, t->n_bytes, &t->data);
+    }
+    return err;
+}
+
+static int parse_tensors(struct sl_safetensors *st, json_t *header, uint64_t data_at)
 {
     const char *name;
     json_t *entry;
@@ -114,6 +129,7 @@ static int parse_tensors(struct sl_safetensors *st, json_t *header, size_t data_
     if (!st->tensor || !st->names)
         return SL_ERR_NOMEM;
     char *at = st->names;
+    uint64_t data_size = st->file.size - data_at;
     json_object_foreach(header, name, entry)
     {
         if (!strcmp(name, "__metadata__"))
@@ -121,7 +137,7 @@ static int parse_tensors(struct sl_safetensors *st, json_t *header, size_t data_
         if (!sl_is_one_line(name))
             return bad(st, "?", "control characters in its name");
         struct sl_tensor *t = &st->tensor[st->n_tensor];
-        int err = parse_tensor(st, t, name, entry, data_at);
+        int err = parse_tensor(st, t, name, entry, data_size);
         if (err)
             return err;
         size_t n = strlen(name) + 1;
@@ -129,39 +145,52 @@ static int parse_tensors(struct sl_safetensors *st, json_t *header, size_t data_
         at += n;
         st->n_tensor++;
     }
-    qsort(st->tensor, st->n_tensor, sizeof *st->tensor, by_data);
-    return check_cover(st, data_at);
+    qsort(st->tensor, st->n_tensor, sizeof *st->tensor, by_place);
+    int err = check_cover(st, data_size);
+    return err ? err : find_data(st, data_at);
 }
 
 static int parse_file(struct sl_safetensors *st)
 {
+    const uint64_t have = st->file.size;
+    const uint8_t *text = NULL;
     uint64_t length = 0;
-    if (st->map.size < LENGTH_BYTES)
-        return sl_fail(SL_ERR_FORMAT, "copy the file again", "%s is truncated (%zu bytes)",
-                       st->path, st->map.size);
-    memcpy(&length, st->map.data, sizeof length);
-    if (length > MAX_HEADER || length > st->map.size - LENGTH_BYTES)
-        return sl_fail(SL_ERR_FORMAT, "copy the file again",
+    if (have < LENGTH_BYTES)
+        return sl_fail(SL_ERR_FORMAT, hint(st), "%s is truncated (%llu bytes)", st->path,
+                       (unsigned long long)have);
+    int err = sl_pieces_view(&st->file, 0, LENGTH_BYTES, &text);
+    if (err)
+        return err;
+    memcpy(&length, text, sizeof length);
+    if (length > MAX_HEADER || length > have - LENGTH_BYTES)
+        return sl_fail(SL_ERR_FORMAT, hint(st),
                        "%s is truncated or not safetensors (header of %llu bytes)", st->path,
                        (unsigned long long)length);
+    err = sl_pieces_view(&st->file, LENGTH_BYTES, length, &text);
+    if (err)
+        return err;
     json_error_t why;
-    json_t *header = json_loadb((const char *)st->map.data + LENGTH_BYTES, (size_t)length,
-                                JSON_REJECT_DUPLICATES, &why);
+    json_t *header = json_loadb((const char *)text, (size_t)length, JSON_REJECT_DUPLICATES, &why);
     if (!json_is_object(header)) {
         json_decref(header);
-        const char *text = header ? "not an object" : why.text; /* may quote a newline */
-        return sl_fail(SL_ERR_FORMAT, "copy the file again", "%s: header: %.*s", st->path,
-                       (int)strcspn(text, "\n"), text);
+        const char *reason = header ? "not an object" : why.text; /* may quote a newline */
+        return sl_fail(SL_ERR_FORMAT, hint(st), "%s: header: %.*s", st->path,
+                       (int)strcspn(reason, "\n"), reason);
     }
-    int err = parse_tensors(st, header, LENGTH_BYTES + (size_t)length);
+    err = parse_tensors(st, header, LENGTH_BYTES + length);
     json_decref(header);
     return err;
 }
 
 int sl_safetensors_open(struct sl_safetensors *out, const char *path)
 {
-    struct sl_safetensors st = {.path = strdup(path)};
-    int err = st.path ? sl_mapping_open(&st.map, path) : SL_ERR_NOMEM;
+    return sl_safetensors_open_pieces(out, &path, 1);
+}
+
+int sl_safetensors_open_pieces(struct sl_safetensors *out, const char *const *path, size_t n)
+{
+    struct sl_safetensors st = {.path = strdup(path[0])};
+    int err = st.path ? sl_pieces_open(&st.file, path, n) : SL_ERR_NOMEM;
     err = err ? err : parse_file(&st);
     if (err)
         sl_safetensors_close(&st);
@@ -172,7 +201,7 @@ int sl_safetensors_open(struct sl_safetensors *out, const char *path)
 
 void sl_safetensors_close(struct sl_safetensors *st)
 {
-    sl_mapping_close(&st->map);
+    sl_pieces_close(&st->file);
     free(st->path);
     free(st->names);
     free(st->tensor);

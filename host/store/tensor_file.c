@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/tensor_file.h"
 
-int sl_tensor_file_open(struct sl_tensor_file *out, const char *path, enum sl_tensor_format format)
+int sl_tensor_file_open(struct sl_tensor_file *out, const char *const *path, size_t n,
+                        enum sl_tensor_format format)
 {
     *out = (struct sl_tensor_file){0};
     if (format == SL_TENSORS_TORCH) {
-        int err = sl_torch_file_open(&out->torch, path);
+        int err = sl_torch_file_open(&out->torch, path[0]);
         if (err)
             return err;
         out->path = out->torch.path;
@@ -13,7 +14,7 @@ int sl_tensor_file_open(struct sl_tensor_file *out, const char *path, enum sl_te
         out->n_tensor = out->torch.n_tensor;
         return 0;
     }
-    int err = sl_safetensors_open(&out->safetensors, path);
+    int err = sl_safetensors_open_pieces(&out->safetensors, path, n);
     if (err)
         return err;
     out->path = out->safetensors.path;

@@ -16,8 +16,10 @@ struct sl_tensor_file {
     struct sl_torch_file torch;
 };
 
-/* Fails like sl_safetensors_open and sl_torch_file_open. */
-int sl_tensor_file_open(struct sl_tensor_file *out, const char *path, enum sl_tensor_format format);
+/* n paths: one file, or for safetensors the pieces of one. Fails like sl_safetensors_open_pieces
+ * and sl_torch_file_open. */
+int sl_tensor_file_open(struct sl_tensor_file *out, const char *const *path, size_t n,
+                        enum sl_tensor_format format);
 void sl_tensor_file_close(struct sl_tensor_file *file);
 
 /* The type of a tensor that the file has but that is not read ("int64"); NULL when there is none of
