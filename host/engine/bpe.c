@@ -7,15 +7,8 @@
 
 #include "base/err.h"
 
-/* One part of the piece, stored at the index of its first byte. */
-struct sl_bpe_node {
-    uint32_t next; /* first byte of the following part; len: none */
-    uint32_t prev; /* first byte of the part before; unused for the first */
-    uint32_t rank; /* of this part joined with the next; SL_RANK_NONE: no token, or part is gone */
-};
-
 struct sl_bpe_pair {
-    uint32_t rank, at;
+    uint32_t order, at;
 };
 
 int sl_ids_push(struct sl_ids *ids, int32_t id)
@@ -34,38 +27,50 @@ int sl_ids_push(struct sl_ids *ids, int32_t id)
 
 void sl_bpe_free(struct sl_bpe *bpe)
 {
-    free(bpe->node);
+    free(bpe->symbol);
     free(bpe->heap);
     memset(bpe, 0, sizeof *bpe);
 }
 
-/* Each byte enters the heap once at the start and each of at most len - 1 merges adds two pairs. */
-static int reserve(struct sl_bpe *b, size_t len)
+/* Each symbol enters the heap once at the start and each of at most n - 1 merges adds two pairs. */
+int sl_bpe_reserve(struct sl_bpe *b, size_t n)
 {
-    if (len <= b->cap)
+    b->n = 0;
+    if (n <= b->cap)
         return 0;
-    free(b->node);
+    free(b->symbol);
     free(b->heap);
-    b->node = NULL;
+    b->symbol = NULL;
     b->heap = NULL;
-    size_t cap = len < 256 ? 256 : len;
+    size_t cap = n < 256 ? 256 : n;
     b->cap = 0;
-    b->node = sl_alloc(cap, sizeof *b->node);
+    b->symbol = sl_alloc(cap, sizeof *b->symbol);
     b->heap = sl_alloc(3 * cap, sizeof *b->heap);
-    if (!b->node || !b->heap)
+    if (!b->symbol || !b->heap)
         return SL_ERR_NOMEM;
     b->cap = cap;
     return 0;
 }
 
-static bool before(struct sl_bpe_pair a, struct sl_bpe_pair b)
+void sl_bpe_add(struct sl_bpe *b, size_t at, size_t end, uint32_t id)
 {
-    return a.rank < b.rank || (a.rank == b.rank && a.at < b.at);
+    uint32_t i = (uint32_t)b->n++;
+    b->symbol[i] = (struct sl_symbol){.at = (uint32_t)at,
+                                      .end = (uint32_t)end,
+                                      .id = id,
+                                      .next = i + 1,
+                                      .prev = i - 1,
+                                      .order = SL_BPE_NONE};
 }
 
-static void heap_push(struct sl_bpe *b, uint32_t rank, uint32_t at)
+static bool before(struct sl_bpe_pair a, struct sl_bpe_pair b)
 {
-    struct sl_bpe_pair pair = {rank, at};
+    return a.order < b.order || (a.order == b.order && a.at < b.at);
+}
+
+static void heap_push(struct sl_bpe *b, uint32_t order, uint32_t at)
+{
+    struct sl_bpe_pair pair = {order, at};
     size_t i = b->n_heap++;
     for (; i && before(pair, b->heap[(i - 1) / 2]); i = (i - 1) / 2)
         b->heap[i] = b->heap[(i - 1) / 2];
@@ -89,61 +94,72 @@ static struct sl_bpe_pair heap_pop(struct sl_bpe *b)
     return top;
 }
 
-/* Looks the pair at `at` up and queues it when it is a token. */
-static void queue_pair(struct sl_bpe *b, const struct sl_ranks *ranks, const uint8_t *piece,
-                       size_t len, uint32_t at)
+/* Looks the pair at `at` up and queues it when it joins. */
+static void queue_pair(struct sl_bpe *b, const struct sl_bpe_rules *rules, const uint8_t *text,
+                       uint32_t at)
 {
-    struct sl_bpe_node *node = &b->node[at];
-    node->rank = SL_RANK_NONE;
-    if (node->next >= len)
+    struct sl_symbol *s = &b->symbol[at];
+    s->order = SL_BPE_NONE;
+    if (s->next >= b->n)
         return;
     b->n_lookup++;
-    node->rank = sl_ranks_find(ranks, piece + at, b->node[node->next].next - at);
-    if (node->rank != SL_RANK_NONE)
-        heap_push(b, node->rank, at);
+    s->order = rules->find(rules->user, text, s, &b->symbol[s->next], &s->joined);
+    if (s->order != SL_BPE_NONE)
+        heap_push(b, s->order, at);
 }
 
-static void merge(struct sl_bpe *b, const struct sl_ranks *ranks, const uint8_t *piece, size_t len)
+void sl_bpe_merge(struct sl_bpe *b, const struct sl_bpe_rules *rules, const uint8_t *text)
 {
     b->n_heap = 0;
-    for (uint32_t i = 0; i < len; i++)
-        b->node[i] = (struct sl_bpe_node){.next = i + 1, .prev = i - 1, .rank = SL_RANK_NONE};
-    for (uint32_t i = 0; i + 1 < len; i++)
-        queue_pair(b, ranks, piece, len, i);
+    for (uint32_t i = 0; i + 1 < b->n; i++)
+        queue_pair(b, rules, text, i);
     while (b->n_heap) {
         struct sl_bpe_pair best = heap_pop(b);
-        struct sl_bpe_node *node = &b->node[best.at];
-        /* A pair's bytes only ever grow, so an entry is current exactly while the ranks agree. */
-        if (node->rank != best.rank)
+        struct sl_symbol *s = &b->symbol[best.at];
+        /* An entry whose pair has changed counts all the same while the orders agree: what it then
+         * names is the pair that is there, which has this order and this place. */
+        if (s->order != best.order)
             continue;
-        struct sl_bpe_node *gone = &b->node[node->next];
-        node->next = gone->next;
-        gone->rank = SL_RANK_NONE;
-        if (node->next < len)
-            b->node[node->next].prev = best.at;
-        queue_pair(b, ranks, piece, len, best.at);
+        struct sl_symbol *gone = &b->symbol[s->next];
+        s->end = gone->end;
+        s->id = s->joined;
+        s->next = gone->next;
+        gone->order = SL_BPE_NONE;
+        if (s->next < b->n)
+            b->symbol[s->next].prev = best.at;
+        queue_pair(b, rules, text, best.at);
         if (best.at)
-            queue_pair(b, ranks, piece, len, node->prev);
+            queue_pair(b, rules, text, s->prev);
     }
+}
+
+int sl_bpe_take(const struct sl_bpe *b, struct sl_ids *ids)
+{
+    int err = 0;
+    for (uint32_t i = 0; i < b->n && !err; i = b->symbol[i].next)
+        err = sl_ids_push(ids, (int32_t)b->symbol[i].id);
+    return err;
+}
+
+static uint32_t find_rank(const void *user, const uint8_t *text, const struct sl_symbol *left,
+                          const struct sl_symbol *right, uint32_t *joined)
+{
+    return *joined = sl_ranks_find(user, text + left->at, right->end - left->at);
 }
 
 int sl_bpe_encode(struct sl_bpe *bpe, const struct sl_ranks *ranks, const uint8_t *piece,
                   size_t len, struct sl_ids *ids)
 {
+    const struct sl_bpe_rules rules = {find_rank, ranks};
     bpe->n_lookup++;
     uint32_t whole = sl_ranks_find(ranks, piece, len);
     if (whole != SL_RANK_NONE)
         return sl_ids_push(ids, (int32_t)whole);
-    int err = reserve(bpe, len);
+    int err = sl_bpe_reserve(bpe, len);
     if (err)
         return err;
-    merge(bpe, ranks, piece, len);
-    for (uint32_t at = 0, next; at < len; at = next) {
-        next = bpe->node[at].next;
-        bpe->n_lookup++;
-        err = sl_ids_push(ids, (int32_t)sl_ranks_find(ranks, piece + at, next - at));
-        if (err)
-            return err;
-    }
-    return 0;
+    for (size_t i = 0; i < len; i++)
+        sl_bpe_add(bpe, i, i + 1, ranks->of_byte[piece[i]]);
+    sl_bpe_merge(bpe, &rules, piece);
+    return sl_bpe_take(bpe, ids);
 }

@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <xxhash.h>
 
 #include "base/err.h"
+#include "engine/string_table.h"
 
 /* Offsets and ids stay below 2^31; the largest known rank file has 4 MB. */
 enum { MAX_FILE = 1 << 28 };
@@ -61,18 +61,10 @@ static long base64_decode(const char *text, size_t len, uint8_t *dst)
     return n;
 }
 
-/* Slot that holds these bytes or the empty slot where they belong. */
 static uint32_t find_slot(const struct sl_ranks *r, const uint8_t *bytes, size_t len)
 {
-    uint32_t i = (uint32_t)XXH3_64bits(bytes, len) & r->mask;
-    while (r->slot[i]) {
-        size_t n;
-        const uint8_t *token = sl_ranks_token(r, r->slot[i] - 1, &n);
-        if (n == len && !memcmp(token, bytes, len))
-            break;
-        i = (i + 1) & r->mask;
-    }
-    return i;
+    const struct sl_strings all = {r->bytes, r->offset, r->slot, r->mask};
+    return sl_strings_slot(&all, bytes, len);
 }
 
 uint32_t sl_ranks_find(const struct sl_ranks *ranks, const uint8_t *bytes, size_t len)
@@ -151,12 +143,10 @@ static int parse_lines(struct parser *p, const char *text, size_t len)
 /* A rank line has at least 6 bytes ("AA== 0"), so len / 6 + 1 bounds the number of ranks. */
 static int allocate(struct sl_ranks *r, size_t len)
 {
-    size_t n = len / 6 + 1, slots = 512;
-    while (slots < 2 * n)
-        slots *= 2;
-    r->mask = (uint32_t)(slots - 1);
+    uint32_t n = (uint32_t)(len / 6 + 1), slots = sl_strings_slots(n);
+    r->mask = slots - 1;
     r->bytes = sl_alloc(len + 1, 1);
-    r->offset = sl_alloc(n + 1, sizeof *r->offset);
+    r->offset = sl_alloc((size_t)n + 1, sizeof *r->offset);
     r->slot = sl_alloc(slots, sizeof *r->slot);
     memset(r->of_byte, 0xff, sizeof r->of_byte);
     return r->bytes && r->offset && r->slot ? 0 : SL_ERR_NOMEM;

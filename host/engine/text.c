@@ -9,30 +9,53 @@
 
 /* ---- UTF-8 */
 
+size_t sl_utf8_char(const uint8_t *text, size_t len)
+{
+    utf8proc_int32_t cp;
+    if (text[0] < 0x80)
+        return 1;
+    utf8proc_ssize_t n = utf8proc_iterate(text, len < 4 ? (utf8proc_ssize_t)len : 4, &cp);
+    return n > 0 ? (size_t)n : 0;
+}
+
 size_t sl_utf8_valid(const uint8_t *text, size_t len)
 {
     size_t i = 0;
-    while (i < len) {
-        utf8proc_int32_t cp;
-        if (text[i] < 0x80) {
-            i++;
-            continue;
-        }
-        utf8proc_ssize_t n = utf8proc_iterate(text + i, (utf8proc_ssize_t)(len - i), &cp);
-        if (n <= 0)
-            break;
-        i += (size_t)n;
-    }
+    for (size_t n; i < len && (n = sl_utf8_char(text + i, len - i)) > 0;)
+        i += n;
     return i;
 }
 
 size_t sl_utf8_invalid(const uint8_t *text, size_t len)
 {
     size_t i = 0;
-    utf8proc_int32_t cp;
-    while (i < len && utf8proc_iterate(text + i, (utf8proc_ssize_t)(len - i), &cp) <= 0)
+    while (i < len && sl_utf8_char(text + i, len - i) == 0)
         i++;
     return i;
+}
+
+/* ---- white space */
+
+static bool is_white(utf8proc_int32_t cp)
+{
+    return (cp >= 9 && cp <= 13) || cp == 0x20 || cp == 0x85 || cp == 0xa0 || cp == 0x1680 ||
+           (cp >= 0x2000 && cp <= 0x200a) || cp == 0x2028 || cp == 0x2029 || cp == 0x202f ||
+           cp == 0x205f || cp == 0x3000;
+}
+
+size_t sl_white_at(const uint8_t *text, size_t len)
+{
+    utf8proc_int32_t cp;
+    utf8proc_ssize_t n = len ? utf8proc_iterate(text, len < 4 ? (utf8proc_ssize_t)len : 4, &cp) : 0;
+    return n > 0 && is_white(cp) ? (size_t)n : 0;
+}
+
+size_t sl_white_before(const uint8_t *text, size_t len)
+{
+    for (size_t n = 1; n <= 3 && n <= len; n++)
+        if (sl_white_at(text + len - n, n) == n)
+            return n;
+    return 0;
 }
 
 /* ---- NFC */

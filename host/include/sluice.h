@@ -214,14 +214,27 @@ void sl_session_get_stats(const struct sl_session *session, struct sl_session_st
 
 struct sl_tokenizer;
 
+/* Of a model's directory the first of these files that is there:
+ *   hy.tiktoken (or the only *.tiktoken)  the Hunyuan family's ranks; config.json is needed
+ *   tokenizer.json                        BPE of Hugging Face's tokenizers library
+ *   tokenizer.model                       BPE of sentencepiece
+ * but Yuan's tokenizer.model goes before a tokenizer.json. tokenizer_config.json,
+ * special_tokens_map.json, added_tokens.json and generation_config.json are read where they are.
+ * SL_ERR_UNSUPPORTED names what in a file would change ids and is not implemented. */
 int sl_tokenizer_open(struct sl_tokenizer **out, const char *model_dir);
 void sl_tokenizer_close(struct sl_tokenizer **tok);
-/* ids are malloc()ed, the caller frees. parse_special: text such as <|eos|> becomes its id. Text
- * that is not UTF-8 is kept byte by byte. */
+/* ids are malloc()ed, the caller frees. parse_special: text such as <|eos|> becomes its id. Of text
+ * that is not UTF-8 each stray byte is kept, as a token of its own; vocabularies that are no byte
+ * vocabularies (tokenizer.model, tokenizer.json with U+2581 for blanks) read it as U+FFFD. */
 int sl_tokenizer_encode(const struct sl_tokenizer *tok, const char *text, size_t len,
                         bool parse_special, int32_t **ids, size_t *n);
 /* Bytes of one token; special tokens give their name. NULL for an id that has none. */
 const char *sl_tokenizer_piece(const struct sl_tokenizer *tok, int32_t id, size_t *len);
+/* The bytes by which a token continues a text: those of its piece, but none for special tokens and
+ * ids without a piece, and without the blank that encoding put in front of the first word. *start:
+ * true at the start of a text, false when it continues another; kept up to date from token to
+ * token. Never NULL. */
+const char *sl_tokenizer_text(const struct sl_tokenizer *tok, int32_t id, bool *start, size_t *len);
 bool sl_tokenizer_is_special(const struct sl_tokenizer *tok, int32_t id);
 /* Id that starts a text, or -1 where the family has none. */
 int32_t sl_tokenizer_bos(const struct sl_tokenizer *tok);

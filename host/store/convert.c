@@ -79,8 +79,9 @@ static int copy_small(const struct convert *c, const char *name)
 
 static bool is_tokenizer_file(const char *name)
 {
-    static const char *const patterns[] = {"*.tiktoken", "generation_config.json",
-                                           "tokenizer*.json", "tokenizer.model"};
+    static const char *const patterns[] = {"*.tiktoken",        "generation_config.json",
+                                           "tokenizer*.json",   "tokenizer.model",
+                                           "added_tokens.json", "special_tokens_map.json"};
     for (size_t i = 0; i < sizeof patterns / sizeof patterns[0]; i++)
         if (!fnmatch(patterns[i], name, FNM_PERIOD))
             return true;
