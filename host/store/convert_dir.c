@@ -159,8 +159,8 @@ static int check_parent(const char *out_dir)
     size_t n = strlen(out_dir);
     while (n > 1 && out_dir[n - 1] == '/')
         n--;
-    if (n >= PATH_MAX)
-        return sl_fail(SL_ERR_IO, NULL, "%.100s...: path too long", out_dir);
+    if (n == 0 || n >= PATH_MAX)
+        return sl_fail(SL_ERR_IO, NULL, "'%.100s': cannot be created", out_dir);
     memcpy(path, out_dir, n);
     path[n] = 0;
     char *slash = strrchr(path, '/');
