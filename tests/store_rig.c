@@ -5,9 +5,11 @@
 #include <jansson.h>
 #include <liburing.h>
 #include <math.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -124,6 +126,12 @@ bool rig_has_uring(void)
     if (has)
         io_uring_queue_exit(&ring);
     return has;
+}
+
+bool rig_mount_small(const char *dir, const char *options)
+{
+    return !unshare(CLONE_NEWNS) && !mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) &&
+           !mount("sluice", dir, "tmpfs", 0, options);
 }
 
 static bool same_file(const char *a, const char *b)

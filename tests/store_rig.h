@@ -31,6 +31,8 @@ unsigned rig_count(const char *dir, const char *suffix);
 int rig_descriptor(const char *path);
 /* False where the kernel refuses io_uring: readers are threads then. */
 bool rig_has_uring(void);
+/* Mounts a tmpfs there ("size=8m"), seen by this process alone. False: no right to. */
+bool rig_mount_small(const char *dir, const char *options);
 /* XORs one byte of a file. */
 void rig_flip(const char *path, size_t at, uint8_t mask);
 

@@ -2,12 +2,10 @@
 /* The conversion: what it leaves behind when it is stopped in every way, and that the bytes are the
  * same. */
 #include <fcntl.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -444,16 +442,10 @@ static int hit_file_limit_ignored(const char *out)
     return judge(out, convert(rig_models()[0], out), "too large");
 }
 
-static bool mount_small(const char *out, const char *options)
-{
-    return !unshare(CLONE_NEWNS) && !mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) &&
-           !mount("sluice", out, "tmpfs", 0, options);
-}
-
 /* A disk that is too small from the beginning: refused before anything is written. */
 static int hit_estimate(const char *out)
 {
-    if (!mount_small(out, "size=1m"))
+    if (!rig_mount_small(out, "size=1m"))
         return CHILD_SKIPPED;
     int r = judge(out, convert(rig_models()[0], out), "MiB free");
     return r == CHILD_OK && rig_count(out, "") ? CHILD_LEFT_FILES : r;
@@ -476,7 +468,7 @@ static bool fill_disk(void *user, const char *what, uint64_t done, uint64_t tota
 
 static int hit_full_disk(const char *out)
 {
-    if (!mount_small(out, "size=8m"))
+    if (!rig_mount_small(out, "size=8m"))
         return CHILD_SKIPPED;
     struct sl_convert_params p = params(rig_models()[0], out);
     p.progress = fill_disk;

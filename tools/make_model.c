@@ -25,7 +25,6 @@
 #include <xxhash.h>
 
 #include "base/err.h"
-#include "base/file.h"
 #include "base/pool.h"
 #include "store/format.h"
 #include "store/kept.h"
@@ -33,14 +32,9 @@
 #include "store/names.h"
 #include "store/outfile.h"
 #include "store/slab.h"
+#include "synthetic.h"
 
-enum {
-    PORTION_BYTES = 32 << 20,
-    STAGE_BYTES = 64 << 20,
-    CONFIG_MAX = 1 << 20,
-    TOP_WE = 7,
-    E4M3_ONE = 9
-};
+enum { PORTION_BYTES = 32 << 20, STAGE_BYTES = 64 << 20, TOP_WE = 7, E4M3_ONE = 9 };
 
 struct maker {
     const char *out_dir;
@@ -55,24 +49,6 @@ struct maker {
     uint8_t code[2][256]; /* of experts, of dense matrices: a random byte to a byte of codes */
     double rms[2];        /* of the values of these codes */
 };
-
-/* ---- random bytes --------------------------------------------------------------------------- */
-
-static uint64_t mix(uint64_t x)
-{
-    x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9u;
-    x = (x ^ x >> 27) * 0x94D049BB133111EBu;
-    return x ^ x >> 31;
-}
-
-/* n bytes, a multiple of 8, that follow from `start` (splitmix64). */
-static void fill_random(uint8_t *dst, uint64_t n, uint64_t start)
-{
-    for (uint64_t i = 0; i < n; i += 8) {
-        const uint64_t word = mix(start += 0x9E3779B97F4A7C15u);
-        memcpy(dst + i, &word, 8);
-    }
-}
 
 /* ---- codes ---------------------------------------------------------------------------------- */
 
@@ -189,7 +165,7 @@ static void make_unit(void *user, size_t i, unsigned thread)
     const struct unit_job *j = user;
     const uint64_t unit = j->first + i;
     uint8_t *dst = j->dst + i * j->unit_bytes;
-    fill_random(dst, j->unit_bytes, mix(j->start + unit));
+    synthetic_fill(dst, j->unit_bytes, synthetic_mix(j->start + unit));
     if (j->item->kind == SL_KIND_ROUTER)
         return;
     if (sl_format_is_4bit(j->item->format)) {
@@ -256,7 +232,9 @@ static int write_region(struct maker *k, const struct sl_slab_item *item, unsign
                          .unit_bytes = shape.unit_beats[region] * SL_BEAT_BYTES,
                          .dst = k->portion};
     const uint64_t step = PORTION_BYTES / j.unit_bytes;
-    j.start = mix(mix(k->seed) + 2 * (uint64_t)(item - k->m.layout.item) + region) << 20;
+    j.start =
+        synthetic_mix(synthetic_mix(k->seed) + 2 * (uint64_t)(item - k->m.layout.item) + region)
+        << 20;
     int err = 0;
     for (uint64_t at = 0; at < shape.units[region] && !err; at += step) {
         const uint64_t n = shape.units[region] - at < step ? shape.units[region] - at : step;
@@ -337,16 +315,9 @@ static int add_tensor(struct maker *k, struct sl_tensor_id id, void *user)
     char name[SL_NAME_MAX];
     uint64_t dim[4];
     unsigned n_dim;
-    const uint64_t end =
-        list->bytes + 2 * tensor_elements(&k->m.layout.config, id.role, &n_dim, dim);
-    json_t *shape = json_array();
-    for (unsigned d = 0; d < n_dim; d++)
-        json_array_append_new(shape, json_integer((json_int_t)dim[d]));
+    const uint64_t bytes = 2 * tensor_elements(&k->m.layout.config, id.role, &n_dim, dim);
     sl_tensor_name(name, k->m.layout.config.family, id);
-    json_object_set_new(list->header, name,
-                        json_pack("{s:s, s:o, s:[I, I]}", "dtype", "BF16", "shape", shape,
-                                  "data_offsets", (json_int_t)list->bytes, (json_int_t)end));
-    list->bytes = end;
+    synthetic_entry(list->header, name, "BF16", dim, n_dim, bytes, &list->bytes);
     return 0;
 }
 
@@ -354,16 +325,17 @@ static int add_tensor(struct maker *k, struct sl_tensor_id id, void *user)
 static int write_tensor(struct maker *k, struct sl_tensor_id id, void *user)
 {
     enum { STEP = 1 << 20 };
-    uint64_t dim[4], start = mix(k->seed ^ mix((uint64_t)id.role << 32 | id.layer));
+    uint64_t dim[4],
+        start = synthetic_mix(k->seed ^ synthetic_mix((uint64_t)id.role << 32 | id.layer));
     unsigned n_dim;
     uint64_t left = tensor_elements(&k->m.layout.config, id.role, &n_dim, dim);
     const double inputs = n_dim == 4 ? 2.0 * (double)dim[1] : 1;
     const float scale = (float)(sqrt(3 / inputs) / 32768);
     uint16_t *v = (void *)k->portion;
     int err = 0;
-    for (; left > 0 && !err; start = mix(start)) {
+    for (; left > 0 && !err; start = synthetic_mix(start)) {
         const uint64_t n = left < STEP ? left : STEP;
-        fill_random(k->portion, (2 * n + 7) / 8 * 8, start);
+        synthetic_fill(k->portion, (2 * n + 7) / 8 * 8, start);
         for (uint64_t i = 0; i < n; i++)
             v[i] = is_norm(id.role)   ? sl_f32_to_bf16(1)
                    : is_bias(id.role) ? 0
@@ -381,19 +353,9 @@ static char *make_tensor_header(struct maker *k, size_t *n, uint64_t *bytes)
 {
     struct tensor_list list = {.header = json_object()};
     for_each_kept(k, add_tensor, &list);
-    char *text = json_dumps(list.header, JSON_COMPACT);
+    char *out = synthetic_header(list.header, n);
     json_decref(list.header);
-    const size_t len = text ? strlen(text) : 0;
-    *n = (8 + len + 63) / 64 * 64;
     *bytes = *n + list.bytes;
-    char *out = text ? calloc(1, *n) : NULL;
-    if (out) {
-        const uint64_t word = *n - 8;
-        memcpy(out, &word, 8);
-        memset(out + 8, ' ', *n - 8);
-        memcpy(out + 8, text, len);
-    }
-    free(text);
     return out;
 }
 
@@ -508,33 +470,12 @@ struct args {
     long layers, threads;
 };
 
-static int read_config(struct maker *k, const struct args *a, struct sl_config *config)
-{
-    char *text;
-    size_t len;
-    json_error_t why;
-    int err = sl_file_read(&text, &len, a->config, CONFIG_MAX);
-    if (err)
-        return err;
-    json_t *root = json_loadb(text, len, 0, &why);
-    free(text);
-    if (!root)
-        return sl_fail(SL_ERR_FORMAT, NULL, "%s: line %d: %s", a->config, why.line, why.text);
-    if (a->layers > 0)
-        json_object_set_new(root, "num_hidden_layers", json_integer(a->layers));
-    k->config_json = json_dumps(root, JSON_INDENT(1));
-    json_decref(root);
-    if (!k->config_json)
-        return sl_fail(SL_ERR_NOMEM, NULL, "out of memory");
-    return sl_config_parse(config, k->config_json, strlen(k->config_json));
-}
-
 static int open_maker(struct maker *k, const struct args *a)
 {
     struct sl_config config;
     int format = 0, dense = 0;
     size_t n;
-    int err = read_config(k, a, &config);
+    int err = synthetic_config(&config, &k->config_json, a->config, a->layers);
     err = err ? err : sl_format_parse(&format, a->format);
     err = err ? err : sl_format_parse(&dense, a->dense);
     err = err ? err : sl_layout_open(&k->m.layout, &config, format, dense);

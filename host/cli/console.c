@@ -100,19 +100,59 @@ struct sl_progress sl_progress_open(void)
     return (struct sl_progress){.tty = isatty(STDERR_FILENO)};
 }
 
-enum { BAR = 24, REDRAW_MS = 100 };
+enum { BAR = 24, REDRAW_MS = 100, LINE_MS = 60000, SETTLED_MS = 2000 };
+
+void sl_duration(char out[SL_DURATION_MAX], double seconds)
+{
+    const double minutes = seconds / 60;
+    if (minutes < 1.5)
+        snprintf(out, SL_DURATION_MAX, "%.0f s", seconds);
+    else if (minutes < 90)
+        snprintf(out, SL_DURATION_MAX, "%.0f min", minutes);
+    else if (minutes < 1e6)
+        snprintf(out, SL_DURATION_MAX, "%d h %02d min", (int)minutes / 60, (int)minutes % 60);
+    else
+        snprintf(out, SL_DURATION_MAX, "a long time");
+}
+
+/* ", 3 h 20 min left" once a rate is known; else "". */
+static void time_left(const struct sl_progress *p, uint64_t now, uint64_t done, uint64_t total,
+                      char out[SL_DURATION_MAX + 8])
+{
+    char text[SL_DURATION_MAX];
+    out[0] = 0;
+    if (now - p->first_ms < SETTLED_MS || done <= p->first_done || done >= total)
+        return;
+    const double rate = (double)(done - p->first_done) / (double)(now - p->first_ms);
+    sl_duration(text, (double)(total - done) / rate / 1000);
+    snprintf(out, SL_DURATION_MAX + 8, ", %s left", text);
+}
+
+static void draw(struct sl_progress *p, const char *what, double share, const char *left)
+{
+    const int filled = (int)(share * BAR), percent = (int)(share * 100);
+    if (p->tty)
+        fprintf(stderr, "\r\033[K[%.*s%*s] %3d %% %.40s%s", filled, "########################",
+                BAR - filled, "", percent, what, left);
+    else
+        fprintf(stderr, "%3d %% %.40s%s\n", percent, what, left);
+    fflush(stderr);
+    p->drawn = true;
+}
 
 bool sl_progress_tick(void *user, const char *what, uint64_t done, uint64_t total)
 {
     struct sl_progress *p = user;
-    uint64_t now = (uint64_t)(sl_seconds() * 1000);
-    if (p->tty && (!p->drawn || now - p->last_ms >= REDRAW_MS)) {
-        double share = total ? (double)done / (double)total : 0;
-        int filled = (int)(share * BAR);
-        fprintf(stderr, "\r\033[K[%.*s%*s] %3d %% %.40s", filled, "########################",
-                BAR - filled, "", (int)(share * 100), what ? what : "");
-        fflush(stderr);
-        p->drawn = true;
+    const uint64_t now = (uint64_t)(sl_seconds() * 1000);
+    if (!p->first_ms) {
+        p->first_ms = now;
+        p->first_done = done;
+        p->last_ms = p->tty ? 0 : now;
+    }
+    if (now - p->last_ms >= (p->tty ? REDRAW_MS : LINE_MS)) {
+        char left[SL_DURATION_MAX + 8];
+        time_left(p, now, done, total, left);
+        draw(p, what ? what : "", total ? (double)done / (double)total : 0, left);
         p->last_ms = now;
     }
     return !sl_interrupted();
@@ -120,7 +160,7 @@ bool sl_progress_tick(void *user, const char *what, uint64_t done, uint64_t tota
 
 void sl_progress_close(struct sl_progress *p)
 {
-    if (p->drawn)
+    if (p->drawn && p->tty)
         fputs("\r\033[K", stderr);
     p->drawn = false;
 }

@@ -31,15 +31,20 @@ void sl_interrupt_catch(void);
 void sl_interrupt_again(void);
 bool sl_interrupted(void);
 
-/* A bar on stderr, drawn only when stderr is a terminal. */
+/* A bar on stderr when that is a terminal, with the time left of long work; elsewhere a line a
+ * minute. */
 struct sl_progress {
     bool tty, drawn;
-    uint64_t last_ms;
+    uint64_t last_ms;              /* when something was printed */
+    uint64_t first_ms, first_done; /* at the first call: an earlier run may have done a part */
 };
 struct sl_progress sl_progress_open(void);
 /* An sl_progress_fn; user is a struct sl_progress. False after Ctrl-C. */
 bool sl_progress_tick(void *user, const char *what, uint64_t done, uint64_t total);
 void sl_progress_close(struct sl_progress *p); /* wipes the bar */
+enum { SL_DURATION_MAX = 24 };
+/* "45 s", "12 min", "3 h 20 min": rounded to what matters. */
+void sl_duration(char out[SL_DURATION_MAX], double seconds);
 
 double sl_seconds(void); /* monotonic clock */
 /* Flushes stdout; a full disk or a closed pipe is an error. Returns an exit code. */

@@ -197,6 +197,8 @@ const struct sl_option sl_option_table[] = {
     FLAG("no-special", NULL, no_special, TEXTS | TOKENIZE, "names such as <|eos|> are plain text"),
     FLAG("no-display-prompt", NULL, no_display_prompt, RUN, "print what is generated only"),
     FLAG("force", NULL, force, CONVERT, "start over although OUT_DIR holds another conversion"),
+    FLAG("dry-run", NULL, dry_run, CONVERT,
+         "check everything but the weights, print what it would take, and write nothing"),
     FLAG("help", "h", help, ANY, "this list"),
 };
 const size_t sl_n_option = sizeof sl_option_table / sizeof sl_option_table[0];

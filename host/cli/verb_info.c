@@ -80,6 +80,41 @@ static void print_table(const struct sl_model_info *m, const struct sl_options *
     }
 }
 
+static double gb(uint64_t bytes)
+{
+    return (double)bytes / 1e9;
+}
+
+/* What sluice convert makes of it. Dense matrices have a format of their own. */
+static void print_sizes(const struct sl_convert_sizes *s)
+{
+    uint64_t q8 = 0;
+    for (size_t i = 0; i < s->n_format; i++)
+        q8 = strcmp(s->format[i].format, "q8") ? q8 : s->format[i].dense;
+    printf("converted, GB            %10s %10s %14s %12s\n", "experts", "dense", "total, dense q8",
+           "all alike");
+    for (size_t i = 0; i < s->n_format; i++) {
+        const struct sl_format_size *f = &s->format[i];
+        const uint64_t rest = s->routers + s->kept + f->experts;
+        printf("  %-22s %10.3f %10.3f %15.3f %12.3f\n", f->format, gb(f->experts), gb(f->dense),
+               gb(rest + q8), gb(rest + f->dense));
+    }
+    printf("  in each of them        routers %.3f, embedding, norms and biases %.3f (bf16)\n",
+           gb(s->routers), gb(s->kept));
+}
+
+static json_t *sizes_object(const struct sl_convert_sizes *s)
+{
+    json_t *o = json_pack("{s:I, s:I}", "router_bytes", (json_int_t)s->routers, "kept_bytes",
+                          (json_int_t)s->kept);
+    for (size_t i = 0; i < s->n_format; i++)
+        json_object_set_new(o, s->format[i].format,
+                            json_pack("{s:I, s:I}", "expert_bytes",
+                                      (json_int_t)s->format[i].experts, "dense_bytes",
+                                      (json_int_t)s->format[i].dense));
+    return o;
+}
+
 static void set_count(json_t *o, const char *key, uint64_t v)
 {
     json_object_set_new(o, key, json_integer((json_int_t)v));
@@ -179,9 +214,16 @@ int sl_verb_info(const struct sl_options *o)
         return sl_cli_library_error(err);
     if (!info.weight_bytes)
         info.weight_bytes = weight_files(path);
-    if (o->json)
-        return sl_json_print(info_object(&info, o));
+    struct sl_convert_sizes sizes;
+    const bool convertible = !sl_convert_sizes(path, &sizes);
+    if (o->json) {
+        json_t *object = info_object(&info, o);
+        json_object_set_new(object, "converted", convertible ? sizes_object(&sizes) : json_null());
+        return sl_json_print(object);
+    }
     print_table(&info, o);
+    if (convertible)
+        print_sizes(&sizes);
     return sl_stdout_finish();
 }
 

@@ -328,6 +328,37 @@ struct sl_convert_report {
 };
 int sl_convert(const struct sl_convert_params *params, struct sl_convert_report *out);
 
+/* What a conversion will take, before it begins. */
+struct sl_convert_estimate {
+    uint32_t n_file, n_tensor;    /* of the checkpoint */
+    uint64_t bytes_in, bytes_out; /* its tensors; the result's files */
+    uint64_t bytes_todo; /* of bytes_out what an earlier run has not finished, and small files */
+    uint64_t bytes_free; /* for it, where out_dir lies; with what will be overwritten there */
+    bool fits;           /* bytes_todo <= bytes_free */
+    /* Measured on samples of this model, by n_threads: reading, bytes/s; packing experts and dense
+     * matrices, weights/s. seconds: what follows for bytes_todo, where writing hides behind them */
+    double read_rate, expert_rate, dense_rate, seconds;
+    double open_s; /* to open the checkpoint and to look up every tensor */
+};
+/* Checks what sl_convert would: directories, shards, every tensor's presence, shape and type, and
+ * what out_dir holds, with the same failures; but it reads samples of the weights only, writes
+ * nothing, and says in `fits` when space is short. Leaves params->progress alone. */
+int sl_convert_estimate(const struct sl_convert_params *params, struct sl_convert_estimate *out);
+
+/* Bytes of a config's converted model in one format. */
+struct sl_format_size {
+    const char *format;      /* static */
+    uint64_t experts, dense; /* routed and shared; attention matrices and LM head */
+};
+struct sl_convert_sizes {
+    struct sl_format_size format[8];
+    size_t n_format;
+    uint64_t routers, kept; /* in every format; kept: embedding, norms, biases, in bf16 */
+};
+/* From a config alone: nothing else is opened. SL_ERR_UNSUPPORTED: it cannot be quantised.
+ * SL_ERR_USAGE: it is converted already. */
+int sl_convert_sizes(const char *path, struct sl_convert_sizes *out);
+
 /* ---- devices -------------------------------------------------------------------------------- */
 
 struct sl_device_desc {

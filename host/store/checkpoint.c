@@ -47,6 +47,12 @@ static const struct {
 };
 enum { N_ENTRANCE = sizeof entrances / sizeof entrances[0] };
 
+static bool exists(const char *dir, const char *name)
+{
+    char path[PATH_MAX];
+    return !join(path, dir, name) && access(path, F_OK) == 0;
+}
+
 /* ---- files ---------------------------------------------------------------------------------- */
 
 static int open_shard(struct sl_checkpoint *c, const char *dir, const char *name)
@@ -100,6 +106,25 @@ static int shard_names(const char ***out, size_t *n, json_t *map, const char *pa
     return 0;
 }
 
+/* All that are missing, in one line: a download of many files is not begun once for each. */
+static int check_shards(const char *dir, const char *const *names, size_t n)
+{
+    enum { SHOWN = 4 };
+    char list[SHOWN * (NAME_MAX + 2) + 1] = "";
+    size_t missing = 0, at = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (exists(dir, names[i]))
+            continue;
+        if (missing++ < SHOWN)
+            at += (size_t)snprintf(list + at, sizeof list - at, "%s%s", at ? ", " : "", names[i]);
+    }
+    if (!missing)
+        return 0;
+    return sl_fail(SL_ERR_IO, "download them beside the index",
+                   "%.200s: %zu of %zu shards are missing: %.240s%s", dir, missing, n, list,
+                   missing > SHOWN || at > 240 ? " ..." : "");
+}
+
 static int open_shards(struct sl_checkpoint *c, const char *dir, json_t *map, const char *path)
 {
     const char **names = NULL;
@@ -108,7 +133,7 @@ static int open_shards(struct sl_checkpoint *c, const char *dir, json_t *map, co
     if (err)
         return err;
     c->file = sl_alloc(n, sizeof *c->file);
-    err = c->file ? 0 : SL_ERR_NOMEM;
+    err = c->file ? check_shards(dir, names, n) : SL_ERR_NOMEM;
     for (size_t i = 0; !err && i < n; i++)
         err = open_shard(c, dir, names[i]);
     free(names);
@@ -266,12 +291,6 @@ static int open_single(struct sl_checkpoint *c, const char *const *path, size_t 
     int err = c->file ? sl_tensor_file_open(c->file, path, n, c->format) : SL_ERR_NOMEM;
     c->n_file = !err;
     return err ? err : index_names(c);
-}
-
-static bool exists(const char *dir, const char *name)
-{
-    char path[PATH_MAX];
-    return !join(path, dir, name) && access(path, F_OK) == 0;
 }
 
 static size_t find_entrance(const char *dir)
@@ -434,6 +453,11 @@ int sl_checkpoint_need_part(const struct sl_checkpoint *ckpt, const struct sl_te
     }
     *out = t;
     return 0;
+}
+
+size_t sl_checkpoint_file_count(const struct sl_checkpoint *ckpt)
+{
+    return ckpt->n_file;
 }
 
 size_t sl_checkpoint_count(const struct sl_checkpoint *ckpt)

@@ -48,6 +48,7 @@ int sl_checkpoint_need(const struct sl_checkpoint *ckpt, const struct sl_tensor 
 int sl_checkpoint_need_part(const struct sl_checkpoint *ckpt, const struct sl_tensor **out,
                             const char *name, unsigned n_dim, const uint64_t *dim);
 
+size_t sl_checkpoint_file_count(const struct sl_checkpoint *ckpt);
 size_t sl_checkpoint_count(const struct sl_checkpoint *ckpt);
 const struct sl_tensor *sl_checkpoint_at(const struct sl_checkpoint *ckpt, size_t i);
 uint64_t sl_checkpoint_bytes(const struct sl_checkpoint *ckpt);

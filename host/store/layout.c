@@ -220,13 +220,11 @@ int sl_slab_item_check(const struct sl_slab_item *item, const struct sl_slab *he
 
 /* ---- tensors of a slab ---------------------------------------------------------------------- */
 
-/* What planning one slab needs. */
-struct plan_call {
-    const struct sl_layout *layout;
-    const struct sl_slab_item *item;
-    const struct sl_checkpoint *ckpt;
-    struct sl_pack_run *run;
-    struct sl_pack_plan *out;
+/* A slab's rows in the checkpoint; no weight is read. */
+struct rows {
+    unsigned n;
+    struct sl_pack_matrix m[3];   /* plain: 1; expert: gate, up, down; router: 1, or 3 */
+    const struct sl_tensor *norm; /* expert: what feeds it */
 };
 
 /* Rows of a checkpoint as a matrix padded to rows x k. */
@@ -241,56 +239,81 @@ static struct sl_pack_matrix pad(const struct sl_rows *r, uint32_t rows, uint32_
                                    .k = k};
 }
 
-static int plan_plain(const struct plan_call *p)
+static int map_router(const struct sl_layout *layout, const struct sl_slab_item *item,
+                      const struct sl_checkpoint *ckpt, struct rows *out)
+{
+    struct sl_rows r[3];
+    out->n = layout->config.router == SL_ROUTER_ATTENTION ? 3 : 1;
+    int err = sl_map_router(r, ckpt, &layout->config, item->layer);
+    for (unsigned i = 0; i < out->n && !err; i++)
+        out->m[i] = pad(&r[i], item->rows / out->n, item->k);
+    return err;
+}
+
+static int map_expert(const struct sl_layout *layout, const struct sl_slab_item *item,
+                      const struct sl_checkpoint *ckpt, struct rows *out)
+{
+    const struct sl_config *c = &layout->config;
+    bool shared = item->role == SL_SLAB_ROLE_SHARED;
+    struct sl_mlp_rows r;
+    struct sl_tensor_id norm = {SL_ROLE_FFN_NORM, item->layer, 0};
+    int err = sl_map_mlp(&r, ckpt, c, item->layer, shared ? SL_SHARED_EXPERT : (int)item->expert);
+    err = err ? err : sl_tensor_need(&out->norm, ckpt, c, norm);
+    if (err)
+        return err;
+    out->n = 3;
+    out->m[0] = pad(&r.gate, item->rows, item->k);
+    out->m[1] = pad(&r.up, item->rows, item->k);
+    out->m[2] = pad(&r.down, item->k, item->rows);
+    return 0;
+}
+
+static int map_rows(const struct sl_layout *layout, const struct sl_slab_item *item,
+                    const struct sl_checkpoint *ckpt, struct rows *out)
 {
     struct sl_rows r;
-    int err = sl_map_matrix(&r, p->ckpt, &p->layout->config, (enum sl_matrix)p->item->role,
-                            p->item->layer);
-    if (err)
-        return err;
-    struct sl_pack_matrix m = pad(&r, p->item->rows, p->item->k);
-    return sl_pack_plan_plain(p->out, &m, p->item->format, p->run);
-}
-
-static int plan_router(const struct plan_call *p)
-{
-    unsigned n = p->layout->config.router == SL_ROUTER_ATTENTION ? 3 : 1;
-    struct sl_rows r[3];
-    struct sl_pack_matrix m[3];
-    int err = sl_map_router(r, p->ckpt, &p->layout->config, p->item->layer);
-    for (unsigned i = 0; i < n && !err; i++)
-        m[i] = pad(&r[i], p->item->rows / n, p->item->k);
-    return err ? err : sl_pack_plan_router(p->out, m, n, p->run);
-}
-
-static int plan_expert(const struct plan_call *p)
-{
-    const struct sl_config *c = &p->layout->config;
-    bool shared = p->item->role == SL_SLAB_ROLE_SHARED;
-    uint32_t rows = p->item->rows, k = p->item->k;
-    struct sl_mlp_rows r;
-    struct sl_pack_expert e;
-    struct sl_tensor_id norm = {SL_ROLE_FFN_NORM, p->item->layer, 0};
-    int err = sl_map_mlp(&r, p->ckpt, c, p->item->layer,
-                         shared ? SL_SHARED_EXPERT : (int)p->item->expert);
+    *out = (struct rows){.n = 1};
+    if (item->kind == SL_KIND_EXPERT)
+        return map_expert(layout, item, ckpt, out);
+    if (item->kind == SL_KIND_ROUTER)
+        return map_router(layout, item, ckpt, out);
+    int err = sl_map_matrix(&r, ckpt, &layout->config, (enum sl_matrix)item->role, item->layer);
     if (!err)
-        err = sl_tensor_need(&e.norm, p->ckpt, c, norm);
-    if (err)
-        return err;
-    e.gate = pad(&r.gate, rows, k);
-    e.up = pad(&r.up, rows, k);
-    e.down = pad(&r.down, k, rows);
-    return sl_pack_plan_expert(p->out, &e, p->item->format, p->run);
+        out->m[0] = pad(&r, item->rows, item->k);
+    return err;
+}
+
+int sl_layout_check(const struct sl_layout *layout, const struct sl_checkpoint *ckpt)
+{
+    struct rows rows;
+    int err = 0;
+    for (size_t i = 0; i < layout->n_item && !err; i++)
+        err = map_rows(layout, &layout->item[i], ckpt, &rows);
+    return err;
+}
+
+int sl_layout_matrix(const struct sl_layout *layout, const struct sl_slab_item *item,
+                     const struct sl_checkpoint *ckpt, struct sl_pack_matrix *out)
+{
+    struct rows rows;
+    int err = map_rows(layout, item, ckpt, &rows);
+    if (!err)
+        *out = rows.m[0];
+    return err;
 }
 
 int sl_layout_plan(const struct sl_layout *layout, const struct sl_slab_item *item,
                    const struct sl_checkpoint *ckpt, struct sl_pack_run *run,
                    struct sl_pack_plan *out)
 {
-    struct plan_call p = {layout, item, ckpt, run, out};
+    struct rows r;
+    int err = map_rows(layout, item, ckpt, &r);
+    if (err)
+        return err;
+    const struct sl_pack_expert e = {r.m[0], r.m[1], r.m[2], r.norm};
     switch (item->kind) {
-    case SL_KIND_EXPERT: return plan_expert(&p);
-    case SL_KIND_ROUTER: return plan_router(&p);
-    default: return plan_plain(&p);
+    case SL_KIND_EXPERT: return sl_pack_plan_expert(out, &e, item->format, run);
+    case SL_KIND_ROUTER: return sl_pack_plan_router(out, r.m, r.n, run);
+    default: return sl_pack_plan_plain(out, &r.m[0], item->format, run);
     }
 }

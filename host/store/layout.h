@@ -61,6 +61,12 @@ void sl_slab_item_name(const struct sl_slab_item *item, char out[SL_SLAB_NAME_MA
 /* "layer-0003" or "head": the part's files without their suffix. */
 void sl_part_name(const struct sl_layout *layout, uint32_t part, char out[SL_PART_NAME_MAX]);
 
+/* Looks up every tensor that the slabs are made of, without reading weights: SL_ERR_SHAPE names the
+ * first that is missing or misshapen. */
+int sl_layout_check(const struct sl_layout *layout, const struct sl_checkpoint *ckpt);
+/* Where the rows of one slab lie: of an expert gate's, of an attention router the queries'. */
+int sl_layout_matrix(const struct sl_layout *layout, const struct sl_slab_item *item,
+                     const struct sl_checkpoint *ckpt, struct sl_pack_matrix *out);
 /* Plans one slab from a checkpoint: SL_ERR_SHAPE, SL_ERR_RANGE name the tensor. */
 int sl_layout_plan(const struct sl_layout *layout, const struct sl_slab_item *item,
                    const struct sl_checkpoint *ckpt, struct sl_pack_run *run,
