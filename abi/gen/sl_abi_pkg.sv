@@ -2,7 +2,7 @@
 // Generated from abi/*.def by tools/abigen.c; `make gen` renews it, `make check-gen` compares it.
 package sl_abi_pkg;
 
-  localparam logic [31:0] SL_ABI_VERSION = 32'h88e16231;
+  localparam logic [31:0] SL_ABI_VERSION = 32'hfa81e4ed;
 
   localparam int SL_BEAT_BYTES = 64;
   localparam int SL_BLOCK = 32;
@@ -55,6 +55,8 @@ package sl_abi_pkg;
   localparam int SL_FLAG_PORT_COUNTERS = 8;
   localparam int SL_FLAG_RENORM = 16;
   localparam int SL_FLAG_SCORES = 32;
+  localparam int SL_FLAG_RECYCLE = 64;
+  localparam int SL_FLAG_NOISE = 128;
   localparam int SL_SLAB_HAS_BIAS = 1;
   localparam int SL_STATUS_OK = 0;
   localparam int SL_STATUS_BAD_OP = 1;
@@ -120,7 +122,7 @@ package sl_abi_pkg;
   localparam int SL_LSB_RECORD_SAT_GU = 384;
   localparam int SL_LSB_RECORD_SATURATIONS = 416;
   localparam int SL_LSB_RECORD_CLAMPS = 448;
-  localparam int SL_LSB_RECORD_RESERVED = 480;
+  localparam int SL_LSB_RECORD_OVERFLOWS = 480;
   localparam int SL_LSB_SLAB_MAGIC = 0;
   localparam int SL_LSB_SLAB_KIND = 32;
   localparam int SL_LSB_SLAB_FORMAT = 40;
@@ -152,7 +154,8 @@ package sl_abi_pkg;
   localparam int SL_LSB_CAPS_MAX_HEAD_DIM = 240;
   localparam int SL_LSB_CAPS_MAX_JOBS = 256;
   localparam int SL_LSB_CAPS_CORE = 288;
-  localparam int SL_LSB_CAPS_RESERVED0 = 320;
+  localparam int SL_LSB_CAPS_ROUTER_FLAGS = 320;
+  localparam int SL_LSB_CAPS_RESERVED0 = 352;
   localparam int SL_LSB_CAPS_RESERVED1 = 384;
   localparam int SL_LSB_CAPS_RESERVED2 = 448;
   localparam int SL_LSB_ROUTE_EXPERT0 = 0;
@@ -204,7 +207,7 @@ package sl_abi_pkg;
   } sl_job_t;
 
   typedef struct packed {
-    logic [31:0] reserved;
+    logic [31:0] overflows;
     logic [31:0] clamps;
     logic [31:0] saturations;
     logic [31:0] sat_gu;
@@ -245,7 +248,8 @@ package sl_abi_pkg;
   typedef struct packed {
     logic [63:0] reserved2;
     logic [63:0] reserved1;
-    logic [63:0] reserved0;
+    logic [31:0] reserved0;
+    logic [31:0] router_flags;
     logic [31:0] core;
     logic [31:0] max_jobs;
     logic [15:0] max_head_dim;

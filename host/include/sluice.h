@@ -74,6 +74,12 @@ struct sl_model_params {
      * time on the CPU, several on the device. No bit depends on it; with "cpu" the device does not
      * hold them. Ignored when exact */
     const char *dense;
+    /* Which experts a token gets: NULL: as the model was made; "capacity:C[,seed=N]": each takes at
+     * most ceil(C k T / E) of T tokens that are evaluated together (at most 64), the rest goes to
+     * others that are drawn. Results then depend on how tokens are evaluated together.
+     * "noisy[:D][,seed=N]": scores get noise of standard deviation D (1), weights are softmax over
+     * the chosen; devices whose router has no noise: SL_ERR_UNSUPPORTED */
+    const char *routing;
     /* Bytes of this machine's memory for the model, its KV cache and its work; 0: what is
      * available. A converted model that does not fit keeps as many routed experts in it as do, and
      * reads the others from disk when they are wanted (struct sl_memory). No bit depends on it */
@@ -135,7 +141,8 @@ struct sl_session;
 
 struct sl_session_params {
     uint32_t n_ctx;           /* 0: the model's own, at most 4096 */
-    uint32_t n_batch;         /* prefill chunk in tokens; 0: 256. No bit depends on it */
+    uint32_t n_batch;         /* prefill chunk in tokens; 0: 256. No bit depends on it but with a
+                                 routing that has a capacity: at most 64 then, 0: 64 */
     const char *cache_type_k; /* "f32" "int8" "int4"; NULL: "int8", exact models: "f32" */
     const char *cache_type_v;
     bool kv_on_fabric; /* pack K and V on the device at decode too */
