@@ -82,6 +82,12 @@ void sl_interrupt_catch(void)
     sigaction(SIGINT, &action, NULL);
 }
 
+void sl_interrupt_again(void)
+{
+    interrupted = 0;
+    sl_interrupt_catch();
+}
+
 bool sl_interrupted(void)
 {
     return interrupted != 0;

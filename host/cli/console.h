@@ -27,6 +27,8 @@ int sl_cli_library_error(int err);
 
 /* From here on the first Ctrl-C only sets a flag, the second ends the program. */
 void sl_interrupt_catch(void);
+/* The same once more: a Ctrl-C that was heard is dealt with. */
+void sl_interrupt_again(void);
 bool sl_interrupted(void);
 
 /* A bar on stderr, drawn only when stderr is a terminal. */

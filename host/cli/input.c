@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "input.h"
-#include "memory_report.h"
 
 #include <errno.h>
-#include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +9,8 @@
 #include <unistd.h>
 
 #include "console.h"
+#include "memory_report.h"
+#include "verbs.h"
 
 /* ---- texts and ids */
 
@@ -144,6 +144,30 @@ static int prepend_bos(struct sl_input *in)
     return SL_EXIT_OK;
 }
 
+int sl_input_open_chat(struct sl_chat **out, const struct sl_tokenizer *tok,
+                       const struct sl_options *o)
+{
+    struct sl_model_info info;
+    int err = sl_config_info(o->model, &info);
+    if (!err)
+        err = sl_chat_open(out, tok, info.architecture, o->chat_template);
+    return err ? sl_cli_library_error(err) : SL_EXIT_OK;
+}
+
+/* The text as the first turn of a conversation. */
+static int encode_turn(struct sl_input *in, const struct sl_options *o)
+{
+    const struct sl_chat_message messages[] = {
+        {.role = SL_CHAT_SYSTEM, .text = o->system, .len = o->system ? strlen(o->system) : 0},
+        {.role = SL_CHAT_USER, .text = in->text, .len = in->len}};
+    int code = sl_input_open_chat(&in->chat, in->tok, o);
+    if (code)
+        return code;
+    const size_t skip = o->system ? 0 : 1;
+    int err = sl_chat_encode(in->chat, messages + skip, 2 - skip, &in->ids, &in->n);
+    return err ? sl_cli_library_error(err) : SL_EXIT_OK;
+}
+
 int sl_input_load(struct sl_input *in, const struct sl_options *o, bool bos)
 {
     *in = (struct sl_input){0};
@@ -155,6 +179,8 @@ int sl_input_load(struct sl_input *in, const struct sl_options *o, bool bos)
     int code = load_text(in, o);
     if (code)
         return code;
+    if (o->chat)
+        return encode_turn(in, o);
     err = sl_tokenizer_encode(in->tok, in->text, in->len, !o->no_special, &in->ids, &in->n);
     if (err)
         return sl_cli_library_error(err);
@@ -176,6 +202,7 @@ int sl_input_check(const struct sl_input *in, uint32_t n_vocab)
 
 void sl_input_free(struct sl_input *in)
 {
+    sl_chat_close(&in->chat);
     sl_tokenizer_close(&in->tok);
     free(in->text);
     free(in->ids);
@@ -262,38 +289,6 @@ int sl_input_finish_routes(struct sl_route_log *log, const struct sl_options *o)
 
 /* ---- sampling settings */
 
-static int load_generation_config(const char *dir, json_t **out)
-{
-    char path[4096];
-    json_error_t why;
-    *out = NULL;
-    if ((size_t)snprintf(path, sizeof path, "%s/generation_config.json", dir) >= sizeof path ||
-        access(path, F_OK))
-        return SL_EXIT_OK;
-    *out = json_load_file(path, JSON_REJECT_DUPLICATES, &why);
-    if (json_is_object(*out))
-        return SL_EXIT_OK;
-    bool parsed = *out != NULL;
-    json_decref(*out);
-    return sl_cli_error(SL_ERR_FORMAT, "copy the file again", "%s:%d: %s", path,
-                        parsed ? 1 : why.line, parsed ? "not a JSON object" : why.text);
-}
-
-/* A number of the file within [min, max]; absent or null leaves *out. */
-static int read_number(json_t *config, const char *key, double min, double max, double *out)
-{
-    json_t *value = json_object_get(config, key);
-    if (!value || json_is_null(value))
-        return SL_EXIT_OK;
-    double v = json_is_number(value) ? json_number_value(value) : NAN;
-    if (!(v >= min && v <= max))
-        return sl_cli_error(SL_ERR_FORMAT, "copy the file again or give the setting as an option",
-                            "generation_config.json: %s is not a number from %g to %g", key, min,
-                            max);
-    *out = v;
-    return SL_EXIT_OK;
-}
-
 /* -1 asks for a random seed that stays within what an option can repeat. */
 static uint64_t choose_seed(int64_t seed)
 {
@@ -305,29 +300,45 @@ static uint64_t choose_seed(int64_t seed)
     return random;
 }
 
-int sl_input_sampling(struct sl_sampler_params *out, const struct sl_options *o)
+int sl_input_sampling(struct sl_input_sampling *out, const struct sl_options *o)
 {
-    json_t *config;
-    double temp = 1, top_k = 0, top_p = 1, penalty = 1;
-    int code = load_generation_config(o->model, &config);
-    bool sample = json_is_true(json_object_get(config, "do_sample"));
-    if (!code)
-        code = read_number(config, "temperature", 0, 100, &temp);
-    if (!code)
-        code = read_number(config, "top_k", 0, INT32_MAX, &top_k);
-    if (!code)
-        code = read_number(config, "top_p", 0, 1, &top_p);
-    if (!code)
-        code = read_number(config, "repetition_penalty", 1e-3, 100, &penalty);
-    json_decref(config);
-    if (code)
-        return code;
-    *out = (struct sl_sampler_params){
-        .temp = (float)(isnan(o->temp) ? (sample ? temp : 0) : o->temp),
-        .top_k = (uint32_t)(o->top_k < 0 ? (int64_t)top_k : o->top_k),
-        .top_p = (float)(isnan(o->top_p) ? top_p : o->top_p),
-        .repeat_penalty = (float)(isnan(o->repeat_penalty) ? penalty : o->repeat_penalty),
+    struct sl_generation own;
+    const bool given[] = {!isnan(o->temp), o->top_k >= 0, !isnan(o->top_p),
+                          !isnan(o->repeat_penalty)};
+    int err = sl_generation_load(&own, o->model);
+    if (err)
+        return sl_cli_library_error(err);
+    out->params = (struct sl_sampler_params){
+        .temp = given[0] ? (float)o->temp : own.temp,
+        .top_k = given[1] ? (uint32_t)o->top_k : own.top_k,
+        .top_p = given[2] ? (float)o->top_p : own.top_p,
+        .repeat_penalty = given[3] ? (float)o->repeat_penalty : own.repeat_penalty,
         .seed = choose_seed(o->seed),
     };
+    for (size_t i = 0; i < 4; i++)
+        out->from[i] = given[i] ? "option" : own.from[i];
     return SL_EXIT_OK;
+}
+
+void sl_input_sampling_print(FILE *f, const struct sl_input_sampling *s)
+{
+    const struct sl_sampler_params *p = &s->params;
+    fprintf(f, "temperature %g (%s), top-k %u (%s), top-p %g (%s), ", (double)p->temp, s->from[0],
+            p->top_k, s->from[1], (double)p->top_p, s->from[2]);
+    fprintf(f, "repetition penalty %g (%s), seed %llu\n", (double)p->repeat_penalty, s->from[3],
+            (unsigned long long)p->seed);
+}
+
+void sl_input_sampling_json(json_t *object, const struct sl_input_sampling *s)
+{
+    const struct sl_sampler_params *p = &s->params;
+    json_object_set_new(object, "seed", json_integer((json_int_t)p->seed));
+    json_object_set_new(object, "temperature", sl_json_real(p->temp));
+    json_object_set_new(object, "top_k", json_integer(p->top_k));
+    json_object_set_new(object, "top_p", sl_json_real(p->top_p));
+    json_object_set_new(object, "repetition_penalty", sl_json_real(p->repeat_penalty));
+    json_object_set_new(object, "sampling_from",
+                        json_pack("{s:s, s:s, s:s, s:s}", "temperature", s->from[0], "top_k",
+                                  s->from[1], "top_p", s->from[2], "repetition_penalty",
+                                  s->from[3]));
 }

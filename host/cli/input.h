@@ -4,12 +4,15 @@
 #ifndef SL_CLI_INPUT_H
 #define SL_CLI_INPUT_H
 
+#include <jansson.h>
+
 #include "options.h"
 #include "sluice.h"
 
 /* Zeroed is empty; sl_input_free. */
 struct sl_input {
     struct sl_tokenizer *tok; /* NULL when the ids were given and the model has no vocabulary */
+    struct sl_chat *chat;     /* NULL without --chat */
     char *text;               /* NULL when ids were given */
     size_t len;
     int32_t *ids;
@@ -22,11 +25,15 @@ int sl_input_read(const char *path, char **text, size_t *len);
 /* Ids separated by white space or commas; each at least 0. name is for messages. */
 int sl_input_parse_ids(const char *name, const char *text, size_t len, int32_t **ids, size_t *n);
 /* Reads the text or the ids that the options name (without any of them: standard input) and makes
- * ids; bos: in front of a text unless --no-bos. */
+ * ids; bos: in front of a text unless --no-bos. With --chat the text is the first turn. */
 int sl_input_load(struct sl_input *in, const struct sl_options *o, bool bos);
 /* Every id is one of n_vocab, and there is at least one. */
 int sl_input_check(const struct sl_input *in, uint32_t n_vocab);
 void sl_input_free(struct sl_input *in);
+
+/* The form of conversations that --chat-template names or the model has. */
+int sl_input_open_chat(struct sl_chat **out, const struct sl_tokenizer *tok,
+                       const struct sl_options *o);
 
 /* What the options say of the model; no profile, no progress. */
 struct sl_model_params sl_input_model_params(const struct sl_options *o);
@@ -43,8 +50,15 @@ int sl_input_log_routes(struct sl_session *session, struct sl_route_log *log);
 /* Gives what was recorded its name and says so; log may be NULL. */
 int sl_input_finish_routes(struct sl_route_log *log, const struct sl_options *o);
 
-/* Sampling settings: generation_config.json of the model's directory (do_sample false or absent:
- * greedy), overridden by the options. */
-int sl_input_sampling(struct sl_sampler_params *out, const struct sl_options *o);
+/* Sampling settings: the model's own (sl_generation_load), overridden by the options. */
+struct sl_input_sampling {
+    struct sl_sampler_params params;
+    const char *from[4]; /* where temperature, top-k, top-p and penalty come from; static */
+};
+int sl_input_sampling(struct sl_input_sampling *out, const struct sl_options *o);
+/* One line: each setting and where it comes from. */
+void sl_input_sampling_print(FILE *f, const struct sl_input_sampling *s);
+/* Adds them to an object. */
+void sl_input_sampling_json(json_t *object, const struct sl_input_sampling *s);
 
 #endif

@@ -6,6 +6,7 @@ static int run_verb(const struct sl_options *o)
 {
     switch (o->verb) {
     case SL_VERB_RUN: return sl_verb_run(o);
+    case SL_VERB_CHAT: return sl_verb_chat(o);
     case SL_VERB_CONVERT: return sl_verb_convert(o);
     case SL_VERB_INFO: return sl_verb_info(o);
     case SL_VERB_TOKENIZE: return sl_verb_tokenize(o);

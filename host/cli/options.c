@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "sluice.h"
+
 /* ---- the tables */
 
 struct verb {
@@ -17,6 +19,7 @@ struct verb {
 
 static const struct verb verbs[SL_N_VERB] = {
     [SL_VERB_RUN] = {"run", "-m MODEL -p TEXT", "generate text", 0, 0},
+    [SL_VERB_CHAT] = {"chat", "-m MODEL", "talk with a model, turn by turn", 0, 0},
     [SL_VERB_CONVERT] = {"convert", "IN_DIR OUT_DIR",
                          "quantise a checkpoint once, so that it opens at once", 2, 2},
     [SL_VERB_INFO] = {"info", "MODEL", "sizes of a model; a config.json alone is enough", 0, 1},
@@ -41,6 +44,7 @@ static const struct verb verbs[SL_N_VERB] = {
 
 enum {
     RUN = 1 << SL_VERB_RUN,
+    CHAT = 1 << SL_VERB_CHAT,
     CONVERT = 1 << SL_VERB_CONVERT,
     INFO = 1 << SL_VERB_INFO,
     TOKENIZE = 1 << SL_VERB_TOKENIZE,
@@ -51,7 +55,9 @@ enum {
     CACHE = 1 << SL_VERB_CACHE,
     BENCH = 1 << SL_VERB_BENCH,
     PLAN = 1 << SL_VERB_PLAN,
-    EVAL = RUN | LOGITS | PERPLEXITY, /* verbs that open a model and evaluate tokens */
+    TEXTS = RUN | LOGITS | PERPLEXITY, /* verbs that take a text to evaluate */
+    EVAL = TEXTS | CHAT,               /* verbs that open a model and evaluate tokens */
+    SAMPLE = RUN | CHAT,
     ANY = (1 << SL_N_VERB) - 1
 };
 
@@ -75,7 +81,7 @@ enum {
     }
 #define REAL(name, field, max, help)                                                               \
     {                                                                                              \
-        name, NULL, SL_OPTION_REAL, offsetof(struct sl_options, field), 0, max, RUN, "X", help     \
+        name, NULL, SL_OPTION_REAL, offsetof(struct sl_options, field), 0, max, SAMPLE, "X", help  \
     }
 #define FLAG(name, alias, field, verbs, help)                                                      \
     {                                                                                              \
@@ -85,13 +91,18 @@ enum {
 const struct sl_option sl_option_table[] = {
     TEXT("model", "m", model, EVAL | INFO | TOKENIZE | CACHE | PLAN, "DIR",
          "checkpoint directory or converted model"),
-    TEXT("prompt", "p", prompt, EVAL | TOKENIZE, "TEXT", "the text"),
-    TEXT("file", "f", file, EVAL | TOKENIZE, "FILE",
+    TEXT("prompt", "p", prompt, TEXTS | TOKENIZE, "TEXT", "the text"),
+    TEXT("file", "f", file, TEXTS | TOKENIZE, "FILE",
          "read the text from a file (run: without its last line break); - is standard input"),
-    TEXT("tokens", NULL, tokens, EVAL, "FILE",
+    FLAG("chat", NULL, chat, RUN, "the text is the first turn of a conversation"),
+    TEXT("system", "sys", system, SAMPLE, "TEXT", "what is said before the first turn"),
+    TEXT("chat-template", NULL, chat_template, SAMPLE, "NAME",
+         "form of the conversation, see below; default: the model's own"),
+    TEXT("tokens", NULL, tokens, TEXTS, "FILE",
          "read token ids instead, separated by white space or commas; nothing is added to them"),
-    INT("n-predict", "n", n_predict, -1, 1 << 30, RUN,
-        "tokens to generate; -1: until the model ends or the context is full (default)"),
+    INT("n-predict", "n", n_predict, -1, 1 << 30, SAMPLE,
+        "tokens to generate (chat: for each answer); -1: until the model ends or the context is "
+        "full (default)"),
     INT("ctx-size", "c", ctx_size, 0, 1 << 24, EVAL | INFO | PLAN,
         "context in tokens; 0: the model's own, at most 4096 (perplexity: windows of 256; plan: "
         "1024)"),
@@ -100,13 +111,13 @@ const struct sl_option sl_option_table[] = {
     INT("threads", "t", threads, 0, 1024, EVAL | CONVERT | BENCH,
         "CPU threads; 0: one per processor. Changes no result"),
     REAL("temp", temp, 100, "temperature; 0: the most likely token (default: the model's own)"),
-    INT("top-k", NULL, top_k, 0, INT32_MAX, RUN,
+    INT("top-k", NULL, top_k, 0, INT32_MAX, SAMPLE,
         "keep the N most likely; 0: all (default: the model's own)"),
     REAL("top-p", top_p, 1,
          "keep the most likely up to this share; 1: all (default: the model's own)"),
     REAL("repeat-penalty", repeat_penalty, 100,
          "divide the logits of tokens seen before; 1: off (default: the model's own)"),
-    INT("seed", "s", seed, -1, 9007199254740992.0, RUN,
+    INT("seed", "s", seed, -1, 9007199254740992.0, SAMPLE,
         "random seed, default 0; -1: a random one, printed"),
     TEXT("device", "dev", device, EVAL | INFO | VALIDATE | BENCH, "NAME",
          "what computes the experts; see below"),
@@ -176,10 +187,13 @@ const struct sl_option sl_option_table[] = {
     INT("prompt-tokens", NULL, prompt_tokens, 0, 1 << 24, PLAN,
         "length of the prompt in prefill; 0: 256"),
     FLAG("json", NULL, json,
-         RUN | CONVERT | INFO | TOKENIZE | PERPLEXITY | DEVICES | VALIDATE | CACHE | BENCH | PLAN,
-         "print one JSON object instead"),
-    FLAG("no-bos", NULL, no_bos, EVAL, "do not put the model's first token in front of a text"),
-    FLAG("no-special", NULL, no_special, EVAL | TOKENIZE, "names such as <|eos|> are plain text"),
+         SAMPLE | CONVERT | INFO | TOKENIZE | PERPLEXITY | DEVICES | VALIDATE | CACHE | BENCH |
+             PLAN,
+         "print one JSON object instead (chat: one for each turn)"),
+    FLAG("verbose", "v", verbose, SAMPLE,
+         "tell where the sampling settings come from (chat: and the speed of each answer)"),
+    FLAG("no-bos", NULL, no_bos, TEXTS, "do not put the model's first token in front of a text"),
+    FLAG("no-special", NULL, no_special, TEXTS | TOKENIZE, "names such as <|eos|> are plain text"),
     FLAG("no-display-prompt", NULL, no_display_prompt, RUN, "print what is generated only"),
     FLAG("force", NULL, force, CONVERT, "start over although OUT_DIR holds another conversion"),
     FLAG("help", "h", help, ANY, "this list"),
@@ -342,7 +356,7 @@ static bool store_value(struct sl_options *o, const struct sl_option *opt, const
     case SL_OPTION_CHOICE: return parse_choice(opt, text, field, why);
     default: break;
     }
-    if (!*text && strcmp(opt->name, "prompt"))
+    if (!*text && strcmp(opt->name, "prompt") && strcmp(opt->name, "system"))
         return refuse(why, "give a value", "--%s: the value is empty", opt->name);
     *(const char **)field = text;
     return true;
@@ -502,7 +516,8 @@ static bool check_required(const struct sl_options *o, struct sl_complaint *why)
     if (o->n_arg < verb->min_arg)
         return refuse(why, hint, "%s: %zu of %zu arguments given", verb->name, o->n_arg,
                       verb->min_arg);
-    bool eval = EVAL >> o->verb & 1, facts = o->verb == SL_VERB_INFO || o->verb == SL_VERB_PLAN;
+    bool eval = EVAL >> o->verb & 1, text = TEXTS >> o->verb & 1;
+    bool facts = o->verb == SL_VERB_INFO || o->verb == SL_VERB_PLAN;
     if ((eval || o->verb == SL_VERB_TOKENIZE || facts) && !o->model && !(facts && o->n_arg))
         return refuse(why, hint, "%s: no model given", verb->name);
     if (facts && o->model && o->n_arg)
@@ -511,7 +526,7 @@ static bool check_required(const struct sl_options *o, struct sl_complaint *why)
     if (sources > 1)
         return refuse(why, "give one of --prompt, --file and --tokens", "%s: several texts given",
                       verb->name);
-    if (eval && !sources)
+    if (text && !sources)
         return refuse(why, hint, "%s: no text given", verb->name);
     if (o->verb == SL_VERB_CACHE && (!o->trace || !o->slots))
         return refuse(why, hint, "cache: no %s given", o->trace ? "slots" : "trace");
@@ -527,6 +542,12 @@ static bool check_together(const struct sl_options *o, struct sl_complaint *why)
                       "--exact: computes in fp32 on the CPU, without formats and devices");
     if (o->repeat_penalty == 0)
         return refuse(why, "1 is no penalty", "--repeat-penalty 0: must be above 0");
+    if (o->verb == SL_VERB_RUN && (o->system || o->chat_template) && !o->chat)
+        return refuse(why, "add --chat", "--%s: the text is not a conversation",
+                      o->system ? "system" : "chat-template");
+    if (o->chat && o->tokens)
+        return refuse(why, "give the turn with --prompt or --file",
+                      "--chat: token ids are taken as they are");
     if (o->no_reference && o->reference)
         return refuse(why, "leave out one of them", "--no-reference: contradicts --reference");
     if (o->verb == SL_VERB_CACHE && o->model && o->expert_bytes)
@@ -650,6 +671,32 @@ static void help_devices(FILE *f)
         f);
 }
 
+static void help_chat(FILE *f)
+{
+    fputs(
+        "\nA line is a turn, and the model answers it; with \\ at its end the turn goes on in the\n"
+        "next line. Standard input need not be a terminal. What was said stays in the KV cache:\n"
+        "only the new turn is read. When the context is full, the oldest turns are dropped.\n"
+        "Ctrl-C stops an answer, which stays as far as it came; at the prompt it ends the "
+        "program.\n"
+        "  /reset, /clear   forget everything but --system\n"
+        "  /regen           answer the last turn once more\n"
+        "  /help            these commands\n"
+        "  /exit            end, as the end of the input (Ctrl-D) does\n"
+        "A turn that begins with / needs a blank in front.\n",
+        f);
+}
+
+static void help_templates(FILE *f)
+{
+    fputs("\nchat templates:", f);
+    for (size_t i = 0; sl_chat_template_name(i); i++)
+        fprintf(f, " %s", sl_chat_template_name(i));
+    fputs("\nThey are fixed; text never becomes a special token. The model's own is found by the\n"
+          "special tokens of its vocabulary, and by its architecture where these do not tell.\n",
+          f);
+}
+
 static void help_bench(FILE *f)
 {
     fputs(
@@ -683,6 +730,10 @@ void sl_options_help(FILE *f, enum sl_verb verb)
             help_option(f, &sl_option_table[i]);
     if ((EVAL | INFO | DEVICES | VALIDATE) >> verb & 1)
         help_devices(f);
+    if (verb == SL_VERB_CHAT)
+        help_chat(f);
+    if (SAMPLE >> verb & 1)
+        help_templates(f);
     if (verb == SL_VERB_BENCH)
         help_bench(f);
     fputs("\nexit codes: 0 done, 1 failure, 2 wrong command line, 3 model or file, 4 device,\n"

@@ -12,6 +12,7 @@
 
 enum sl_verb {
     SL_VERB_RUN,
+    SL_VERB_CHAT,
     SL_VERB_CONVERT,
     SL_VERB_INFO,
     SL_VERB_TOKENIZE,
@@ -39,6 +40,7 @@ struct sl_options {
     const char *device, *on_device_error, *split, *resident, *keep, *dense, *format, *format_dense;
     const char *cache_type_k, *cache_type_v;
     const char *cards, *host, *routing;
+    const char *system, *chat_template;
     int64_t n_predict;                     /* -1: until the end of generation */
     int64_t ctx_size, batch_size, threads; /* 0: default */
     int64_t top_k;                         /* -1: the model's own */
@@ -49,7 +51,7 @@ struct sl_options {
     int64_t prompt_tokens;              /* 0: default */
     double temp, top_p, repeat_penalty; /* NaN: the model's own */
     bool exact, kv_on_fabric, json, no_bos, no_special, no_display_prompt, force, no_reference;
-    bool membw, explain, memory;
+    bool membw, explain, memory, chat, verbose;
 };
 
 /* Why a command line was refused. */

@@ -9,6 +9,7 @@
 #include "options.h"
 
 int sl_verb_run(const struct sl_options *o);
+int sl_verb_chat(const struct sl_options *o);
 int sl_verb_convert(const struct sl_options *o);
 int sl_verb_info(const struct sl_options *o);
 int sl_verb_tokenize(const struct sl_options *o);
@@ -26,5 +27,8 @@ int sl_verb_version(const struct sl_options *o);
 int sl_json_print(json_t *object);
 /* Number, or null where it is not finite. */
 json_t *sl_json_number(double v);
+/* 0.7f as 0.7: the nearest double of a float shows digits that nobody gave. */
+json_t *sl_json_real(float v);
+json_t *sl_json_ids(const int32_t *ids, size_t n);
 
 #endif

@@ -3,6 +3,7 @@
  * repetition penalty, temperature, top-k, top-p, softmax, draw. */
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/err.h"
 #include "base/profile.h"
@@ -107,6 +108,11 @@ void sl_sampler_accept(struct sl_sampler *sampler, int32_t id)
 {
     if (id >= 0 && (size_t)id < sampler->n_vocab)
         sampler->seen[id] = 1;
+}
+
+void sl_sampler_forget(struct sl_sampler *sampler)
+{
+    memset(sampler->seen, 0, sampler->n_vocab);
 }
 
 /* All logits but NaN, with the penalty, in the order of their ids. */

@@ -11,6 +11,7 @@
 
 #include "base/err.h"
 #include "engine/bpe.h"
+#include "engine/generation.h"
 #include "engine/text.h"
 
 enum { N_NAMED = 5, MAX_NAME = 16, MAX_EOG = 16 };
@@ -130,8 +131,8 @@ static int find_rank_file(const char *model_dir, char *path, size_t cap)
     return join_path(path, cap, model_dir, name);
 }
 
-/* Reads a JSON object. *out is NULL without an error when the file is optional and absent. */
-static int load_json(const char *dir, const char *name, bool optional, json_t **out)
+/* Reads a JSON object. */
+static int load_json(const char *dir, const char *name, json_t **out)
 {
     char path[4096];
     json_error_t why;
@@ -139,12 +140,9 @@ static int load_json(const char *dir, const char *name, bool optional, json_t **
     int err = join_path(path, sizeof path, dir, name);
     if (err)
         return err;
-    if (access(path, R_OK)) {
-        if (optional && errno == ENOENT)
-            return 0;
+    if (access(path, R_OK))
         return sl_fail(SL_ERR_IO, "the model's directory is incomplete", "%s: %s", path,
                        strerror(errno));
-    }
     *out = json_load_file(path, JSON_REJECT_DUPLICATES, &why);
     if (*out && json_is_object(*out))
         return 0;
@@ -158,7 +156,7 @@ static int load_json(const char *dir, const char *name, bool optional, json_t **
 static int read_vocab_size(const char *model_dir, uint64_t *vocab_size)
 {
     json_t *config;
-    int err = load_json(model_dir, "config.json", false, &config);
+    int err = load_json(model_dir, "config.json", &config);
     if (err)
         return err;
     json_t *value = json_object_get(config, "vocab_size");
@@ -171,28 +169,17 @@ static int read_vocab_size(const char *model_dir, uint64_t *vocab_size)
     return err;
 }
 
-/* eos_token_id of generation_config.json: a number or a list. It replaces the family's own ids. */
+/* The ids of generation_config.json replace the family's own. */
 static int read_eog(struct sl_tokenizer *tok, const char *model_dir)
 {
-    json_t *config;
-    int err = load_json(model_dir, "generation_config.json", true, &config);
-    json_t *value = err ? NULL : json_object_get(config, "eos_token_id");
-    if (!value || json_is_null(value)) {
-        json_decref(config);
+    struct sl_generation g;
+    bool found;
+    int err = sl_generation_read(&g, model_dir, &found);
+    if (err || !g.n_stop)
         return err;
-    }
-    size_t n = json_is_array(value) ? json_array_size(value) : 1;
-    tok->n_eog = 0;
-    for (size_t i = 0; i < n && !err; i++) {
-        json_t *id = json_is_array(value) ? json_array_get(value, i) : value;
-        if (i >= MAX_EOG || !json_is_integer(id) || json_integer_value(id) < 0)
-            err = sl_fail(SL_ERR_FORMAT, "eos_token_id is an id or a list of up to 16 ids",
-                          "%s/generation_config.json: bad eos_token_id", model_dir);
-        else
-            tok->eog[tok->n_eog++] = json_integer_value(id);
-    }
-    json_decref(config);
-    return err;
+    for (tok->n_eog = 0; tok->n_eog < g.n_stop; tok->n_eog++)
+        tok->eog[tok->n_eog] = g.stop[tok->n_eog];
+    return 0;
 }
 
 int sl_tokenizer_open(struct sl_tokenizer **out, const char *model_dir)

@@ -228,7 +228,55 @@ int32_t sl_tokenizer_bos(const struct sl_tokenizer *tok);
 bool sl_tokenizer_is_eog(const struct sl_tokenizer *tok, int32_t id);
 size_t sl_tokenizer_size(const struct sl_tokenizer *tok);
 
+/* ---- chat ----------------------------------------------------------------------------------- */
+
+/* The fixed form of a family's conversations (engine/chat_templates.c says which and from where),
+ * with the ids of one vocabulary. Special tokens come from the template alone: text never becomes
+ * one. */
+struct sl_chat;
+
+/* Borrows the tokenizer. name: NULL: the first template whose special tokens the vocabulary has, of
+ * those for this architecture (as sl_model_info). SL_ERR_UNSUPPORTED: there is none, or the named
+ * one's tokens are missing; SL_ERR_USAGE: no template has the name. */
+int sl_chat_open(struct sl_chat **out, const struct sl_tokenizer *tok, const char *architecture,
+                 const char *name);
+void sl_chat_close(struct sl_chat **chat);
+const char *sl_chat_name(const struct sl_chat *chat); /* static */
+/* The templates' names; NULL behind the last. */
+const char *sl_chat_template_name(size_t index);
+/* True for the token that closes an answer; beside those of sl_tokenizer_is_eog. */
+bool sl_chat_is_end(const struct sl_chat *chat, int32_t id);
+
+enum sl_chat_role { SL_CHAT_SYSTEM, SL_CHAT_USER, SL_CHAT_ASSISTANT };
+struct sl_chat_message {
+    enum sl_chat_role role;
+    const char *text;
+    size_t len;
+    /* Of an answer: the ids as they were generated, without the one that ended it; NULL: the text
+     * is made ids. Templates that tell past answers as text ignore them. */
+    const int32_t *ids;
+    size_t n_ids;
+};
+/* Ids of a conversation up to where the next answer begins: at most one system message, the first,
+ * then turns of user and assistant, the last of them the user's (SL_ERR_USAGE otherwise). ids are
+ * malloc()ed, the caller frees. SL_ERR_UNSUPPORTED: the template has no system message. */
+int sl_chat_encode(const struct sl_chat *chat, const struct sl_chat_message *messages, size_t n,
+                   int32_t **ids, size_t *n_ids);
+
 /* ---- sampler -------------------------------------------------------------------------------- */
+
+/* How a model wants to be sampled, and which ids end its texts. */
+struct sl_generation {
+    float temp; /* 0: greedy */
+    uint32_t top_k;
+    float top_p, repeat_penalty; /* these as in sl_sampler_params */
+    const char *from[4]; /* of the four, in this order: where the value comes from; static */
+    int32_t stop[16];    /* eos_token_id of the file; none: the tokenizer's own */
+    size_t n_stop;
+};
+/* generation_config.json of the directory; without one what the family's release has; where that
+ * says nothing: greedy, nothing cut. SL_ERR_FORMAT names the key that is wrong. */
+int sl_generation_load(struct sl_generation *out, const char *model_dir);
 
 struct sl_sampler;
 
@@ -245,6 +293,8 @@ int sl_sampler_open(struct sl_sampler **out, const struct sl_sampler_params *par
 void sl_sampler_close(struct sl_sampler **sampler);
 void sl_sampler_accept(struct sl_sampler *sampler,
                        int32_t id); /* prompt and output, for the penalty */
+/* Nothing was accepted; the random numbers go on where they are. */
+void sl_sampler_forget(struct sl_sampler *sampler);
 /* logits[n_vocab] are read only. Never fails: a NaN logit is never chosen while another exists. */
 int32_t sl_sampler_sample(struct sl_sampler *sampler, const float *logits);
 
@@ -430,8 +480,8 @@ struct sl_plan_time {
     double core_s, launch_s, link_s;        /* as in sl_virtual_time */
     double experts_s, dense_s, attention_s; /* the CPU reads experts, dense weights, the KV cache */
     double beside_s; /* in no sum: the CPU computed experts while the card did not wait */
-    double disk_s;                          /* of what does not fit the host's memory */
-    double weight_bytes, link_bytes;        /* read by the core; over the link, both ways */
+    double disk_s;   /* of what does not fit the host's memory */
+    double weight_bytes, link_bytes; /* read by the core; over the link, both ways */
     const char *bound; /* "hbm" "array" "pcie" "launch" "cpu" "disk": the largest part */
 };
 

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* generation_config.json, read in this one place: sampling settings and the ids that end a text.
+ * config.json's bos, eos and pad are placeholders in some releases and are never used. */
+#ifndef SL_ENGINE_GENERATION_H
+#define SL_ENGINE_GENERATION_H
+
+#include "sluice.h"
+
+/* The file's text; name is for messages. Keys that are absent or null: greedy (do_sample), 1
+ * (temperature, top_p, repetition_penalty), all (top_k). SL_ERR_FORMAT. */
+int sl_generation_parse(struct sl_generation *out, const char *name, const char *json, size_t len);
+/* The file of a directory; without one *found is false and *out as from "{}". SL_ERR_FORMAT,
+ * SL_ERR_IO. */
+int sl_generation_read(struct sl_generation *out, const char *model_dir, bool *found);
+
+#endif
