@@ -728,12 +728,12 @@ void sl_options_help(FILE *f, enum sl_verb verb)
     for (size_t i = 0; i < sl_n_option; i++)
         if (sl_option_table[i].verbs >> verb & 1)
             help_option(f, &sl_option_table[i]);
-    if ((EVAL | INFO | DEVICES | VALIDATE) >> verb & 1)
-        help_devices(f);
     if (verb == SL_VERB_CHAT)
         help_chat(f);
     if (SAMPLE >> verb & 1)
         help_templates(f);
+    if ((EVAL | INFO | DEVICES | VALIDATE) >> verb & 1)
+        help_devices(f);
     if (verb == SL_VERB_BENCH)
         help_bench(f);
     fputs("\nexit codes: 0 done, 1 failure, 2 wrong command line, 3 model or file, 4 device,\n"

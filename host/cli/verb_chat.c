@@ -71,6 +71,8 @@ static int greet(struct talk *t)
                 t->o->model, sl_chat_name(t->chat));
     if (t->o->verbose)
         sl_input_sampling_print(stderr, &t->sampling);
+    else if (t->o->seed < 0)
+        fprintf(stderr, "seed %llu\n", (unsigned long long)t->sampling.params.seed);
     return SL_EXIT_OK;
 }
 
@@ -88,11 +90,27 @@ static void add_cached(struct talk *t, const int32_t *ids, size_t n)
     t->n_cached += n;
 }
 
-static int encode(struct talk *t)
+static int encode(struct talk *t, const struct sl_history *said)
 {
     free(t->ids);
     t->ids = NULL;
-    return sl_history_encode(&t->said, t->chat, &t->ids, &t->n);
+    return sl_history_encode(said, t->chat, &t->ids, &t->n);
+}
+
+/* Refuses a last turn that is longer than the context by itself: it is as if it had not been said,
+ * and nothing is dropped for it. */
+static int check_turn(struct talk *t, bool *fits)
+{
+    const struct sl_history alone = {
+        .system = t->said.system, .turn = &t->said.turn[t->said.n - 1], .n = 1};
+    int code = encode(t, &alone);
+    *fits = t->n <= t->g.n_ctx;
+    if (code || *fits)
+        return code;
+    sl_cli_error(SL_ERR_USAGE, "shorten it or raise --ctx-size",
+                 "turn: %zu tokens do not fit a context of %zu", t->n, t->g.n_ctx);
+    sl_history_withdraw(&t->said);
+    return SL_EXIT_OK;
 }
 
 /* Drops the oldest turns when less than a quarter of the context is left for the answer (or less
@@ -102,13 +120,13 @@ static int make_room(struct talk *t)
     size_t n_ctx = t->g.n_ctx, room = n_ctx / 4;
     if (t->o->n_predict >= 0 && (size_t)t->o->n_predict < room)
         room = (size_t)t->o->n_predict;
-    int code = encode(t);
+    int code = encode(t, &t->said);
     bool full = !code && t->n > n_ctx - room;
     t->n_dropped = 0;
     while (!code && full && t->said.n > 1 && t->n > n_ctx / 2) {
         sl_history_drop_first(&t->said);
         t->n_dropped++;
-        code = encode(t);
+        code = encode(t, &t->said);
     }
     if (t->n_dropped)
         fprintf(stderr,
@@ -191,16 +209,13 @@ static int keep_answer(struct talk *t)
 /* Answers the last turn of the history. */
 static int answer_turn(struct talk *t)
 {
-    int code = make_room(t);
-    if (code)
+    bool fits;
+    int code = check_turn(t, &fits);
+    if (code || !fits)
         return code;
-    if (t->n > t->g.n_ctx) {
-        sl_cli_error(SL_ERR_USAGE, "shorten it or raise --ctx-size",
-                     "turn: %zu tokens do not fit a context of %zu", t->n, t->g.n_ctx);
-        sl_history_withdraw(&t->said);
-        return SL_EXIT_OK;
-    }
-    code = read_turn(t);
+    code = make_room(t);
+    if (!code)
+        code = read_turn(t);
     t->g.n = 0;
     sl_generator_accept(&t->g, t->ids, t->n);
     if (!code && t->g.stop != SL_STOP_INTERRUPT)

@@ -14,9 +14,8 @@
  * chatml   Qwen3 and others. The answer begins with whatever the model thinks; what it thought
  *          stays in the conversation (Qwen3's own file drops it from past answers).
  * llama3   Llama 3, without the lines on dates that 3.1 puts in front.
- * mixtral  Mixtral-8x7B-Instruct; a system message stands in the first turn, as the later file has
- *          it. The blank that sentencepiece puts in front of a text is the tokenizer's matter.
- * llama2   Llama 2 chat. */
+ * mixtral  Mixtral-8x7B-Instruct, as its authors tokenise it (mistral-common, version 1). The blank
+ * that sentencepiece puts in front of a text is the tokenizer's matter. llama2   Llama 2 chat. */
 #include "engine/chat.h"
 
 const struct sl_chat_template sl_chat_templates[] = {
@@ -64,7 +63,7 @@ const struct sl_chat_template sl_chat_templates[] = {
      .user = "[INST] %s [/INST]",
      .user_after_system = "%s [/INST]",
      .open = "",
-     .answer = "%s",
+     .answer = " %s",
      .close = "</s>",
      .end = "</s>"},
     {.name = "llama2",
