@@ -29,6 +29,7 @@ static bool parse(const char *line, struct sl_options *o, struct sl_complaint *w
 /* What makes each verb complete. */
 static const char *const minimal[SL_N_VERB] = {
     [SL_VERB_RUN] = "run --model=M --prompt=P",
+    [SL_VERB_CHAT] = "chat -m M",
     [SL_VERB_CONVERT] = "convert A B",
     [SL_VERB_INFO] = "info M",
     [SL_VERB_TOKENIZE] = "tokenize --model=M",

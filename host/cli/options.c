@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "sluice.h"
+#include "chat_help.h"
 
 /* ---- the tables */
 
@@ -671,32 +671,6 @@ static void help_devices(FILE *f)
         f);
 }
 
-static void help_chat(FILE *f)
-{
-    fputs(
-        "\nA line is a turn, and the model answers it; with \\ at its end the turn goes on in the\n"
-        "next line. Standard input need not be a terminal. What was said stays in the KV cache:\n"
-        "only the new turn is read. When the context is full, the oldest turns are dropped.\n"
-        "Ctrl-C stops an answer, which stays as far as it came; at the prompt it ends the "
-        "program.\n"
-        "  /reset, /clear   forget everything but --system\n"
-        "  /regen           answer the last turn once more\n"
-        "  /help            these commands\n"
-        "  /exit            end, as the end of the input (Ctrl-D) does\n"
-        "A turn that begins with / needs a blank in front.\n",
-        f);
-}
-
-static void help_templates(FILE *f)
-{
-    fputs("\nchat templates:", f);
-    for (size_t i = 0; sl_chat_template_name(i); i++)
-        fprintf(f, " %s", sl_chat_template_name(i));
-    fputs("\nThey are fixed; text never becomes a special token. The model's own is found by the\n"
-          "special tokens of its vocabulary, and by its architecture where these do not tell.\n",
-          f);
-}
-
 static void help_bench(FILE *f)
 {
     fputs(
@@ -729,9 +703,9 @@ void sl_options_help(FILE *f, enum sl_verb verb)
         if (sl_option_table[i].verbs >> verb & 1)
             help_option(f, &sl_option_table[i]);
     if (verb == SL_VERB_CHAT)
-        help_chat(f);
+        sl_chat_help(f);
     if (SAMPLE >> verb & 1)
-        help_templates(f);
+        sl_chat_help_templates(f);
     if ((EVAL | INFO | DEVICES | VALIDATE) >> verb & 1)
         help_devices(f);
     if (verb == SL_VERB_BENCH)

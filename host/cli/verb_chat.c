@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "chat_help.h"
 #include "console.h"
 #include "generate.h"
 #include "history.h"
@@ -229,12 +230,6 @@ static int answer_turn(struct talk *t)
 
 /* ---- the terminal */
 
-static const char commands[] = "/reset  forget the conversation (also /clear)\n"
-                               "/regen  answer the last turn once more\n"
-                               "/help   this list\n"
-                               "/exit   end\n"
-                               "A line that ends with \\ goes on in the next one.\n";
-
 /* *end: the conversation is over. */
 static int obey(struct talk *t, const char *command, bool *end)
 {
@@ -249,7 +244,7 @@ static int obey(struct talk *t, const char *command, bool *end)
     } else if (!strcmp(command, "/regen")) {
         fputs("note: /regen: nothing was asked yet\n", stderr);
     } else if (!strcmp(command, "/help")) {
-        fputs(commands, stderr);
+        sl_chat_help_commands(stderr);
     } else {
         fprintf(stderr,
                 "note: %.40s: not a command; /help lists them, a blank in front makes it a turn\n",
