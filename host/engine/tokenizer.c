@@ -173,8 +173,7 @@ static int read_vocab_size(const char *model_dir, uint64_t *vocab_size)
 static int read_eog(struct sl_tokenizer *tok, const char *model_dir)
 {
     struct sl_generation g;
-    bool found;
-    int err = sl_generation_read(&g, model_dir, &found);
+    int err = sl_generation_read(&g, model_dir);
     if (err || !g.n_stop)
         return err;
     for (tok->n_eog = 0; tok->n_eog < g.n_stop; tok->n_eog++)
