@@ -315,6 +315,12 @@ int sl_input_sampling(struct sl_input_sampling *out, const struct sl_options *o)
     int err = sl_generation_load(&own, o->model);
     if (err)
         return sl_cli_library_error(err);
+    /* A release's settings hold together: asked to be greedy, a model without a file of its own is
+     * so without their penalty. */
+    if (!own.found && given[0] && o->temp == 0) {
+        own.repeat_penalty = 1;
+        own.from[3] = "default";
+    }
     out->params = (struct sl_sampler_params){
         .temp = given[0] ? (float)o->temp : own.temp,
         .top_k = given[1] ? (uint32_t)o->top_k : own.top_k,

@@ -105,20 +105,21 @@ int sl_generation_parse(struct sl_generation *out, const char *name, const char 
     return err;
 }
 
-int sl_generation_read(struct sl_generation *out, const char *model_dir, bool *found)
+int sl_generation_read(struct sl_generation *out, const char *model_dir)
 {
     char path[4096], *json;
     size_t len;
     if ((size_t)snprintf(path, sizeof path, "%s/%s", model_dir, file_name) >= sizeof path)
         return sl_fail(SL_ERR_IO, NULL, "%s/%s: the path is too long", model_dir, file_name);
-    *found = !access(path, F_OK) || errno != ENOENT;
-    if (!*found)
+    if (access(path, F_OK) && errno == ENOENT)
         return sl_generation_parse(out, path, "{}", 2);
     int err = sl_file_read(&json, &len, path, MAX_FILE);
     if (err)
         return err;
     err = sl_generation_parse(out, path, json, len);
     free(json);
+    if (!err)
+        out->found = true;
     return err;
 }
 
@@ -143,18 +144,20 @@ static void take_family(struct sl_generation *g, const char *architecture)
         const struct family *f = &families[i];
         if (strcmp(f->architecture, architecture))
             continue;
-        *g = (struct sl_generation){
-            f->temp, f->top_k, f->top_p, f->repeat_penalty, {release, release, release, release},
-            {0},     0};
+        g->temp = f->temp;
+        g->top_k = f->top_k;
+        g->top_p = f->top_p;
+        g->repeat_penalty = f->repeat_penalty;
+        for (size_t k = 0; k < sizeof g->from / sizeof g->from[0]; k++)
+            g->from[k] = release;
     }
 }
 
 int sl_generation_load(struct sl_generation *out, const char *model_dir)
 {
     struct sl_model_info info;
-    bool found;
-    int err = sl_generation_read(out, model_dir, &found);
-    if (!err && !found && !(err = sl_config_info(model_dir, &info)))
+    int err = sl_generation_read(out, model_dir);
+    if (!err && !out->found && !(err = sl_config_info(model_dir, &info)))
         take_family(out, info.architecture);
     return err;
 }

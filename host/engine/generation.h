@@ -9,8 +9,7 @@
 /* The file's text; name is for messages. Keys that are absent or null: greedy (do_sample), 1
  * (temperature, top_p, repetition_penalty), all (top_k). SL_ERR_FORMAT. */
 int sl_generation_parse(struct sl_generation *out, const char *name, const char *json, size_t len);
-/* The file of a directory; without one *found is false and *out as from "{}". SL_ERR_FORMAT,
- * SL_ERR_IO. */
-int sl_generation_read(struct sl_generation *out, const char *model_dir, bool *found);
+/* The file of a directory; without one as from "{}", and not found. SL_ERR_FORMAT, SL_ERR_IO. */
+int sl_generation_read(struct sl_generation *out, const char *model_dir);
 
 #endif

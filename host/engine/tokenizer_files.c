@@ -35,9 +35,8 @@ int sl_tokenizer_files_open(struct sl_tokenizer_files *out, const char *dir)
 {
     *out = (struct sl_tokenizer_files){.dir = dir};
     int err = load_json(dir, "config.json", 0, &out->config);
-    bool found;
     if (!err)
-        err = sl_generation_read(&out->generation, dir, &found);
+        err = sl_generation_read(&out->generation, dir);
     if (!err)
         err = load_json(dir, "tokenizer_config.json", JSON_DECODE_INT_AS_REAL, &out->tokenizer);
     if (!err)

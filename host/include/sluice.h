@@ -294,6 +294,7 @@ struct sl_generation {
     const char *from[4]; /* of the four, in this order: where the value comes from; static */
     int32_t stop[16];    /* eos_token_id of the file; none: the tokenizer's own */
     size_t n_stop;
+    bool found; /* the directory has the file */
 };
 /* generation_config.json of the directory; without one what the family's release has; where that
  * says nothing: greedy, nothing cut. SL_ERR_FORMAT names the key that is wrong. */
