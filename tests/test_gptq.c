@@ -103,6 +103,42 @@ static unsigned replace(const char *path, const char *from, const char *to)
     return hits;
 }
 
+/* By hand: column k holds q = k mod 8, row r has the zero point r, stored as r - 1 modulo 16. */
+static void zero_points_wrap_around(void)
+{
+    static const char header[] =
+        "{\"a.qweight\":{\"dtype\":\"I32\",\"shape\":[4,8],\"data_offsets\":[0,128]},"
+        "\"a.qzeros\":{\"dtype\":\"I32\",\"shape\":[1,1],\"data_offsets\":[128,132]},"
+        "\"a.scales\":{\"dtype\":\"F16\",\"shape\":[1,8],\"data_offsets\":[132,148]}}";
+    static const char config[] = "{\"quantization_config\":{\"quant_method\":\"gptq\","
+                                 "\"bits\":4,\"group_size\":32,\"sym\":false}}";
+    char dir[256];
+    uint8_t data[148];
+    struct sl_checkpoint *c = NULL;
+    const uint32_t q = 0x76543210, zero = 0x6543210F;
+    const uint16_t half = 0x3800; /* 0.5 */
+    for (unsigned i = 0; i < 32; i++)
+        memcpy(data + 4 * i, &q, 4);
+    memcpy(data + 128, &zero, 4);
+    for (unsigned i = 0; i < 8; i++)
+        memcpy(data + 132 + 2 * i, &half, 2);
+    CU_ASSERT_EQUAL_FATAL(sl_temp_dir(dir, sizeof dir), 0);
+    temp_safetensors_put(dir, "model.safetensors", header, data, sizeof data);
+    temp_file_put(dir, "config.json", config, sizeof config - 1);
+    CU_ASSERT_EQUAL_FATAL(sl_checkpoint_open(&c, dir), 0);
+    const struct sl_tensor *t = sl_checkpoint_find(c, "a.weight");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(t);
+    CU_ASSERT(t->n_dim == 2 && t->dim[0] == 8 && t->dim[1] == 32);
+    float w[8][32];
+    unsigned wrong = 0;
+    sl_tensor_read_rows(t, 0, 8, w[0], 32);
+    for (int r = 0; r < 8; r++)
+        for (int k = 0; k < 32; k++)
+            wrong += w[r][k] != 0.5f * (float)(k % 8 - r);
+    CU_ASSERT_EQUAL(wrong, 0);
+    sl_checkpoint_close(&c);
+}
+
 /* ---- pieces --------------------------------------------------------------------------------- */
 
 static void move_piece(const char *dir, unsigned from, const char *to)
@@ -558,6 +594,7 @@ const struct sl_suite suite_gptq = {
                 {"asymmetric_int4_with_its_own_file_equals_float64", asymmetric_groups_of_64},
                 {"int8_of_whole_rows_as_gptq_v2_equals_float64", whole_rows_as_gptq_v2},
                 {"on_the_fabric_no_bit_depends_on_chunks", on_the_fabric},
+                {"zero_points_wrap_around", zero_points_wrap_around},
                 {"pieces_have_many_names", pieces_have_many_names},
                 {"a_single_file_may_have_any_name", a_single_file_may_have_any_name},
                 {"every_cut_gives_the_same_tensors", every_cut_gives_the_same_tensors},

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* info, devices and version: what needs no weights. */
 #include <dirent.h>
+#include <fnmatch.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -156,20 +157,14 @@ static json_t *info_object(const struct sl_model_info *m, const struct sl_option
     return o;
 }
 
-static bool ends_with(const char *text, const char *end)
-{
-    size_t n = strlen(text), m = strlen(end);
-    return n >= m && !strcmp(text + n - m, end);
-}
-
-/* Bytes of the files of a directory whose names begin and end so. */
-static uint64_t bytes_of_files(const char *path, const char *begin, const char *end)
+/* Bytes of the files of a directory that match the pattern. */
+static uint64_t bytes_of_files(const char *path, const char *pattern)
 {
     uint64_t bytes = 0;
     DIR *dir = opendir(path);
     for (struct dirent *e; dir && (e = readdir(dir));) {
         struct stat st;
-        bool counts = !strncmp(e->d_name, begin, strlen(begin)) && ends_with(e->d_name, end);
+        bool counts = !fnmatch(pattern, e->d_name, 0) && fnmatch("*.json", e->d_name, 0);
         if (counts && !fstatat(dirfd(dir), e->d_name, &st, 0) && S_ISREG(st.st_mode))
             bytes += (uint64_t)st.st_size;
     }
@@ -179,11 +174,11 @@ static uint64_t bytes_of_files(const char *path, const char *begin, const char *
 }
 
 /* Bytes of the files that hold weights; 0 when there are none (a config.json alone). Where there
- * are both kinds, safetensors is what is read. */
+ * are both kinds, safetensors is what is read. Pieces of a file have numbers behind its name. */
 static uint64_t weight_files(const char *path)
 {
-    uint64_t bytes = bytes_of_files(path, "", ".safetensors") + bytes_of_files(path, "", ".slab");
-    return bytes ? bytes : bytes_of_files(path, "pytorch_model", ".bin");
+    uint64_t bytes = bytes_of_files(path, "*.safetensors*") + bytes_of_files(path, "*.slab");
+    return bytes ? bytes : bytes_of_files(path, "pytorch_model*.bin");
 }
 
 static int print_memory(const struct sl_options *o, const char *path)

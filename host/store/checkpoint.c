@@ -210,17 +210,26 @@ static int refuse_inverse_scale(const struct sl_checkpoint *c, const char *scale
                    "tensor '%.200s': scales of blocks", name);
 }
 
-/* The FP8 release: <linear>.weight_scale belongs to the F8 tensor <linear>.weight. */
+enum { SCALE_NAME = 512 };
+
+/* The FP8 release: <linear>.weight_scale belongs to the F8 tensor <linear>.weight. NULL: there is
+ * none; name is what it would have been, "" for other tensors. */
+static const struct sl_tensor *find_scale(const struct sl_checkpoint *c, const struct sl_tensor *t,
+                                          char name[SCALE_NAME])
+{
+    if (t->dtype != SL_DTYPE_F8_E4M3 ||
+        snprintf(name, SCALE_NAME, "%s_scale", t->name) >= SCALE_NAME)
+        name[0] = 0;
+    return name[0] ? sl_checkpoint_find(c, name) : NULL;
+}
+
 static int attach_scale(const struct sl_checkpoint *c, struct sl_tensor *t)
 {
-    char name[512];
+    char name[SCALE_NAME];
     float scale;
-    if (t->dtype != SL_DTYPE_F8_E4M3 ||
-        snprintf(name, sizeof name, "%s_scale", t->name) >= (int)sizeof name)
-        return 0;
-    const struct sl_tensor *s = sl_checkpoint_find(c, name);
+    const struct sl_tensor *s = find_scale(c, t, name);
     if (!s)
-        return refuse_inverse_scale(c, name);
+        return name[0] ? refuse_inverse_scale(c, name) : 0;
     if (s->n_elem != 1)
         return sl_fail(SL_ERR_SHAPE, "one scale per tensor is read",
                        "tensor '%.200s' has %" PRIu64 " elements, expected 1", s->name, s->n_elem);
@@ -232,9 +241,23 @@ static int attach_scale(const struct sl_checkpoint *c, struct sl_tensor *t)
     return 0;
 }
 
+/* Asked for beforehand, thousands of scales in as many places are one wait for the disk, not each
+ * of them one. */
+static void ask_for_scales(const struct sl_checkpoint *c)
+{
+    char name[SCALE_NAME];
+    for (size_t f = 0; f < c->n_file; f++)
+        for (size_t i = 0; i < c->file[f].n_tensor; i++) {
+            const struct sl_tensor *s = find_scale(c, &c->file[f].tensor[i], name);
+            if (s)
+                sl_mapping_touch(s->data, (size_t)s->n_bytes);
+        }
+}
+
 static int attach_scales(struct sl_checkpoint *c)
 {
     int err = 0;
+    ask_for_scales(c);
     for (size_t f = 0; f < c->n_file; f++)
         for (size_t i = 0; !err && i < c->file[f].n_tensor; i++)
             err = attach_scale(c, &c->file[f].tensor[i]);

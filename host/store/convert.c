@@ -34,26 +34,49 @@ static int report_progress(struct sl_convert_work *w)
 
 /* ---- identity ------------------------------------------------------------------------------- */
 
+enum { SAMPLES = 3, SAMPLE_BYTES = 256 };
+
+/* Begin, middle and end of a tensor's data; returns the bytes of each. */
+static size_t place_samples(const struct sl_tensor *t, const uint8_t *at[SAMPLES])
+{
+    const size_t n = t->n_bytes < SAMPLE_BYTES ? (size_t)t->n_bytes : SAMPLE_BYTES;
+    at[0] = t->data;
+    at[1] = t->data + (t->n_bytes - n) / 2;
+    at[2] = t->data + t->n_bytes - n;
+    return n;
+}
+
+/* Read one after the other, each would drag its surroundings in and be waited for. */
+static void ask_for_samples(const struct sl_checkpoint *ckpt)
+{
+    const uint8_t *at[SAMPLES];
+    for (size_t i = 0; i < sl_checkpoint_count(ckpt); i++) {
+        const size_t n = place_samples(sl_checkpoint_at(ckpt, i), at);
+        for (unsigned s = 0; s < SAMPLES && n > 0; s++)
+            sl_mapping_touch(at[s], n);
+    }
+}
+
 /* Contract, formats, config, and of every tensor its name, type, shape, scale and a sample of its
  * data. */
 void sl_convert_identify(struct sl_convert_work *w)
 {
-    enum { SAMPLE = 256 };
     const uint32_t head[] = {SL_ABI_VERSION, (uint32_t)w->m.layout.format,
                              (uint32_t)w->m.layout.format_dense};
     uint64_t h = XXH3_64bits(head, sizeof head);
     h = XXH3_64bits_withSeed(w->config_json, strlen(w->config_json), h);
+    ask_for_samples(w->ckpt);
     for (size_t i = 0; i < sl_checkpoint_count(w->ckpt); i++) {
         const struct sl_tensor *t = sl_checkpoint_at(w->ckpt, i);
         uint64_t facts[SL_TENSOR_MAX_DIM + 2] = {(uint64_t)t->dtype, t->n_bytes};
+        const uint8_t *at[SAMPLES];
         memcpy(facts + 2, t->dim, t->n_dim * sizeof t->dim[0]);
         h = XXH3_64bits_withSeed(t->name, strlen(t->name), h);
         h = XXH3_64bits_withSeed(facts, sizeof facts, h);
         h = XXH3_64bits_withSeed(&t->scale, sizeof t->scale, h);
-        size_t n = t->n_bytes < SAMPLE ? (size_t)t->n_bytes : SAMPLE;
-        h = XXH3_64bits_withSeed(t->data, n, h);
-        h = XXH3_64bits_withSeed(t->data + (t->n_bytes - n) / 2, n, h);
-        h = XXH3_64bits_withSeed(t->data + t->n_bytes - n, n, h);
+        const size_t n = place_samples(t, at);
+        for (unsigned s = 0; s < SAMPLES; s++)
+            h = XXH3_64bits_withSeed(at[s], n, h);
     }
     w->m.identity = h;
 }

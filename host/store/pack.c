@@ -163,8 +163,9 @@ done:
 
 /* ---- plan ----------------------------------------------------------------------------------- */
 
-/* int4 that keeps the codes: the window of scales must reach the largest that is stored. */
-static void set_kept_scale(struct sl_pack_plan *plan, unsigned i)
+/* int4 that keeps the codes: the window of scales must reach the largest that is stored, and what
+ * the groups that cannot be kept need. */
+static void set_kept_scale(struct sl_pack_plan *plan, unsigned i, float absmax)
 {
     const struct sl_pack_matrix *m = &plan->matrix[i];
     const struct sl_tensor *t = m->tensor;
@@ -174,7 +175,7 @@ static void set_kept_scale(struct sl_pack_plan *plan, unsigned i)
             float s = sl_gptq_scale(t, sl_pack_tensor_row(m, row), c);
             top = s > top && isfinite(7 * s) ? s : top;
         }
-    plan->scale[i] = sl_choose_scale(SL_FORMAT_INT4, 7 * top);
+    plan->scale[i] = sl_choose_scale(SL_FORMAT_INT4, fmaxf(absmax, 7 * top));
 }
 
 int sl_pack_set_scale(struct sl_pack_plan *plan, unsigned i, int format, float absmax)
@@ -182,7 +183,7 @@ int sl_pack_set_scale(struct sl_pack_plan *plan, unsigned i, int format, float a
     const struct sl_tensor *t = plan->matrix[i].tensor;
     if (format == SL_FORMAT_INT4 && t->gptq && t->gptq->bits == 4) {
         plan->keep_codes[i] = true;
-        set_kept_scale(plan, i);
+        set_kept_scale(plan, i, absmax);
         return 0;
     }
     plan->keep_codes[i] = format == SL_FORMAT_FP8 && t->dtype == SL_DTYPE_F8_E4M3;
