@@ -197,6 +197,8 @@ static void other_mathematics_is_refused(void)
         {qwen3, "use_cla", "true", SL_ERR_UNSUPPORTED},
         {llama, "rope_scaling", "{\"rope_type\":\"dynamic\",\"factor\":2}", SL_ERR_UNSUPPORTED},
         {llama, "use_qk_norm", "true", SL_ERR_UNSUPPORTED},
+        {llama, "rope_scaling.rope_theta", "10000", SL_ERR_UNSUPPORTED},
+        {llama, "rope_scaling.partial_rotary_factor", "0.5", SL_ERR_UNSUPPORTED},
         {llama, "clip_qkv", "8.0", SL_ERR_UNSUPPORTED},
         {llama, "attn_logit_softcapping", "50", SL_ERR_UNSUPPORTED},
         {llama, "logits_scaling", "16", SL_ERR_UNSUPPORTED},

@@ -118,11 +118,12 @@ static int read_llama3(struct sl_config *c, const json_t *s)
     return err;
 }
 
-/* `s`: rope_scaling, or the newer rope_parameters, which hold the base too; key: which. */
+/* `s`: the object under `key`. A base in it may only repeat what is known. */
 static int read_rope_object(struct sl_config *c, const json_t *s, const char *key)
 {
-    static const struct sl_fixed_key fixed[] = {{"partial_rotary_factor", NULL, 1}};
-    static const struct sl_real_key theta = {"rope_theta", 1, 1e12}, factor = {"factor", 1, 1e6};
+    const struct sl_fixed_key fixed[] = {{"partial_rotary_factor", NULL, 1},
+                                         {"rope_theta", NULL, (double)c->rope_theta}};
+    static const struct sl_real_key factor = {"factor", 1, 1e6};
     const json_t *type = json_object_get(s, "rope_type");
     type = sl_key_is_absent(type) ? json_object_get(s, "type") : type;
     const char *name = json_string_value(type);
@@ -131,7 +132,6 @@ static int read_rope_object(struct sl_config *c, const json_t *s, const char *ke
     if (!name)
         return sl_key_bad(key, "has no rope_type");
     int err = SL_KEYS_CHECK_FIXED(s, fixed);
-    err = err ? err : sl_key_get_real(s, theta, &c->rope_theta);
     if (err || !strcmp(name, "default"))
         return err;
     if (strcmp(name, "linear") && strcmp(name, "llama3"))
@@ -161,7 +161,8 @@ static int read_rope(struct sl_config *c, const json_t *o)
         err = read_rope_object(c, old, "rope_scaling");
     if (err || sl_key_is_absent(parameters))
         return err;
-    err = read_rope_object(&other, parameters, "rope_parameters");
+    err = sl_key_get_real(parameters, theta, &other.rope_theta);
+    err = err ? err : read_rope_object(&other, parameters, "rope_parameters");
     if (err)
         return err;
     if ((has_theta && other.rope_theta != c->rope_theta) ||
