@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cli_rig.h"
 #include "sluice.h"
 #include "store/checkpoint.h"
 #include "store/torch_file.h"
@@ -217,6 +218,25 @@ static void safetensors_is_read_where_both_are_there(void)
     sl_checkpoint_close(&c);
 }
 
+static void info_counts_the_bytes_of_its_files(void)
+{
+    static struct cli_result r;
+    char line[2 * RIG_PATH], want[64];
+    uint64_t bytes = 0;
+    for (int s = 1; s <= 3; s++) {
+        struct stat st;
+        snprintf(line, sizeof line, "%s/pytorch_model-%05d-of-00003.bin", golden("torch/shards"),
+                 s);
+        CU_ASSERT_EQUAL_FATAL(stat(line, &st), 0);
+        bytes += (uint64_t)st.st_size;
+    }
+    snprintf(line, sizeof line, "info %s --json", golden("torch/shards"));
+    snprintf(want, sizeof want, "\"weight_bytes\":%llu,", (unsigned long long)bytes);
+    cli_run(&r, line);
+    CU_ASSERT_EQUAL(r.code, 0);
+    CU_ASSERT_PTR_NOT_NULL(strstr(r.out, want));
+}
+
 static void converts_into_the_same_files_as_its_twin(void)
 {
     char from_torch[RIG_PATH], from_twin[RIG_PATH];
@@ -304,6 +324,7 @@ const struct sl_suite suite_torch = {
         {"fp8_tensors_are_views_of_bytes", fp8_tensors_are_views_of_bytes},
         {"files_past_4_gib_are_read", files_past_4_gib_are_read},
         {"safetensors_is_read_where_both_are_there", safetensors_is_read_where_both_are_there},
+        {"info_counts_the_bytes_of_its_files", info_counts_the_bytes_of_its_files},
         {"converts_into_the_same_files_as_its_twin", converts_into_the_same_files_as_its_twin},
         {"a_conversion_does_not_replace_a_torch_checkpoint",
          a_conversion_does_not_replace_a_torch_checkpoint},

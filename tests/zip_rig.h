@@ -35,8 +35,7 @@ void zip_rig_close(struct zip_rig *z);
 /* A file as torch.save makes it: x/data.pkl, x/data/0 with 64 bytes 0, 1, 2, ..., x/version. */
 void torch_rig_put(const char *path, const void *pickle, size_t n);
 
-/* ---- pieces of pickles ------------------------------------------------------------------------
- */
+/* ---- pieces of pickles ------------------------------------------------------------------- */
 
 #define PKL_STORAGE(type, key, n)                                                                  \
     "(" PKL_SHORT7("storage") "c" type "\n" key PKL_SHORT3("cpu") n "tQ"

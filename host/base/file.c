@@ -64,6 +64,12 @@ void sl_mapping_touch(const uint8_t *data, size_t size)
     madvise((void *)first, (uintptr_t)data + size - first, MADV_WILLNEED);
 }
 
+void sl_mapping_scatter(const struct sl_mapping *map, bool scattered)
+{
+    if (map->data)
+        madvise((void *)map->data, map->size, scattered ? MADV_RANDOM : MADV_NORMAL);
+}
+
 static int read_all(int fd, char *buf, size_t n)
 {
     for (size_t done = 0; done < n;) {

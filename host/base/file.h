@@ -3,6 +3,7 @@
 #ifndef SL_BASE_FILE_H
 #define SL_BASE_FILE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,6 +21,10 @@ void sl_mapping_release(const uint8_t *data, size_t size);
 /* Reads what lies under [data, data + size) now, not when it is first touched. A hint: nothing
  * fails. */
 void sl_mapping_touch(const uint8_t *data, size_t size);
+
+/* Few bytes here and there are read next, so that nothing around them is worth reading ahead; or
+ * again as usual. A hint: nothing fails. */
+void sl_mapping_scatter(const struct sl_mapping *map, bool scattered);
 
 /* A regular file of at most max bytes, malloc()ed with a terminating zero; the caller frees.
  * SL_ERR_IO, SL_ERR_FORMAT when it is larger. */

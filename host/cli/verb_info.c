@@ -177,8 +177,10 @@ static uint64_t bytes_of_files(const char *path, const char *pattern)
  * are both kinds, safetensors is what is read. Pieces of a file have numbers behind its name. */
 static uint64_t weight_files(const char *path)
 {
-    uint64_t bytes = bytes_of_files(path, "*.safetensors*") + bytes_of_files(path, "*.slab");
-    return bytes ? bytes : bytes_of_files(path, "pytorch_model*.bin");
+    const uint64_t torch = bytes_of_files(path, "pytorch_model*.bin");
+    if (torch && !bytes_of_files(path, "model*.safetensors"))
+        return torch;
+    return bytes_of_files(path, "*.safetensors*") + bytes_of_files(path, "*.slab");
 }
 
 static int print_memory(const struct sl_options *o, const char *path)

@@ -9,7 +9,7 @@
 
 enum { LONG_BYTES = 8 };
 
-/* ---- arguments behind an opcode -------------------------------------------------------------- */
+/* ---- arguments behind an opcode ---------------------------------------------------------- */
 
 static int take(struct sl_pickle_machine *m, uint64_t n, const uint8_t **out)
 {
@@ -52,7 +52,7 @@ static int push_integer(struct sl_pickle_machine *m, int64_t value)
     return sl_pickle_push(m, (struct sl_pickle_value){.kind = SL_PICKLE_INT, .integer = value});
 }
 
-/* ---- constants ------------------------------------------------------------------------------- */
+/* ---- constants --------------------------------------------------------------------------- */
 
 static int run_proto(struct sl_pickle_machine *m, unsigned unused)
 {
@@ -116,7 +116,7 @@ static int push_text(struct sl_pickle_machine *m, unsigned length_bytes)
                                                             .text = (const char *)p});
 }
 
-/* ---- the memo -------------------------------------------------------------------------------- */
+/* ---- the memo ---------------------------------------------------------------------------- */
 
 /* An index of `bytes` bytes, or the next one. Picklers number what they remember from 0 on without
  * gaps. */
@@ -146,7 +146,7 @@ static int run_get(struct sl_pickle_machine *m, unsigned bytes)
     return err ? err : sl_pickle_push(m, ((struct sl_pickle_value *)m->memo.at)[index]);
 }
 
-/* ---- globals --------------------------------------------------------------------------------- */
+/* ---- globals ----------------------------------------------------------------------------- */
 
 static int run_global(struct sl_pickle_machine *m, unsigned unused)
 {
@@ -168,8 +168,7 @@ static int run_stack_global(struct sl_pickle_machine *m, unsigned unused)
                                   (struct sl_pickle_text){name.text, name.n});
 }
 
-/* ---- calls --------------------------------------------------------------------------------------
- */
+/* ---- calls ------------------------------------------------------------------------------- */
 
 static int run_reduce(struct sl_pickle_machine *m, unsigned unused)
 {
@@ -190,7 +189,7 @@ static int run_stop(struct sl_pickle_machine *m, unsigned unused)
     return 0;
 }
 
-/* ---- the interpreter ------------------------------------------------------------------------- */
+/* ---- the interpreter --------------------------------------------------------------------- */
 
 /* All that Python has; those without a function are refused by their name. */
 static const struct {

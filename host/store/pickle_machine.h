@@ -93,8 +93,7 @@ int sl_pickle_push(struct sl_pickle_machine *m, struct sl_pickle_value value);
 /* The topmost value, which must be of that kind; SL_PICKLE_ANY: any but a mark. */
 int sl_pickle_pop(struct sl_pickle_machine *m, int kind, struct sl_pickle_value *out);
 
-/* ---- containers (pickle_container.c); arguments from the stack, the result onto it --------------
- */
+/* ---- containers (pickle_container.c); arguments from the stack, the result onto it ------- */
 
 int sl_pickle_empty_dict(struct sl_pickle_machine *m, unsigned unused);
 /* Of the topmost n values, and of those above the last mark. */

@@ -44,8 +44,7 @@ static int refuse_copy(const struct loading *l, const struct sl_pickle_tensor *t
                    "%s: tensor '%.200s', strides %s: %s", l->f->path, t->name.at, strides, why);
 }
 
-/* ---- entries of the archive --------------------------------------------------------------------
- */
+/* ---- entries of the archive -------------------------------------------------------------- */
 
 /* Files of torch before 1.6 are pickles, not archives. */
 static int refuse_old_file(const struct sl_torch_file *f)
@@ -103,8 +102,7 @@ static int read_pickle(struct loading *l)
     return sl_pickle_read(&l->pickle, data, (size_t)n, l->f->path);
 }
 
-/* ---- names --------------------------------------------------------------------------------------
- */
+/* ---- names ------------------------------------------------------------------------------- */
 
 static int compare_text(struct sl_pickle_text a, struct sl_pickle_text b)
 {
@@ -143,8 +141,7 @@ static int take_names(struct loading *l)
     return 0;
 }
 
-/* ---- tensors ------------------------------------------------------------------------------------
- */
+/* ---- tensors ----------------------------------------------------------------------------- */
 
 /* The storage's entry. Keys are numbers, so they name nothing but entries of data/. */
 static int find_storage(const struct loading *l, const struct sl_pickle_tensor *t,
@@ -226,6 +223,7 @@ static int take_tensors(struct loading *l)
         else
             f->unread[f->n_unread++] = (struct sl_torch_unread){t->name.at, t->type->name};
     }
+    sl_mapping_scatter(&f->map, false);
     err = err ? err : copy_views(l, views);
     free(views);
     return err;
@@ -239,6 +237,7 @@ static int load(struct sl_torch_file *f)
     struct loading l = {.f = f};
     if (f->map.size && f->map.data[0] == 0x80) /* PROTO */
         return refuse_old_file(f);
+    sl_mapping_scatter(&f->map, true); /* headers lie between gigabytes of data */
     int err = sl_zip_view_open(&l.zip, &f->map, f->path);
     err = err ? err : find_root(&l);
     err = err ? err : check_byte_order(&l);
