@@ -174,7 +174,7 @@ help: ## This list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-18s %s\n", $$1, $$2}' $(filter Makefile %.mk,$(MAKEFILE_LIST))
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
--include rtl/rtl.mk sim/sim.mk sim/board/board.mk tools/xclbin/xclbin.mk tests/rtl/bench.mk tests/checkfab/checkfab.mk tools/rtl/gates.mk tools/store_tools.mk tools/attention_bench.mk tests/calibrate/calibrate.mk
+-include rtl/rtl.mk sim/sim.mk sim/board/board.mk tools/xclbin/xclbin.mk tests/rtl/bench.mk tests/checkfab/checkfab.mk tools/rtl/gates.mk tools/store_tools.mk tools/attention_bench.mk tools/tokenize_lines.mk tests/calibrate/calibrate.mk
 
 # The core's sources under other tools. The unoptimised copy judges the compiler (tests/test_compiler.c).
 HLS_O0_OBJ := $(patsubst hls/%.c,$(BUILD)/hls/o0/%.o,$(filter-out hls/steps.c,$(HLS_SRC)))

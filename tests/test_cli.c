@@ -278,6 +278,14 @@ static void text_sources_agree(void)
     CU_ASSERT(json_is_true(json_object_get(last, "special")));
     CU_ASSERT_EQUAL(json_integer_value(json_object_get(last, "id")), atol(strrchr(a.out, ' ')));
     json_decref(o);
+    cli_run(&b, "tokenize -m models/demo-hunyuan --prompt=the_light<|eos|> --pieces");
+    CU_ASSERT_PTR_NOT_NULL(strstr(b.out, "  \"<|eos|>\"  special\n"));
+    /* As the library has it (golden/tokenizers): a blank in front, and a character in bytes. */
+    cli_run(&b, "tokenize -m tests/golden/tokenizers/spm --prompt=a\xe2\x98\x83 --pieces");
+    CU_ASSERT_EQUAL(b.code, 0);
+    CU_ASSERT_PTR_NOT_NULL(strstr(b.out, "  \" a\"\n"));
+    CU_ASSERT_PTR_NOT_NULL(
+        strstr(b.out, "  \"\\xe2\"\n     155  \"\\x98\"\n     134  \"\\x83\"\n"));
 }
 
 /* Waits until the file has something in it: the program is then past loading. */

@@ -6,7 +6,7 @@ set -eu
 packages="gcc g++ make pkg-config libc6-dev zlib1g-dev libjansson-dev libpcre2-dev libutf8proc-dev libxxhash-dev liburing-dev libzip-dev
           verilator opencl-c-headers"
 case ${1:-} in cards | test) packages="$packages libxrt1 unzip ocl-icd-libopencl1 pocl-opencl-icd" ;; esac
-[ "${1:-}" != test ] || packages="$packages libcunit1-dev clang libclang-rt-14-dev yosys iverilog z3 berkeley-abc
+[ "${1:-}" != test ] || packages="$packages libcunit1-dev sentencepiece clang libclang-rt-14-dev yosys iverilog z3 berkeley-abc
           nextpnr-ice40 fpga-icestorm libxrt-dev"
 missing=""
 for p in $packages; do

@@ -79,6 +79,8 @@ int sl_generator_read(struct sl_generator *g, const int32_t *ids, size_t n)
         g->n_pos += count;
     }
     g->prefill_s = sl_seconds() - start;
+    /* Behind a special token a text begins; else what was read goes on. */
+    g->text_starts = g->tok && (!n || sl_tokenizer_is_special(g->tok, ids[n - 1]));
     return SL_EXIT_OK;
 }
 
@@ -100,7 +102,6 @@ static void show(struct sl_generator *g)
     fflush(stdout);
 }
 
-/* Special tokens are not text; ids behind the vocabulary have none. */
 static int add_token(struct sl_generator *g, int32_t id)
 {
     size_t len = 0;
@@ -108,8 +109,8 @@ static int add_token(struct sl_generator *g, int32_t id)
     const char *piece = NULL;
     if (!g->tok)
         len = (size_t)snprintf(number, sizeof number, "%d ", (int)id), piece = number;
-    else if (!sl_tokenizer_is_special(g->tok, id))
-        piece = sl_tokenizer_piece(g->tok, id, &len);
+    else
+        piece = sl_tokenizer_text(g->tok, id, &g->text_starts, &len);
     if (piece && !sl_utf8_stream_add(&g->out, piece, len))
         return sl_cli_error(SL_ERR_NOMEM, NULL, "out of memory");
     show(g);

@@ -27,6 +27,7 @@ struct sl_generator {
     int32_t *ids;                /* [n] chosen, with the one that ended the answer */
     struct sl_utf8_stream out;   /* the answer's text */
     size_t printed;              /* bytes of it that are on stdout */
+    bool text_starts;            /* what is chosen next is the start of a text */
     double prefill_s, decode_s;
     enum sl_stop stop;
 };

@@ -201,6 +201,7 @@ const struct sl_option sl_option_table[] = {
          "tell where the sampling settings come from (chat: and the speed of each answer)"),
     FLAG("no-bos", NULL, no_bos, TEXTS, "do not put the model's first token in front of a text"),
     FLAG("no-special", NULL, no_special, TEXTS | TOKENIZE, "names such as <|eos|> are plain text"),
+    FLAG("pieces", NULL, pieces, TOKENIZE, "one token a line: its id and its text"),
     FLAG("no-display-prompt", NULL, no_display_prompt, RUN, "print what is generated only"),
     FLAG("force", NULL, force, CONVERT, "start over although OUT_DIR holds another conversion"),
     FLAG("dry-run", NULL, dry_run, CONVERT,

@@ -51,7 +51,7 @@ struct sl_options {
     int64_t prompt_tokens;              /* 0: default */
     double temp, top_p, repeat_penalty; /* NaN: the model's own */
     bool exact, kv_on_fabric, json, no_bos, no_special, no_display_prompt, force, no_reference;
-    bool membw, explain, memory, chat, verbose, dry_run;
+    bool membw, explain, memory, chat, verbose, dry_run, pieces;
 };
 
 /* Why a command line was refused. */

@@ -44,6 +44,18 @@ static bool may_follow(const uint8_t *pending, size_t n, uint8_t byte)
     return byte >= lo && byte <= hi;
 }
 
+size_t sl_utf8_complete(const char *bytes, size_t n)
+{
+    const uint8_t *b = (const uint8_t *)bytes;
+    size_t len = sequence_length(b[0]);
+    if (len > n)
+        return 0;
+    for (size_t i = 1; i < len; i++)
+        if (!may_follow(b, i, b[i]))
+            return 0;
+    return len;
+}
+
 static bool replace(struct sl_utf8_stream *s)
 {
     s->n_pending = 0;

@@ -25,6 +25,8 @@ struct sl_utf8_stream {
 bool sl_utf8_stream_add(struct sl_utf8_stream *s, const char *bytes, size_t n);
 /* What still waits becomes U+FFFD. */
 bool sl_utf8_stream_end(struct sl_utf8_stream *s);
+/* Bytes of the character that bytes[n], n > 0, begins with; 0: they are not UTF-8, or end in it. */
+size_t sl_utf8_complete(const char *bytes, size_t n);
 void sl_utf8_stream_free(struct sl_utf8_stream *s);
 
 #endif

@@ -31,12 +31,37 @@ static int print_json(const struct sl_input *in)
         json_pack("{s:I, s:o, s:o}", "n", (json_int_t)in->n, "ids", ids, "pieces", pieces));
 }
 
+/* One line a token: id, bytes as text, quoted; what cannot be printed as \xHH. */
+static void print_pieces(const struct sl_input *in)
+{
+    for (size_t i = 0; i < in->n; i++) {
+        size_t len = 0, n;
+        const char *bytes = sl_tokenizer_piece(in->tok, in->ids[i], &len);
+        printf("%8d  \"", (int)in->ids[i]);
+        for (size_t at = 0; at < len; at += n) {
+            n = sl_utf8_complete(bytes + at, len - at);
+            bool plain = n > 1 || (n && (unsigned char)bytes[at] >= ' ' && bytes[at] != 127);
+            if (n == 1 && (bytes[at] == '"' || bytes[at] == '\\'))
+                putchar('\\');
+            if (plain)
+                fwrite(bytes + at, 1, n, stdout);
+            else
+                printf("\\x%02x", (unsigned char)bytes[at]);
+            n = n ? n : 1;
+        }
+        printf("\"%s\n", sl_tokenizer_is_special(in->tok, in->ids[i]) ? "  special" : "");
+    }
+}
+
 int sl_verb_tokenize(const struct sl_options *o)
 {
     struct sl_input in;
     int code = sl_input_load(&in, o, false);
     if (!code && o->json) {
         code = print_json(&in);
+    } else if (!code && o->pieces) {
+        print_pieces(&in);
+        code = sl_stdout_finish();
     } else if (!code) {
         for (size_t i = 0; i < in.n; i++)
             printf("%s%d", i ? " " : "", (int)in.ids[i]);

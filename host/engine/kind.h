@@ -31,8 +31,7 @@ enum { SL_MAX_EOG = 16, SL_MAX_TEXT = 1 << 29 /* bytes of one text */ };
 struct sl_tokenizer {
     const struct sl_kind *kind;
     void *self;
-    bool restart; /* a text begins behind a special token too */
-    int32_t bos;  /* -1: none */
+    int32_t bos; /* -1: none */
     int64_t eog[SL_MAX_EOG];
     size_t n_eog;
 };

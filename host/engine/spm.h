@@ -5,7 +5,8 @@
  *
  * Added tokens are cut out first, and what lies between them is a text of its own, as in Hugging
  * Face's LlamaTokenizer (not the fast one): with `legacy` each such text gets the blank in front
- * that the model asks for, otherwise only one at the very start. Without parse_special nothing is
+ * that the model asks for, otherwise only the very start (and only models with
+ * that blank and without remove_extra_whitespaces are read so). Without parse_special nothing is
  * cut out. */
 #ifndef SL_ENGINE_SPM_H
 #define SL_ENGINE_SPM_H

@@ -93,7 +93,6 @@ const char *sl_tokenizer_text(const struct sl_tokenizer *tok, int32_t id, bool *
 {
     const char *piece = sl_tokenizer_piece(tok, id, len);
     if (!piece || sl_tokenizer_is_special(tok, id)) {
-        *start |= piece && tok->restart;
         *len = 0;
         return "";
     }

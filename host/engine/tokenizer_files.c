@@ -255,7 +255,14 @@ int sl_tokenizer_files_added(const struct sl_tokenizer_files *f, struct sl_spm *
 {
     const json_t *legacy = json_object_get(f->tokenizer, "legacy");
     bool declared;
+    const struct sl_spm_normalizer *n = &spm->model.normalizer;
     spm->legacy = !json_is_false(legacy);
+    /* There the library puts the blank itself, and the model's own rules would meet it. */
+    if (!spm->legacy && (!n->dummy_prefix || n->remove_extra_whitespaces))
+        return sl_fail(SL_ERR_UNSUPPORTED, "give token ids instead (--tokens FILE)",
+                       "%s/tokenizer_config.json: legacy false is implemented for models with "
+                       "add_dummy_prefix and without remove_extra_whitespaces only",
+                       f->dir);
     int err = add_declared(f, spm, &declared);
     if (!err && !declared && sl_tokenizer_files_yuan(f))
         err = add_yuan(spm);

@@ -32,7 +32,6 @@ static int open_spm(struct sl_tokenizer **out, const char *name, const uint8_t *
     err = sl_tokenizer_from_kind(out, &sl_kind_spm, spm);
     if (err)
         return err;
-    (*out)->restart = true;
     (*out)->bos = spm->model.bos;
     if (spm->model.eos >= 0)
         (*out)->eog[(*out)->n_eog++] = spm->model.eos;
