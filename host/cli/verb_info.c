@@ -86,13 +86,13 @@ static double gb(uint64_t bytes)
     return (double)bytes / 1e9;
 }
 
-/* What sluice convert makes of it. Dense matrices have a format of their own. */
-static void print_sizes(const struct sl_convert_sizes *s)
+/* What sluice convert makes of it. Attention matrices and LM head have a format of their own. */
+static void print_sizes(const struct sl_convert_sizes *s, const char *experts)
 {
     uint64_t q8 = 0;
     for (size_t i = 0; i < s->n_format; i++)
         q8 = strcmp(s->format[i].format, "q8") ? q8 : s->format[i].dense;
-    printf("converted, GB            %10s %10s %14s %12s\n", "experts", "dense", "total, dense q8",
+    printf("converted, GB            %10s %10s %14s %12s\n", experts, "dense", "total, dense q8",
            "all alike");
     for (size_t i = 0; i < s->n_format; i++) {
         const struct sl_format_size *f = &s->format[i];
@@ -220,7 +220,7 @@ int sl_verb_info(const struct sl_options *o)
     }
     print_table(&info, o);
     if (convertible)
-        print_sizes(&sizes);
+        print_sizes(&sizes, info.n_expert ? "experts" : "MLPs");
     return sl_stdout_finish();
 }
 
