@@ -1,20 +1,20 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # All stages of `make test`: each prints its own tests, the last line adds them up. A stage that ends without its count, or
-# with a failing exit code, is one failure more. Usage: run_tests.sh BUILD_DIR [STAGE...]
+# with a failing exit code, is one failure more. Most stages keep one core busy, so two workers share them: the first takes those
+# that build in the same folder, in their order; the others go to whoever comes first. Usage: run_tests.sh BUILD_DIR [STAGE...]
 set -u
 build=$1
 shift
 stages=${*:-check rtl unit readme checkfab cards clang sanitized}
-passed=0 failed=0 skipped=0
-log=$(mktemp)
-lane=""
-trap 'rm -f "$log"; [ -z "$lane" ] || kill "$lane" 2>/dev/null' EXIT
+work=$(mktemp -d)
+second=""
+trap 'rm -rf "$work"; [ -z "$second" ] || kill "$second" 2>/dev/null' EXIT
 trap 'exit 130' INT TERM
 jobs=$(nproc)
 
 stage() { # name, command...
-    name=$1
+    name=$1 log=$work/log.$worker
     shift
     printf '== %s\n' "$name"
     start=$(date +%s)
@@ -32,7 +32,7 @@ stage() { # name, command...
     elif [ $code -ne 0 ] && [ "$f" -eq 0 ]; then
         f=1
     fi
-    passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+    echo "$p $f $s" >>"$work/counts.$worker"
     printf '== %s: %s passed, %s failed, %s s\n' "$name" "$p" "$f" $(($(date +%s) - start))
 }
 
@@ -52,31 +52,20 @@ checkfab() {
         "$build/checkfab" --impl "$@"
 }
 
-# What proves and lints rtl/ takes one core and shares no file with the rest: it runs beside it.
-beside=""
-case " $stages " in
-*" rtl "*)
-    if [ "$stages" != rtl ]; then
-        quiet_make BUILD="$build" "$build/slxclbin"
-        beside=$(mktemp)
-        "$0" "$build" rtl >"$beside" 2>&1 &
-        lane=$!
-        stages=$(echo " $stages " | sed 's/ rtl / /')
-    fi
-    ;;
-esac
-
-for s in $stages; do
+run_stage() {
+    s=$1
     case $s in
-    rtl)
-        stage "rtl: three parsers and style" quiet_make BUILD="$build" rtl-lint
-        stage "rtl: benches of its modules" quiet_make BUILD="$build" rtl-bench
-        stage "rtl: designs for boards of open tools" bitstreams/build.sh "$build" bench
-        # All of them take minutes: MITERS is set for the long run.
+    rtl-lint) stage "rtl: three parsers and style" quiet_make BUILD="$build" rtl-lint ;;
+    rtl-bench) stage "rtl: benches of its modules" quiet_make BUILD="$build" rtl-bench ;;
+    rtl-boards) stage "rtl: designs for boards of open tools" bitstreams/build.sh "$build" bench ;;
+    rtl-prove) # all proofs and miters take minutes: MITERS is set for the long run
         proofs="sl_array sl_page_split sl_control sl_weight_parse"
         [ -z "${MITERS:-}" ] || proofs=""
         stage "rtl: handshakes, FIFOs and bursts proved" quiet_make BUILD="$build" rtl-prove "PROOFS=$proofs"
-        stage "rtl: arithmetic proved equal to its law" quiet_make BUILD="$build" rtl-miter "${MITERS:-MITER=fp8 s8 4bit sign log2 sat32 rne_u64 rne scale_s32 scale_f32}"
+        ;;
+    rtl-miter)
+        stage "rtl: arithmetic proved equal to its law" quiet_make BUILD="$build" rtl-miter \
+            "${MITERS:-MITER=fp8 s8 4bit sign log2 sat32 rne_u64 rne scale_s32 scale_f32}"
         ;;
     checkfab) stage "checkfab" checkfab csim,csim:4,csim:16,csim:28,cpu,cpu:avx2,sim,sim,dpi ;;
     cards) # a few cases of everything: each launch goes through a vendor's runtime
@@ -100,18 +89,37 @@ for s in $stages; do
     fuzz) stage "fuzzers" quiet_make BUILD="$build" FUZZ_S="${FUZZ_S:-60}" fuzz ;;
     sanitized) stage "address and undefined-behaviour sanitizers" unit "$build/sanitized" SAN="asan ubsan" ;;
     esac
+}
+
+# What nobody has begun yet, in the order given.
+take() {
+    for t in "$@"; do
+        mkdir "$work/begun.$t" 2>/dev/null && run_stage "$t"
+    done
+}
+
+mine="" shared="" back=""
+for s in $stages; do
+    case $s in
+    rtl) shared="$shared rtl-bench rtl-lint rtl-miter rtl-boards rtl-prove" ;;
+    clang) shared="$shared clang" ;;
+    sanitized) shared="sanitized $shared" ;; # the longest one first
+    *) mine="$mine $s" ;;
+    esac
 done
-if [ -n "$beside" ]; then
-    wait "$lane"
-    lane=""
-    grep -vE '^[0-9]+ passed, [0-9]+ failed$|^[0-9]+ skipped' "$beside"
-    line=$(tail -n 1 "$beside")
-    p=${line%% passed*} f=${line#*, }
-    f=${f%% failed*}
-    case $line in *' passed, '*' failed') ;; *) p=0 f=1 ;; esac
-    passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + $(grep -c '^SKIPPED' "$beside")))
-    rm -f "$beside"
-fi
-[ "$skipped" -eq 0 ] || echo "$skipped skipped (see SKIPPED above)"
-echo "$passed passed, $failed failed"
-[ "$failed" -eq 0 ]
+for s in $shared; do back="$s $back"; done
+case $shared in *rtl*) quiet_make BUILD="$build" "$build/slxclbin" ;; esac # both workers would build it
+worker=2
+# shellcheck disable=SC2086
+take $shared >"$work/out" 2>&1 &
+second=$!
+worker=1
+# shellcheck disable=SC2086
+take $mine $back
+wait "$second"
+second=""
+grep -vE '^[0-9]+ passed, [0-9]+ failed$|^[0-9]+ skipped' "$work/out"
+set -- $(awk '{ p += $1; f += $2; s += $3 } END { print p + 0, f + 0, s + 0 }' "$work"/counts.*)
+[ "$3" -eq 0 ] || echo "$3 skipped (see SKIPPED above)"
+echo "$1 passed, $2 failed"
+[ "$2" -eq 0 ]
