@@ -81,7 +81,9 @@ SL_PORT_FN void sl_core_compute(SL_GLOBAL sl_beat *ctl, SL_W_PARAMS const struct
     switch (r->op) {
     case SL_OP_QUERY: query(ctl, r); break;
     case SL_OP_REDUCE: reduce(ctl, r); break;
-    case SL_OP_ROUTER: rep->status = sl_router_topk(ctl, SL_W_ARGS r, &head, SL_WORK_ARGS); break;
+    case SL_OP_ROUTER:
+        rep->status = sl_router_topk(ctl, SL_W_ARGS r, &head, SL_WORK_ARGS, rep);
+        break;
     case SL_OP_KV_PACK: rep->status = sl_kv_pack(ctl, r); break;
     case SL_OP_KV_UNPACK: sl_kv_unpack(ctl, r); break;
     default:
@@ -129,7 +131,7 @@ SL_PORT_FN void sl_core_run(SL_GLOBAL sl_beat *ctl, SL_W_PARAMS struct sl_launch
         uint64_t records = (uint64_t)launch->job_off + launch->job_count;
         sl_beat b = ctl[launch->job_off + i];
         struct sl_req r;
-        struct sl_report rep = {SL_STATUS_OK, 0, 0, 0, 0, 0};
+        struct sl_report rep = {SL_STATUS_OK, 0, 0, 0, 0, 0, 0};
         sl_job_parse(&b, &r);
         rep.status = sl_job_check(ctl, &r, launch->limits.ctl, &rep);
         if (rep.status == SL_STATUS_OK)

@@ -47,7 +47,8 @@ static uint32_t flags_of(uint32_t op)
     case SL_OP_EXPERT:
         return SL_FLAG_PARTIAL | SL_FLAG_INDIRECT | SL_FLAG_LIST | SL_FLAG_PORT_COUNTERS;
     case SL_OP_PLAIN: return SL_FLAG_PARTIAL | SL_FLAG_LIST | SL_FLAG_PORT_COUNTERS;
-    case SL_OP_ROUTER: return SL_FLAG_RENORM | SL_FLAG_SCORES | SL_FLAG_PORT_COUNTERS;
+    case SL_OP_ROUTER:
+        return SL_FLAG_RENORM | SL_FLAG_SCORES | SL_FLAG_RECYCLE | SL_FLAG_PORT_COUNTERS;
     default: return SL_FLAG_PORT_COUNTERS;
     }
 }
@@ -62,7 +63,7 @@ static bool in_range(uint32_t v, uint32_t lo, uint32_t hi)
     return v >= lo && v <= hi;
 }
 
-/* k, rows, slice, top_k, n_part, route_choice; strides are checked with their items. */
+/* k, rows, slice, top_k, capacity, n_part, route_choice; strides are checked with their items. */
 static bool shape_ok(const struct sl_req *r)
 {
     switch (r->op) {
@@ -74,7 +75,8 @@ static bool shape_ok(const struct sl_req *r)
     case SL_OP_REDUCE: return in_range(r->rows, 1, SL_MAX_ROWS) && r->n_part >= 1;
     case SL_OP_ROUTER:
         return is_blocks(r->k) && in_range(r->rows, 1, SL_MAX_N_EXPERT) &&
-               in_range(r->top_k, 1, sl_min_u32(SL_MAX_TOPK, r->rows));
+               in_range(r->top_k, 1, sl_min_u32(SL_MAX_TOPK, r->rows)) &&
+               (!(r->flags & SL_FLAG_RECYCLE) || r->slice_count >= 1);
     case SL_OP_KV_PACK:
     case SL_OP_KV_UNPACK:
         return r->k % 2 == 0 && in_range(r->k, 2, SL_MAX_HEAD_DIM) &&
@@ -351,6 +353,7 @@ void sl_job_record(const struct sl_req *r, const struct sl_report *rep, sl_beat 
     sl_beat_put(b, SL_AT_record_sat_gu, rep->sat_gu);
     sl_beat_put(b, SL_AT_record_saturations, rep->saturations);
     sl_beat_put(b, SL_AT_record_clamps, rep->clamps);
+    sl_beat_put(b, SL_AT_record_overflows, rep->overflows);
     if (rep->status != SL_STATUS_OK)
         return;
     uint32_t beats = 0;

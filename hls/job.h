@@ -41,7 +41,7 @@ struct sl_limits {
 /* What a job reports besides its cookie; all zero at its start. */
 struct sl_report {
     uint32_t status, expert, weight;
-    uint32_t sat_gu, saturations, clamps;
+    uint32_t sat_gu, saturations, clamps, overflows;
 };
 
 /* Rows of a slab's region: how they lie in an arena. */

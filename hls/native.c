@@ -33,7 +33,7 @@ uint32_t SL_NAME(sl_plain_rows)(void *ctl, const void *slab, struct sl_core_work
                        .k = (uint16_t)header->k,
                        .rows = part->n};
     struct sl_head head = {.mant0 = header->mant0, .exp0 = header->exp0};
-    struct sl_report rep = {SL_STATUS_OK, 0, 0, 0, 0, 0};
+    struct sl_report rep = {SL_STATUS_OK, 0, 0, 0, 0, 0, 0};
     struct sl_rows rows;
     sl_rows_of(r.format, r.k, &rows);
     r.w_off = part->first / 2 * rows.unit_beats; /* the beat ahead of the part's first unit */

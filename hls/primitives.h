@@ -212,4 +212,16 @@ static inline uint32_t sl_exp_neg(uint32_t d)
     return n > 31 ? 0 : (uint32_t)(((uint64_t)v + ((uint64_t)1 << (n - 1))) >> n);
 }
 
+/* Philox 2x32-10 (Salmon et al. 2011): both words of the counter's turn under a key, c0's below. */
+static inline uint64_t sl_philox(uint32_t key, uint32_t c0, uint32_t c1)
+{
+    for (uint32_t round = 0; round < 10; round++) {
+        uint64_t p = (uint64_t)c0 * 0xD256D193u;
+        c0 = (uint32_t)(p >> 32) ^ key ^ c1;
+        c1 = (uint32_t)p;
+        key += 0x9E3779B9u;
+    }
+    return (uint64_t)c1 << 32 | c0;
+}
+
 #endif

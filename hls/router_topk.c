@@ -2,6 +2,7 @@
 #include "router_topk.h"
 
 #include "primitives.h"
+#include "recycle.h"
 
 enum { MAX_E = SL_MAX_N_EXPERT, MAX_ROW = SL_MAX_ROUTER_ROWS, MAX_T = SL_MAX_TOKENS, CHUNK = 64 };
 
@@ -347,29 +348,35 @@ SL_PORT_FN static void write_lists(SL_GLOBAL sl_beat *out, const struct sl_req *
     write_words(out + sl_beats_of(r->rows, 4), list, n);
 }
 
-SL_PORT_FN void sl_router_choose(SL_GLOBAL sl_beat *ctl, const struct sl_req *r,
-                                 const int32_t bias[SL_MAX_N_EXPERT],
-                                 int32_t logits[SL_MAX_TOKENS][SL_MAX_ROUTER_ROWS])
+SL_PORT_FN uint32_t sl_router_choose(SL_GLOBAL sl_beat *ctl, const struct sl_req *r,
+                                     const int32_t bias[SL_MAX_N_EXPERT],
+                                     int32_t logits[SL_MAX_TOKENS][SL_MAX_ROUTER_ROWS])
 {
     struct routes routes;
+    struct sl_recycler recycler;
     int32_t scores[MAX_E], keys[MAX_E];
     uint32_t table_beats = sl_beats_of(r->rows, 4);
     uint32_t lists_at = r->y_off + r->n_tokens;
     uint32_t scores_at = lists_at + table_beats + sl_beats_of((uint32_t)r->n_tokens * r->top_k, 4);
+    sl_recycle_begin(&recycler);
     SL_LOOP(tok)
     for (uint32_t t = 0; t < r->n_tokens; t++) {
         score(r, bias, logits[t], scores, keys);
         select_topk(keys, r->rows, r->top_k, routes.expert[t]);
         weigh(r, scores, routes.expert[t], routes.weight[t]);
+        if (r->flags & SL_FLAG_RECYCLE)
+            sl_recycle_token(&recycler, r, t, routes.expert[t]);
         write_route(ctl, r, &routes, t);
         if (r->flags & SL_FLAG_SCORES)
             write_scores(ctl + scores_at + t * table_beats, scores, r->rows);
     }
     write_lists(ctl + lists_at, r, &routes);
+    return recycler.overflows;
 }
 
 SL_PORT_FN uint32_t sl_router_topk(SL_GLOBAL sl_beat *ctl, SL_W_PARAMS const struct sl_req *r,
-                                   const struct sl_head *head, SL_WORK_PARAMS)
+                                   const struct sl_head *head, SL_WORK_PARAMS,
+                                   struct sl_report *rep)
 {
     struct sl_router_tables tab;
     int32_t base[MAX_T], logits[MAX_T][MAX_ROW];
@@ -377,6 +384,6 @@ SL_PORT_FN uint32_t sl_router_topk(SL_GLOBAL sl_beat *ctl, SL_W_PARAMS const str
         return SL_STATUS_BAD_ACTIVATION;
     sl_router_load(w0, r, head->flags, &tab);
     load_logits(SL_W_ARGS r, &tab, base, SL_WORK_ARGS, logits);
-    sl_router_choose(ctl, r, tab.bias, logits);
+    rep->overflows = sl_router_choose(ctl, r, tab.bias, logits);
     return SL_STATUS_OK;
 }

@@ -63,8 +63,8 @@ uint32_t sl_step_open_p1(const void *ctl, uint32_t ctl_limit, const void *w, uin
 uint32_t sl_step_compute_p1(void *ctl, uint32_t ctl_limit, const void *w, uint32_t w_limit,
                             struct sl_core_work *work, struct sl_step *s);
 /* ROUTER behind its scores: selection, weights, lists, the record at y_off (docs/numerics.md 5.4,
- * logits l there: s32 Q16). */
-void sl_step_choose_p1(void *ctl, const void *w, const struct sl_step *s,
+ * logits l there: s32 Q16); overflows of the job's record. */
+void sl_step_choose_p1(void *ctl, const void *w, struct sl_step *s,
                        int32_t logits[SL_MAX_TOKENS][SL_STEP_ROUTER_ROWS]);
 void sl_step_finish_p1(struct sl_step *s);
 

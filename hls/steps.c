@@ -20,7 +20,7 @@ static void take_job(const struct sl_step *s, struct sl_req *r)
 uint32_t SL_NAME(sl_step_check)(const void *ctl, uint32_t ctl_limit, struct sl_step *s)
 {
     struct sl_req r;
-    struct sl_report rep = {SL_STATUS_OK, 0, 0, 0, 0, 0};
+    struct sl_report rep = {SL_STATUS_OK, 0, 0, 0, 0, 0, 0};
     take_job(s, &r);
     rep.status = sl_job_check(ctl, &r, ctl_limit, &rep);
     s->job.w_off = r.w_off;
@@ -49,7 +49,7 @@ uint32_t SL_NAME(sl_step_compute)(void *ctl, uint32_t ctl_limit, const void *w, 
                                   struct sl_core_work *work, struct sl_step *s)
 {
     struct sl_req r;
-    struct sl_report rep = {SL_STATUS_OK, 0, 0, 0, 0, 0};
+    struct sl_report rep = {SL_STATUS_OK, 0, 0, 0, 0, 0, 0};
     const struct sl_limits limits = {ctl_limit, w_limit};
     take_job(s, &r);
     sl_core_compute(ctl, w, &r, &limits, work->x, work->xe, work->h, work->he, &rep);
@@ -57,10 +57,11 @@ uint32_t SL_NAME(sl_step_compute)(void *ctl, uint32_t ctl_limit, const void *w, 
     s->record.sat_gu = rep.sat_gu;
     s->record.saturations = rep.saturations;
     s->record.clamps = rep.clamps;
+    s->record.overflows = rep.overflows;
     return rep.status;
 }
 
-void SL_NAME(sl_step_choose)(void *ctl, const void *w, const struct sl_step *s,
+void SL_NAME(sl_step_choose)(void *ctl, const void *w, struct sl_step *s,
                              int32_t logits[SL_MAX_TOKENS][SL_STEP_ROUTER_ROWS])
 {
     struct sl_req r;
@@ -68,7 +69,7 @@ void SL_NAME(sl_step_choose)(void *ctl, const void *w, const struct sl_step *s,
     const struct sl_slab *head = (const void *)((const sl_beat *)w + s->job.w_off);
     take_job(s, &r);
     sl_router_load(w, &r, head->flags, &tables);
-    sl_router_choose(ctl, &r, tables.bias, logits);
+    s->record.overflows = sl_router_choose(ctl, &r, tables.bias, logits);
 }
 
 void SL_NAME(sl_step_finish)(struct sl_step *s)

@@ -33,7 +33,7 @@ SL_PORT_FN static bool open_unit(SL_GLOBAL const sl_beat *ctl, SL_GLOBAL const s
                                  struct sl_unit_job *job)
 {
     sl_beat b = ctl[job_off];
-    struct sl_report rep = {SL_STATUS_OK, 0, 0, 0, 0, 0};
+    struct sl_report rep = {SL_STATUS_OK, 0, 0, 0, 0, 0, 0};
     job->rep = rep;
     sl_job_parse(&b, &job->r);
     if (job->r.op != job->op && job->r.op != job->also)
@@ -79,7 +79,7 @@ void sl_router_topk_top(SL_GLOBAL sl_beat *ctl, SL_W_PARAMS uint32_t job_off, ui
     struct sl_unit_job job;
     job.op = job.also = SL_OP_ROUTER;
     if (open_unit(ctl, w0, job_off, &limits, &job))
-        job.rep.status = sl_router_topk(ctl, SL_W_ARGS & job.r, &job.head, SL_WORK_ARGS);
+        job.rep.status = sl_router_topk(ctl, SL_W_ARGS & job.r, &job.head, SL_WORK_ARGS, &job.rep);
     close_unit(ctl, job_off, &job);
 }
 

@@ -40,5 +40,6 @@ rtl/sl_router_logits.sv
 rtl/sl_router_attend.sv
 rtl/sl_router_beat.sv
 rtl/sl_router_lists.sv
+rtl/sl_router_recycle.sv
 rtl/sl_router_topk.sv
 rtl/sl_core.sv

@@ -637,6 +637,8 @@ module sl_core #(
   logic [511:0] router_job;
   assign router_busy = router_core_busy || router_start || router_begin || bias_at != bias_end;
   logic router_begin;
+  logic [9:0] router_overflows;
+  logic [9:0] overflows_mem[0:3];  // by slot; of a router that is through
   always_ff @(posedge job_clk) begin
     if (bias_valid) bias_mem[bias_wr] <= table_beat;
     if (!rst_n) begin
@@ -679,6 +681,7 @@ module sl_core #(
       .busy(router_core_busy),
       .done(router_done),
       .status(router_status),
+      .overflows(router_overflows),
       .wr_valid(router_wr_valid),
       .wr_ready(wr_ready && !retire_wr_valid && !post_wr_valid),
       .wr_addr(router_wr_addr),
@@ -688,6 +691,7 @@ module sl_core #(
     if (!rst_n) router_open <= 1'b0;
     else if (router_start) router_open <= 1'b1;
     else if (router_done) router_open <= 1'b0;
+    if (router_done) overflows_mem[n_router[1:0]] <= router_overflows;
   end
 
   // ---- records
@@ -731,6 +735,7 @@ module sl_core #(
       .port_counts(counts_mem[n_retire[1:0]]),
       .stalls(stalls_mem[n_retire[1:0]]),
       .events(events_mem[n_retire[1:0]]),
+      .overflows(overflows_mem[n_retire[1:0]]),
       .retire(retire),
       .idle(retire_idle),
       .sent(sent),

@@ -129,6 +129,7 @@ module sl_prep #(
   wire f_indirect = (flags & 16'(sl_abi_pkg::SL_FLAG_INDIRECT)) != 0;
   wire f_list = (flags & 16'(sl_abi_pkg::SL_FLAG_LIST)) != 0;
   wire f_scores = (flags & 16'(sl_abi_pkg::SL_FLAG_SCORES)) != 0;
+  wire f_recycle = (flags & 16'(sl_abi_pkg::SL_FLAG_RECYCLE)) != 0;
   wire four_bit = !is_router && format >= 8'(sl_abi_pkg::SL_FORMAT_NF4);
   wire fp8 = format == 8'(sl_abi_pkg::SL_FORMAT_FP8);
   wire attention = is_router && format == 8'(sl_abi_pkg::SL_MODE_ATTENTION);
@@ -139,7 +140,7 @@ module sl_prep #(
                       | sl_abi_pkg::SL_FLAG_PORT_COUNTERS)
       : is_plain ? 16'(sl_abi_pkg::SL_FLAG_PARTIAL | sl_abi_pkg::SL_FLAG_LIST
                        | sl_abi_pkg::SL_FLAG_PORT_COUNTERS)
-      : is_router ? 16'(sl_abi_pkg::SL_FLAG_RENORM | sl_abi_pkg::SL_FLAG_SCORES
+      : is_router ? 16'(sl_abi_pkg::SL_FLAG_RENORM | sl_abi_pkg::SL_FLAG_SCORES | sl_abi_pkg::SL_FLAG_RECYCLE
                         | sl_abi_pkg::SL_FLAG_PORT_COUNTERS)
       : 16'(sl_abi_pkg::SL_FLAG_PORT_COUNTERS);
   wire [7:0] n_format = is_expert || is_plain ? 8'(sl_abi_pkg::SL_FORMAT_MXFP4 + 1)
@@ -158,7 +159,7 @@ module sl_prep #(
       : is_plain ? k_blocks && rows_matrix
       : is_reduce ? rows_matrix && n_part != 0
       : is_router ? k_blocks && rows != 0 && rows <= sl_abi_pkg::SL_MAX_N_EXPERT && top_k != 0
-          && top_k <= topk_max
+          && top_k <= topk_max && (!f_recycle || slice_count != 0)
       : is_kv ? !k[0] && k != 0 && k <= 16'(sl_abi_pkg::SL_MAX_HEAD_DIM) && rows != 0
           && rows <= sl_abi_pkg::SL_MAX_KV_ROWS
       : 1'b1;

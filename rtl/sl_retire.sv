@@ -25,6 +25,7 @@ module sl_retire #(
     input  logic [         96*P-1:0] port_counts, // of each port {stall_core, stall_read, beats}
     input  logic [             95:0] stalls,      // {stall_core, stall_ctl, stall_read} of the job
     input  logic [             95:0] events,      // {clamps, saturations, sat_gu}
+    input  logic [              9:0] overflows,   // of a router
     output logic                     retire,     // one cycle: the slot is free
     output logic                     idle,
     output logic                     asleep,     // the clock may stand still
@@ -53,6 +54,7 @@ module sl_retire #(
   wire redo = state == ACK && !behind && !again && (write_bad || write_late);
   wire ok = said == 0;
   wire matrix = ctx[sl_ctx::CTX_MATRIX];
+  wire router = ctx[sl_ctx::CTX_OP+:3] == 3'(sl_abi_pkg::SL_OP_ROUTER);
   wire behind = $signed(acked - snap) < 0;
   wire [95:0] one = port_counts[96*port+:96];
   wire last_port = port == 5'(P - 1);
@@ -128,6 +130,7 @@ module sl_retire #(
             wr_data[sl_abi_pkg::SL_LSB_RECORD_SAT_GU+:32] <= events[31:0];
             wr_data[sl_abi_pkg::SL_LSB_RECORD_SATURATIONS+:32] <= events[63:32];
             wr_data[sl_abi_pkg::SL_LSB_RECORD_CLAMPS+:32] <= events[95:64];
+            wr_data[sl_abi_pkg::SL_LSB_RECORD_OVERFLOWS+:32] <= {22'd0, router ? overflows : 10'd0};
           end
           mark <= now;
           state <= TAKEN;
@@ -147,6 +150,7 @@ module sl_retire #(
           wr_data[sl_abi_pkg::SL_LSB_RECORD_SAT_GU+:32] <= '0;
           wr_data[sl_abi_pkg::SL_LSB_RECORD_SATURATIONS+:32] <= '0;
           wr_data[sl_abi_pkg::SL_LSB_RECORD_CLAMPS+:32] <= '0;
+          wr_data[sl_abi_pkg::SL_LSB_RECORD_OVERFLOWS+:32] <= '0;
           state <= TAKEN;
         end else if (!behind) begin
           retire <= 1'b1;

@@ -8,7 +8,7 @@
 // token after the other.
 // Cycles of a token of n experts, every beat being taken at once: SOFTMAX n + 16 top_k + 17, ATTENTION n^2 +
 // 2 n + 16 top_k + 53 from 24 experts on, both n more without RENORM; SIGMOID 15 n + 16 top_k + 19; SCORES:
-// n + 2 a beat more.
+// n + 2 a beat more; RECYCLE 4 top_k + 1 more, and max(40, n + 2) + n + 9 for each overflow.
 // Once a job: n + 2 a beat for the table, tokens * top_k to sort, as many + 2 a beat for the list, about 8
 // more.
 // Backpressure: logits and bias are always taken. A beat that is not taken (wr_ready low) holds up whatever
@@ -36,13 +36,14 @@ module sl_router_topk #(
     output logic         busy,
     output logic         done,
     output logic [ 15:0] status,
+    output logic [  9:0] overflows,   // RECYCLE: choices that found their expert full; from done on
     output logic         wr_valid,
     input  logic         wr_ready,
     output logic [ 31:0] wr_addr,
     output logic [511:0] wr_data
 );
   localparam logic [3:0] IDLE = 4'd0, SETUP = 4'd1, LOAD = 4'd2, SCORE = 4'd3, BEST = 4'd4, EXPS = 4'd5,
-      BASE = 4'd6, WEIGH = 4'd7, ROUTE = 4'd8, PACK = 4'd9, SORT = 4'd10, LAST = 4'd11;
+      BASE = 4'd6, WEIGH = 4'd7, ROUTE = 4'd8, PACK = 4'd9, SORT = 4'd10, LAST = 4'd11, RECYCLE = 4'd12;
   localparam logic [1:0] SCORES = 2'd0, TABLE = 2'd1, LIST = 2'd2;  // what PACK packs
   localparam logic [30:0] Q30 = 31'h40000000;
 
@@ -50,12 +51,15 @@ module sl_router_topk #(
 
   // ---- the job ----------------------------------------------------------------------------------
   logic [3:0] state;
-  logic sigmoid, attend, renorm, scores;
+  logic sigmoid, attend, renorm, scores, recycle;
   logic [7:0] n_last;  // experts, tokens, choices, entries of the list: less one
   logic [5:0] t_last;
   logic [2:0] k_last;
   logic [8:0] list_last;
   logic [31:0] route_addr, lists_addr, scores_addr;  // of the next beat of each part
+  logic [6:0] capacity;  // RECYCLE
+  logic [31:0] seed, position;  // position: of the token
+  logic [15:0] layer;
   logic [5:0] token;
   logic new_token;  // the first cycle of LOAD or SCORE of a token
 
@@ -63,6 +67,7 @@ module sl_router_topk #(
   wire [7:0] job_rows = job[sl_abi_pkg::SL_LSB_JOB_ROWS+:8];
   wire [3:0] job_top_k = job[sl_abi_pkg::SL_LSB_JOB_TOP_K+:4];
   wire [7:0] job_mode = job[sl_abi_pkg::SL_LSB_JOB_FORMAT+:8];
+  wire [15:0] job_capacity = job[sl_abi_pkg::SL_LSB_JOB_SLICE_COUNT+:16];
   wire [15:0] job_flags = job[sl_abi_pkg::SL_LSB_JOB_FLAGS+:16];
 
   assign busy = state != IDLE;
@@ -200,6 +205,30 @@ module sl_router_topk #(
       .set_key({1'b0, p}),
       .keys(keys),
       .indices(indices)
+  );
+
+  // ---- capacity: the token's experts ------------------------------------------------------------
+  logic recycling;
+  logic [63:0] given;
+  wire [63:0] experts = recycle ? given : indices;
+
+  sl_router_recycle recycler (
+      .clk(clk),
+      .rst_n(run),
+      .begin_job(state == SETUP),
+      .zero_valid(key_come && token == 6'd0),
+      .zero_index(key_i),
+      .start(state == BEST && recycle),
+      .indices(indices),
+      .n_last(n_last),
+      .k_last(k_last),
+      .capacity(capacity),
+      .key(seed),
+      .position(position),
+      .layer(layer),
+      .busy(recycling),
+      .experts(given),
+      .overflows(overflows)
   );
 
   // ---- exponentials: of the logits (SIGMOID), of products (ATTENTION), of the chosen and all scores
@@ -380,7 +409,7 @@ module sl_router_topk #(
       .zero_valid(key_come && token == 6'd0),
       .zero_index(key_i),
       .add_valid(w_go && !w_all),
-      .add_expert(indices[{w_i[2:0], 3'd0}+:8]),
+      .add_expert(experts[{w_i[2:0], 3'd0}+:8]),
       .add_token(token),
       .add_choice(w_i[2:0]),
       .table_valid(pack_go && pack_what == TABLE),
@@ -430,7 +459,7 @@ module sl_router_topk #(
       .clk(clk),
       .rst_n(run),
       .base(state == BASE && !wr_valid),
-      .base_experts(indices),
+      .base_experts(experts),
       .k_last(k_last),
       .put(put_weight || pack1),
       .put_alone(pack1 && pack1_lane == 4'd0),
@@ -453,6 +482,10 @@ module sl_router_topk #(
       attend <= job_mode == sl_abi_pkg::SL_MODE_ATTENTION[7:0];
       renorm <= (job_flags & sl_abi_pkg::SL_FLAG_RENORM[15:0]) != 16'd0;
       scores <= (job_flags & sl_abi_pkg::SL_FLAG_SCORES[15:0]) != 16'd0;
+      recycle <= (job_flags & sl_abi_pkg::SL_FLAG_RECYCLE[15:0]) != 16'd0;
+      capacity <= job_capacity[15:7] != 9'd0 ? 7'd127 : job_capacity[6:0];
+      seed <= job[sl_abi_pkg::SL_LSB_JOB_PART_STRIDE+:32];
+      layer <= job[sl_abi_pkg::SL_LSB_JOB_ROUTE_TOKEN+:16];
       n_last <= job_rows - 8'd1;
       t_last <= job_tokens[5:0] - 6'd1;
       k_last <= job_top_k[2:0] - 3'd1;
@@ -466,6 +499,8 @@ module sl_router_topk #(
     if (send_pack && pack_what != SCORES) lists_addr <= lists_addr + 32'd1;
     if (state == SETUP) token <= 6'd0;
     else if (token_done) token <= token + 6'd1;
+    if (state == IDLE && start) position <= job[sl_abi_pkg::SL_LSB_JOB_ROUTE_OFF+:32];
+    else if (token_done) position <= position + 32'd1;
     if (token_done) pack_what <= TABLE;
     else if (state == ROUTE) pack_what <= SCORES;
     else if (state == SORT) pack_what <= LIST;
@@ -485,7 +520,8 @@ module sl_router_topk #(
         end
         LOAD: if (load_last) state <= SCORE;
         SCORE: if (key_valid && key_last) state <= BEST;
-        BEST: state <= EXPS;
+        BEST: state <= recycle ? RECYCLE : EXPS;
+        RECYCLE: if (!recycling) state <= EXPS;
         EXPS: if (p_last) state <= BASE;
         BASE: if (!wr_valid) state <= p_sum == 39'd0 ? ROUTE : WEIGH;
         WEIGH: if (weigh_last) state <= ROUTE;

@@ -142,7 +142,7 @@ static void check_failed(const struct fault_scene *s, const struct sl_record *re
     CU_ASSERT(rec->cookie == s->rig.job[j].cookie || rec->cookie == 0);
     CU_ASSERT_EQUAL(rec->abi_version, SL_ABI_VERSION);
     CU_ASSERT(rec->macs == 0 && rec->beats == 0 && rec->sat_gu == 0 && rec->saturations == 0 &&
-              rec->clamps == 0 && rec->reserved == 0);
+              rec->clamps == 0 && rec->overflows == 0);
 }
 
 /* The launch on an open device. */

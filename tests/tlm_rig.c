@@ -369,7 +369,9 @@ static int run_model(struct tlm_rig *rig, struct tlm_answer *out)
 {
     struct sl_tlm_job jobs[TLM_MAX_JOBS];
     for (uint32_t i = 0; i < rig->n_job; i++) {
-        jobs[i] = (struct sl_tlm_job){.job = rig->job[i], .status = out->record[i].status};
+        jobs[i] = (struct sl_tlm_job){.job = rig->job[i],
+                                      .status = out->record[i].status,
+                                      .overflows = out->record[i].overflows};
         if (rig->job[i].flags & SL_FLAG_INDIRECT && rig->job[i].op == SL_OP_EXPERT) {
             uint32_t table[SL_MAX_N_EXPERT];
             int err = sl_device_read(rig->dev, SL_ARENA_CTL, rig->job[i].slot_off, table,

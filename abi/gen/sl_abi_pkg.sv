@@ -2,7 +2,7 @@
 // Generated from abi/*.def by tools/abigen.c; `make gen` renews it, `make check-gen` compares it.
 package sl_abi_pkg;
 
-  localparam logic [31:0] SL_ABI_VERSION = 32'h88e16231;
+  localparam logic [31:0] SL_ABI_VERSION = 32'h63419cc7;
 
   localparam int SL_BEAT_BYTES = 64;
   localparam int SL_BLOCK = 32;
@@ -55,6 +55,7 @@ package sl_abi_pkg;
   localparam int SL_FLAG_PORT_COUNTERS = 8;
   localparam int SL_FLAG_RENORM = 16;
   localparam int SL_FLAG_SCORES = 32;
+  localparam int SL_FLAG_RECYCLE = 64;
   localparam int SL_SLAB_HAS_BIAS = 1;
   localparam int SL_STATUS_OK = 0;
   localparam int SL_STATUS_BAD_OP = 1;
@@ -120,7 +121,7 @@ package sl_abi_pkg;
   localparam int SL_LSB_RECORD_SAT_GU = 384;
   localparam int SL_LSB_RECORD_SATURATIONS = 416;
   localparam int SL_LSB_RECORD_CLAMPS = 448;
-  localparam int SL_LSB_RECORD_RESERVED = 480;
+  localparam int SL_LSB_RECORD_OVERFLOWS = 480;
   localparam int SL_LSB_SLAB_MAGIC = 0;
   localparam int SL_LSB_SLAB_KIND = 32;
   localparam int SL_LSB_SLAB_FORMAT = 40;
@@ -204,7 +205,7 @@ package sl_abi_pkg;
   } sl_job_t;
 
   typedef struct packed {
-    logic [31:0] reserved;
+    logic [31:0] overflows;
     logic [31:0] clamps;
     logic [31:0] saturations;
     logic [31:0] sat_gu;

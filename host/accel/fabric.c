@@ -276,6 +276,7 @@ int sl_fabric_open(struct sl_ops *out, const struct sl_fabric_params *params)
     f->store = params->store;
     f->pool = params->pool;
     f->dense = params->dense;
+    f->routing = params->routing;
     f->profile = params->profile;
     int err = fabric_load(f, params);
     if (err) {

@@ -4,7 +4,7 @@
 #ifndef SL_ACCEL_FABRIC_H
 #define SL_ACCEL_FABRIC_H
 
-#include "engine/ops.h"
+#include "engine/routing.h"
 
 struct sl_store;
 struct sl_pool;
@@ -28,7 +28,8 @@ struct sl_fabric_params {
     const char *split;    /* of several devices: "layers" (NULL) in turn, or "slices" of experts */
     const char *policy;   /* what stays, on the device and in host memory: "adaptive" (NULL), "lru",
                              "lfu", "static" */
-    bool cpu_takes_over;  /* when a device fails, instead of an error */
+    struct sl_routing routing;
+    bool cpu_takes_over;        /* when a device fails, instead of an error */
     struct sl_profile *profile; /* borrowed; NULL: nothing is recorded */
 };
 

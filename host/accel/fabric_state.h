@@ -63,6 +63,7 @@ struct sl_fabric {
     struct sl_pool *pool;
     struct sl_profile *profile; /* borrowed; NULL: nothing is recorded */
     enum sl_dense dense;
+    struct sl_routing routing;
     uint32_t n_resident; /* routed experts of a layer that a card holds */
     bool sliced;
     struct sl_slab *header; /* sliced: [n_place] of experts and shared experts, owned */
@@ -173,7 +174,6 @@ void sl_moe_close(struct sl_fabric *f);
 uint64_t sl_moe_heap_beats(const struct sl_fabric *f);
 uint32_t sl_moe_max_job(const struct sl_config *config);
 /* engine/ops.h: moe. */
-int sl_fabric_moe(void *ctx, uint32_t layer, const float *x, size_t n_tok, float *y,
-                  struct sl_route *route);
+int sl_fabric_moe(void *ctx, const struct sl_moe_call *call);
 
 #endif

@@ -191,12 +191,11 @@ static int run_pass(struct sl_moe_pass *p)
     return err;
 }
 
-int sl_fabric_moe(void *ctx, uint32_t layer, const float *x, size_t n_tok, float *y,
-                  struct sl_route *route)
+int sl_fabric_moe(void *ctx, const struct sl_moe_call *call)
 {
     struct sl_fabric *f = ctx;
     struct sl_span span;
-    size_t d = f->config->d_model;
+    const size_t d = f->config->d_model, n_tok = call->n_tok;
     f->stats.n_moe += n_tok;
     for (size_t t = 0; t < n_tok; t += SL_FABRIC_CHUNK) {
         size_t n = n_tok - t < SL_FABRIC_CHUNK ? n_tok - t : SL_FABRIC_CHUNK;
@@ -204,10 +203,11 @@ int sl_fabric_moe(void *ctx, uint32_t layer, const float *x, size_t n_tok, float
                                    .work = f->moe,
                                    .now = &f->moe->round[0],
                                    .next = &f->moe->round[1],
-                                   .home = sl_layer_home(f, layer),
+                                   .home = sl_layer_home(f, call->layer),
                                    .cpu = sl_cpu_member(f),
-                                   .layer = layer,
-                                   .x = x + t * d,
+                                   .layer = call->layer,
+                                   .pos = call->pos + (uint32_t)t,
+                                   .x = call->x + t * d,
                                    .n_tok = (uint32_t)n,
                                    .n_row = f->config->n_expert_used + 1,
                                    .x8_stride = sl_act8_beats(f->expert.k),
@@ -217,10 +217,10 @@ int sl_fabric_moe(void *ctx, uint32_t layer, const float *x, size_t n_tok, float
             return err;
         sl_span_begin(f->profile, &span, SL_SPAN_COMBINE, 0);
         for (size_t i = 0; i < n; i++)
-            sl_moe_combine(&pass, (uint32_t)i, y + (t + i) * d);
+            sl_moe_combine(&pass, (uint32_t)i, call->y + (t + i) * d);
         sl_span_end(f->profile, &span);
-        if (route)
-            memcpy(route + t, f->moe->route, n * sizeof *route);
+        if (call->route)
+            memcpy(call->route + t, f->moe->route, n * sizeof *call->route);
     }
     return 0;
 }

@@ -69,7 +69,7 @@ struct sl_moe_pass {
     struct sl_moe_work *work;
     struct sl_moe_round *now, *next; /* what saturated or was missing goes to the next round */
     struct sl_member *home, *cpu;    /* cpu: may be the same, or NULL */
-    uint32_t layer;
+    uint32_t layer, pos;             /* pos: of token 0 */
     const float *x;
     uint32_t n_tok, n_row; /* n_row = top_k + 1 result rows per token */
     uint32_t x8_stride, x16_stride;

@@ -135,6 +135,7 @@ static int run_part(struct sl_tlm_words *d, uint32_t from, uint32_t end, unsigne
             d->record[from + i].weight |= chosen.weight;
         }
         d->job[from + i].status = record[i].status;
+        d->job[from + i].overflows = record[i].overflows;
     }
     return err;
 }

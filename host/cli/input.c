@@ -196,6 +196,7 @@ struct sl_model_params sl_input_model_params(const struct sl_options *o)
         .split = o->split,
         .resident = o->resident,
         .keep = o->keep,
+        .routing = o->routing,
         .cpu_takes_over = o->on_device_error && !strcmp(o->on_device_error, "cpu"),
         .host_memory = (uint64_t)o->host_memory,
         .n_ctx = (uint32_t)o->ctx_size,
@@ -217,6 +218,11 @@ int sl_input_open_model(struct sl_model **out, const struct sl_options *o,
         sl_memory_table(stderr, &memory);
     int err = sl_model_open(out, &params);
     sl_progress_close(&progress);
+    if (!err && o->routing)
+        fprintf(stderr,
+                "note: --routing %s: a token's experts depend on those read with it, so that "
+                "reading in chunks is no longer the same as token by token\n",
+                o->routing);
     return err ? sl_cli_library_error(err) : SL_EXIT_OK;
 }
 

@@ -96,7 +96,7 @@ const struct sl_option sl_option_table[] = {
         "context in tokens; 0: the model's own, at most 4096 (perplexity: windows of 256; plan: "
         "1024)"),
     INT("batch-size", "b", batch_size, 0, 1 << 16, EVAL,
-        "tokens evaluated together in prefill; 0: 256. Changes no result"),
+        "tokens evaluated together in prefill; 0: 256. Changes no result but with --routing"),
     INT("threads", "t", threads, 0, 1024, EVAL | CONVERT | BENCH,
         "CPU threads; 0: one per processor. Changes no result"),
     REAL("temp", temp, 100, "temperature; 0: the most likely token (default: the model's own)"),
@@ -171,8 +171,11 @@ const struct sl_option sl_option_table[] = {
     TEXT("host", NULL, host, PLAN, "gb=,gbps=,disk=",
          "memory and what the CPU reads of it and of the disk, 1e9 bytes a second; default 64 and "
          "3, gbps measured"),
-    TEXT("routing", NULL, routing, PLAN, "uniform|zipf:A|hit:H",
-         "how often a chosen expert is resident, default uniform"),
+    TEXT("routing", NULL, routing, EVAL | PLAN, "HOW",
+         "capacity:C[,seed=N]: an expert takes at most C times its even share of each 64 tokens of "
+         "a text, and what is above goes to others; results then depend on --batch-size, and "
+         "prefill is no longer decode. plan: uniform|zipf:A|hit:H: how often a chosen expert is "
+         "resident, default uniform"),
     INT("prompt-tokens", NULL, prompt_tokens, 0, 1 << 24, PLAN,
         "length of the prompt in prefill; 0: 256"),
     FLAG("json", NULL, json,

@@ -317,7 +317,8 @@ static int feed_forward(struct pass *p)
     sl_forward_norm(f, f->a, f->x, p->w->ffn_norm, p->n_tok);
     trace_rows(p, SL_TRACE_FFN_NORM, f->a, p->c->d_model);
     sl_span_begin(f->profile, &span, SL_SPAN_MOE, 0);
-    int err = f->ops->moe(f->ops->ctx, p->layer, f->a, p->n_tok, f->y, f->route);
+    const struct sl_moe_call call = {p->layer, p->pos, f->a, p->n_tok, f->y, f->route};
+    int err = f->ops->moe(f->ops->ctx, &call);
     sl_span_end(f->profile, &span);
     if (err)
         return err;

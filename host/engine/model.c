@@ -57,8 +57,12 @@ static int open_checkpoint(struct sl_model *m, const struct sl_model_params *p)
     err = err ? err : sl_checkpoint_open(&m->ckpt, p->path);
     if (err)
         return err;
-    if (p->exact)
-        return sl_ops_exact_open(&m->ops, &m->config, m->ckpt, m->pool);
+    if (p->exact) {
+        err = sl_ops_exact_open(&m->ops, &m->config, m->ckpt, m->pool);
+        if (!err)
+            sl_ops_exact_set_routing(&m->ops, &m->routing);
+        return err;
+    }
     if (m->config.mlp_bias)
         return sl_fail(SL_ERR_UNSUPPORTED, "run it exact",
                        "%s: experts with biases do not run on the fabric", p->path);
@@ -75,6 +79,7 @@ static int open_fabric(struct sl_model *m, const struct sl_model_params *p)
                                   .split = p->split,
                                   .resident = p->resident,
                                   .policy = p->keep,
+                                  .routing = m->routing,
                                   .profile = p->profile};
     int err = sl_dense_parse(&fp.dense, p->dense);
     return err ? err : sl_fabric_open(&m->ops, &fp);
@@ -82,7 +87,8 @@ static int open_fabric(struct sl_model *m, const struct sl_model_params *p)
 
 static int open_parts(struct sl_model *m, const struct sl_model_params *p)
 {
-    int err = sl_pool_open(&m->pool, p->n_threads);
+    int err = sl_routing_parse(&m->routing, p->routing);
+    err = err ? err : sl_pool_open(&m->pool, p->n_threads);
     if (err)
         return err;
     sl_pool_set_profile(m->pool, p->profile);

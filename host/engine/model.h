@@ -7,12 +7,14 @@
 
 #include "base/pool.h"
 #include "engine/rope.h"
+#include "engine/routing.h"
 #include "engine/weights.h"
 
 struct sl_store;
 
 struct sl_model {
     struct sl_config config;
+    struct sl_routing routing;
     struct sl_pool *pool;
     struct sl_checkpoint *ckpt; /* NULL for a converted store */
     struct sl_store *store;     /* NULL when exact */

@@ -4,7 +4,8 @@
  * fabric (accel/fabric.c) or the plain fp32 reference (engine/ops_exact.c).
  *
  * Rows of x and y are tokens; results depend on each token alone, never on how many are passed
- * together or on thread counts.
+ * together or on thread counts. Routing with a capacity (engine/routing.h) is the one exception: a
+ * token's experts depend on what is passed with it.
  */
 #ifndef SL_ENGINE_OPS_H
 #define SL_ENGINE_OPS_H
@@ -34,6 +35,16 @@ enum { SL_MAX_EXPERT_USED = 8, SL_MAX_EXPERT = 256 };
 struct sl_route {
     uint16_t expert[SL_MAX_EXPERT_USED];
     float weight[SL_MAX_EXPERT_USED];
+};
+
+/* y[n_tok][d_model] = combined output of shared and chosen experts of a layer for x[n_tok][d_model]
+ * (already normed), in the order of docs/numerics.md. */
+struct sl_moe_call {
+    uint32_t layer, pos; /* pos: absolute position of the first token */
+    const float *x;
+    size_t n_tok;
+    float *y;
+    struct sl_route *route; /* [n_tok] receives the choices; may be NULL */
 };
 
 enum sl_kv_format { SL_KV_F32, SL_KV_INT8, SL_KV_INT4 };
@@ -76,11 +87,8 @@ struct sl_ops {
      * also compute them on the CPU. */
     int (*linear)(void *ctx, const struct sl_linear_call *calls, size_t n_call, const float *x,
                   size_t n_tok);
-    /* y[n_tok][d_model] = combined output of shared and chosen experts for x[n_tok][d_model]
-     * (already normed), in the order of docs/numerics.md; the residual is added by the engine.
-     * route[n_tok] receives the choices; may be NULL. */
-    int (*moe)(void *ctx, uint32_t layer, const float *x, size_t n_tok, float *y,
-               struct sl_route *route);
+    /* The residual is added by the engine. */
+    int (*moe)(void *ctx, const struct sl_moe_call *call);
     /* Packs n_vec head vectors of head_dim into the cache's records of `format` (int8 or int4),
      * sl_kv_vec_bytes() each, densely. NULL: the engine packs on the CPU (same bits). */
     int (*kv_pack)(void *ctx, enum sl_kv_format format, uint32_t head_dim, const float *vec,

@@ -18,6 +18,7 @@ struct exact_layer {
 
 struct exact {
     const struct sl_config *config;
+    struct sl_routing routing;
     struct sl_pool *pool;
     struct sl_matmul mm;
     struct exact_layer *layer;   /* [n_layer] */
@@ -175,13 +176,27 @@ static size_t list_tokens(struct exact *e, uint32_t expert, size_t n_tok)
     return n;
 }
 
-static void moe_pass(struct exact *e, const struct exact_layer *l, const float *x, size_t n_tok,
-                     float *y)
+static void route_tokens(struct exact *e, const struct sl_moe_call *call)
+{
+    const struct exact_layer *l = &e->layer[call->layer];
+    struct route_work work = {e, router_products(e, l, call->x, call->n_tok, e->products)};
+    sl_pool_run(e->pool, route_one, &work, call->n_tok);
+    if (e->routing.kind == SL_ROUTING_CAPACITY)
+        sl_routing_recycle(&(struct sl_routing_chunk){&e->routing, e->config, call->layer,
+                                                      call->pos, (uint32_t)call->n_tok},
+                           e->route);
+}
+
+/* At most CHUNK tokens. */
+static void moe_pass(struct exact *e, const struct sl_moe_call *call)
 {
     const struct sl_config *c = e->config;
+    const struct exact_layer *l = &e->layer[call->layer];
     const struct sl_simd *simd = sl_simd_best();
-    struct route_work work = {e, router_products(e, l, x, n_tok, e->products)};
-    sl_pool_run(e->pool, route_one, &work, n_tok);
+    const float *x = call->x;
+    const size_t n_tok = call->n_tok;
+    float *y = call->y;
+    route_tokens(e, call);
     if (c->d_ff_shared)
         run_mlp(e, &(struct mlp_call){.mlp = &l->shared, .x = x, .y = y, .n_tok = n_tok});
     else
@@ -199,20 +214,28 @@ static void moe_pass(struct exact *e, const struct exact_layer *l, const float *
     }
 }
 
-static int exact_moe(void *ctx, uint32_t layer, const float *x, size_t n_tok, float *y,
-                     struct sl_route *route)
+static int exact_moe(void *ctx, const struct sl_moe_call *call)
 {
     struct exact *e = ctx;
-    size_t d = e->config->d_model;
+    const size_t d = e->config->d_model, n_tok = call->n_tok;
     for (size_t t = 0; t < n_tok; t += CHUNK) {
-        size_t n = n_tok - t < CHUNK ? n_tok - t : CHUNK;
-        moe_pass(e, &e->layer[layer], x + t * d, n, y + t * d);
-        if (route)
-            memcpy(route + t, e->route, n * sizeof *route);
+        struct sl_moe_call part = *call;
+        part.pos += (uint32_t)t;
+        part.x += t * d;
+        part.y += t * d;
+        part.n_tok = n_tok - t < CHUNK ? n_tok - t : CHUNK;
+        moe_pass(e, &part);
+        if (call->route)
+            memcpy(call->route + t, e->route, part.n_tok * sizeof *call->route);
     }
     e->stats.n_moe += n_tok;
     e->stats.n_router += n_tok;
     return 0;
+}
+
+void sl_ops_exact_set_routing(struct sl_ops *ops, const struct sl_routing *routing)
+{
+    ((struct exact *)ops->ctx)->routing = *routing;
 }
 
 void sl_ops_exact_router(void *ctx, uint32_t layer, const float *x, float *products, float *scores)

@@ -39,17 +39,30 @@ static int choose_formats(const struct sl_model *model, const struct sl_session_
     return err;
 }
 
+/* Tokens that a routing with a capacity sees together are those of a chunk. */
+static int choose_batch(const struct sl_model *model, uint32_t wanted, uint32_t *out)
+{
+    const uint32_t max = sl_routing_max_chunk(&model->routing);
+    *out = wanted ? wanted : max ? max : DEFAULT_BATCH;
+    if (!max || *out <= max)
+        return 0;
+    return sl_fail(SL_ERR_USAGE, "choose a smaller batch, or leave it out",
+                   "batch: this routing takes at most %u tokens together, not %u", max, *out);
+}
+
 int sl_session_open(struct sl_session **out, struct sl_model *model,
                     const struct sl_session_params *params)
 {
-    uint32_t n_ctx = choose_ctx(&model->config, params->n_ctx);
-    uint32_t n_batch = params->n_batch ? params->n_batch : DEFAULT_BATCH;
+    uint32_t n_ctx = choose_ctx(&model->config, params->n_ctx), n_batch;
+    int err = choose_batch(model, params->n_batch, &n_batch);
+    if (err)
+        return err;
     struct sl_forward_params fp = {.n_ctx = n_ctx,
                                    .n_batch = n_batch < n_ctx ? n_batch : n_ctx,
                                    .pack_on_fabric = params->kv_on_fabric};
     if (n_ctx > MAX_CTX)
         return sl_fail(SL_ERR_USAGE, NULL, "context: %u tokens are more than %d", n_ctx, MAX_CTX);
-    int err = choose_formats(model, params, &fp);
+    err = choose_formats(model, params, &fp);
     if (err)
         return err;
     struct sl_session *s = sl_alloc(1, sizeof *s);

@@ -74,6 +74,10 @@ struct sl_model_params {
      * time on the CPU, several on the device. No bit depends on it; with "cpu" the device does not
      * hold them. Ignored when exact */
     const char *dense;
+    /* Which experts a token gets: NULL: as the model was made; "capacity:C[,seed=N]": each takes at
+     * most ceil(C k T / E) of T tokens that are evaluated together (at most 64), the rest goes to
+     * others that are drawn. Results then depend on how tokens are evaluated together */
+    const char *routing;
     /* Bytes of this machine's memory for the model, its KV cache and its work; 0: what is
      * available. A converted model that does not fit keeps as many routed experts in it as do, and
      * reads the others from disk when they are wanted (struct sl_memory). No bit depends on it */
@@ -134,7 +138,8 @@ struct sl_session;
 
 struct sl_session_params {
     uint32_t n_ctx;           /* 0: the model's own, at most 4096 */
-    uint32_t n_batch;         /* prefill chunk in tokens; 0: 256. No bit depends on it */
+    uint32_t n_batch;         /* prefill chunk in tokens; 0: 256. No bit depends on it but with a
+                                 routing that has a capacity: at most 64 then, 0: 64 */
     const char *cache_type_k; /* "f32" "int8" "int4"; NULL: "int8", exact models: "f32" */
     const char *cache_type_v;
     bool kv_on_fabric; /* pack K and V on the device at decode too */
@@ -430,8 +435,8 @@ struct sl_plan_time {
     double core_s, launch_s, link_s;        /* as in sl_virtual_time */
     double experts_s, dense_s, attention_s; /* the CPU reads experts, dense weights, the KV cache */
     double beside_s; /* in no sum: the CPU computed experts while the card did not wait */
-    double disk_s;                          /* of what does not fit the host's memory */
-    double weight_bytes, link_bytes;        /* read by the core; over the link, both ways */
+    double disk_s;   /* of what does not fit the host's memory */
+    double weight_bytes, link_bytes; /* read by the core; over the link, both ways */
     const char *bound; /* "hbm" "array" "pcie" "launch" "cpu" "disk": the largest part */
 };
 

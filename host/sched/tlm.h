@@ -33,6 +33,7 @@ struct sl_tlm_config {
 struct sl_tlm_job {
     struct sl_job job;   /* INDIRECT: w_off is the chosen expert's */
     uint16_t slab_flags; /* ROUTER: of its slab */
+    uint32_t overflows;  /* of RECYCLE */
     uint16_t status; /* SL_STATUS_*: MISS ends behind the slot table, others behind the checks */
 };
 

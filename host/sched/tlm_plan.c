@@ -19,8 +19,9 @@ static uint32_t log2_of(uint32_t power)
 /* ---- units ---------------------------------------------------------------------------------- */
 
 /* From the last score to the last write of the record: rtl/sl_router_topk.sv, at its head. */
-static uint32_t router_work(const struct sl_job *j, uint32_t n_tokens)
+static uint32_t router_work(const struct sl_tlm_job *job, uint32_t n_tokens)
 {
+    const struct sl_job *j = &job->job;
     const uint32_t n = j->rows, k = j->top_k;
     const bool renorm = j->flags & SL_FLAG_RENORM;
     uint32_t token = 16 * k + 17 + n + (renorm ? 0 : n), list = n_tokens * k;
@@ -30,7 +31,13 @@ static uint32_t router_work(const struct sl_job *j, uint32_t n_tokens)
         token = n * (n >= 24 ? n : n / 2 + 20) + 2 * n + 16 * k + 53 + (renorm ? 0 : n);
     if (j->flags & SL_FLAG_SCORES)
         token += n + 2 * div_up(n, 16);
-    return n_tokens * token + n + 2 * div_up(n, 16) + 2 * list + 2 * div_up(list, 16) + 5;
+    uint32_t overflow = 0;
+    if (j->flags & SL_FLAG_RECYCLE) {
+        token += 4 * k + 1;
+        overflow = (n + 2 > 40 ? n + 2 : 40) + n + 9;
+    }
+    return job->overflows * overflow + n_tokens * token + n + 2 * div_up(n, 16) + 2 * list +
+           2 * div_up(list, 16) + 5;
 }
 
 /* rtl/sl_kv_pack.sv, at its head; then what was measured of a first vector's way through. */
@@ -194,7 +201,7 @@ void sl_tlm_plan(const struct sl_tlm_config *config, const struct sl_tlm_job *jo
     plan_x(j, plan);
     plan_y(j, plan);
     if (plan->router)
-        plan->work = router_work(j, plan->n_tokens);
+        plan->work = router_work(job, plan->n_tokens);
     else if (j->op == SL_OP_REDUCE || j->op == SL_OP_KV_PACK || j->op == SL_OP_KV_UNPACK)
         plan_unit(j, plan);
 }

@@ -75,6 +75,12 @@ struct sl_job *fab_add_router(struct fab *f, const struct fab_router *s, int mod
     job->rows = s->n_expert;
     job->top_k = (uint8_t)s->top_k;
     job->n_tokens = (uint16_t)fab_tokens(f, s->n_tokens);
+    if (s->flags & SL_FLAG_RECYCLE) {
+        job->slice_count = (uint16_t)s->capacity;
+        job->part_stride = (uint32_t)sl_rng_next(&f->rig->rng);
+        job->route_off = (uint32_t)sl_rng_range(&f->rig->rng, -70, 4096); /* past 2^32 too */
+        job->route_token = (uint16_t)sl_rng_range(&f->rig->rng, 0, 65535);
+    }
     rig_place(f->rig, job, (uint32_t)sl_rng_range(&f->rig->rng, 0, 2));
     rig_fill_x(f->rig, job, x[data][variant % 3], job->n_tokens, rows == ROWS_SATURATED ? 30 : 3);
     job->w_off = put_rows(f, s, mode, rows);
@@ -137,6 +143,29 @@ static const struct fab_router longest[] = {
 static enum fab_result run_long(struct fab *f, const struct fab_case *c)
 {
     return run_shape(f, c, "long", &longest[c->shape]);
+}
+
+/* Room for all, for as many as there are, for less, for one token of each expert. */
+static const struct fab_router recycle[] = {
+    {.n_expert = 8, .k = 64, .top_k = 2, .n_tokens = 16, .capacity = 4},
+    {.n_expert = 16, .k = 64, .top_k = 1, .n_tokens = 64, .capacity = 4},
+    {.n_expert = 16, .k = 32, .top_k = 1, .n_tokens = 64, .capacity = 2},
+    {.n_expert = 64, .k = 32, .top_k = 8, .n_tokens = 24, .capacity = 5},
+    {.n_expert = 8, .k = 32, .top_k = 8, .n_tokens = 5, .capacity = 1},
+    {.n_expert = 9, .k = 32, .top_k = 7, .n_tokens = 9, .capacity = 7},
+    {.n_expert = 256, .k = 32, .top_k = 8, .n_tokens = 9, .capacity = 1},
+    {.n_expert = 1, .k = 32, .top_k = 1, .n_tokens = 3, .capacity = 2},
+    {.n_expert = 32, .k = 32, .top_k = 2, .n_tokens = 1, .capacity = 1},
+    {.n_expert = 5, .k = 32, .top_k = 2, .n_tokens = 64, .capacity = 65535},
+};
+static enum fab_result run_recycle(struct fab *f, const struct fab_case *c)
+{
+    struct fab_router r = recycle[c->shape];
+    fab_reset(f, c, "router", "recycle");
+    r.flags = SL_FLAG_RECYCLE | (c->shape % 2 ? SL_FLAG_RENORM : SL_FLAG_SCORES);
+    r.bias = sl_rng_range(&f->rig->rng, 0, 1);
+    fab_add_router(f, &r, c->format, c->data, c->shape + c->round);
+    return fab_launch(f, true);
 }
 
 /* The routers of Yuan 2.0-M32 and Hunyuan-Large. */
@@ -218,6 +247,7 @@ const struct fab_set fab_router_sets[] = {
     {"router", "odd", N_OF(odd), true, 512, 16384, run_odd, false},
     {"router", "batch", N_OF(batch), true, 2048, 1024, run_batch, false},
     {"router", "long", N_OF(longest), true, 2048, 32768, run_long, false},
+    {"router", "recycle", N_OF(recycle), true, 2048, 2048, run_recycle, false},
     {"router", "real", N_OF(real), false, 2048, 16384, run_real, false},
     {"expert", "indirect", N_FOLLOW, false, 512, 2048, run_indirect, false},
     {NULL, NULL, 0, false, 0, 0, NULL, false},

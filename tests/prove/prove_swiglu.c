@@ -8,7 +8,7 @@
 int main(void)
 {
     struct swiglu s;
-    struct sl_report rep = {0, 0, 0, 0, 0, 0};
+    struct sl_report rep = {0, 0, 0, 0, 0, 0, 0};
     int8_t q[SL_BLOCK];
     int64_t sum = Frama_C_long_interval(INT64_MIN, INT64_MAX);
     uint16_t mant = (uint16_t)Frama_C_interval(0, UINT16_MAX);

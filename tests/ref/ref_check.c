@@ -100,7 +100,7 @@ static bool flags_ok(struct ref_run *run)
     if (run->job.op == SL_OP_PLAIN)
         legal |= SL_FLAG_PARTIAL | SL_FLAG_LIST;
     if (run->job.op == SL_OP_ROUTER)
-        legal |= SL_FLAG_RENORM | SL_FLAG_SCORES;
+        legal |= SL_FLAG_RENORM | SL_FLAG_SCORES | SL_FLAG_RECYCLE;
     return (run->job.flags & ~legal) == 0;
 }
 
@@ -148,7 +148,8 @@ static bool dimensions_ok(const struct sl_job *job)
     case SL_OP_REDUCE: return in_range(job->rows, 1, SL_MAX_ROWS) && job->n_part >= 1;
     case SL_OP_ROUTER:
         return columns_ok(job->k) && in_range(job->rows, 1, SL_MAX_N_EXPERT) &&
-               in_range(job->top_k, 1, job->rows < SL_MAX_TOPK ? job->rows : SL_MAX_TOPK);
+               in_range(job->top_k, 1, job->rows < SL_MAX_TOPK ? job->rows : SL_MAX_TOPK) &&
+               !((job->flags & SL_FLAG_RECYCLE) && job->slice_count == 0);
     case SL_OP_KV_PACK:
     case SL_OP_KV_UNPACK:
         return job->k % 2 == 0 && in_range(job->k, 2, SL_MAX_HEAD_DIM) &&

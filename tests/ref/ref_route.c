@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "ref/ref_core.h"
+#include "ref/ref_recycle.h"
 
 enum { Q24 = 1 << 24, Q30 = 1 << 30 };
 
@@ -155,6 +156,7 @@ void ref_run_router(struct ref_run *run)
     int8_t exponent[3 * SL_MAX_N_EXPERT];
     int32_t bias[SL_MAX_N_EXPERT], logit[3 * SL_MAX_N_EXPERT], score[SL_MAX_N_EXPERT];
     const uint64_t table_beats = ref_ceil_div(4 * (uint64_t)job->rows, 64);
+    struct ref_recycle recycle = {0};
     struct ref_region region;
     ref_router_region(job->k, rows, has_bias ? table_beats : 0, run->core->weights.n_port, &region);
     read_tables(run, rows, exponent, bias);
@@ -172,6 +174,8 @@ void ref_run_router(struct ref_run *run)
                                  logit,       has_bias ? bias : NULL};
         struct sl_route_entry entry;
         ref_decide(&d, &entry, score);
+        if (job->flags & SL_FLAG_RECYCLE)
+            ref_recycle(&recycle, job, t, &entry);
         memcpy(y + t * SL_BEAT_BYTES, &entry, sizeof entry);
         for (unsigned e = 0; e < job->rows && scores; e++)
             ref_put32(s + t * table_beats * SL_BEAT_BYTES + 4 * (size_t)e, (uint32_t)score[e]);
@@ -181,4 +185,5 @@ void ref_run_router(struct ref_run *run)
         run->port_beats[r % run->core->weights.n_port] += (uint32_t)region.unit_beats;
     run->rec.beats = rows * (uint32_t)region.unit_beats;
     run->rec.macs = (uint64_t)job->n_tokens * rows * job->k;
+    run->rec.overflows = recycle.overflows;
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ref/ref_recycle.h"
 #include "ref/ref_route.h"
 #include "svdpi.h"
 #include "test_main.h"
@@ -18,6 +19,8 @@ struct router_bench {
     int32_t logit[MAX_T][3 * MAX_E], bias[MAX_E];
     uint8_t want[MAX_BEATS][BEAT];
     unsigned n_beat, n_wrong;
+    struct sl_job job; /* what RECYCLE looks at */
+    struct ref_recycle recycle;
     uint8_t written[MAX_BEATS];
 };
 
@@ -28,6 +31,11 @@ void tb_router_case(void *handle, int mode, int flags, int n_expert, int top_k, 
 void tb_router_again(void *handle);
 int tb_router_logit(void *handle, int token, int row);
 int tb_router_bias(void *handle, int expert);
+int tb_router_capacity(void *handle);
+int tb_router_seed(void *handle);
+int tb_router_position(void *handle);
+int tb_router_layer(void *handle);
+int tb_router_overflows(void *handle);
 void tb_router_wrote(void *handle, int beat, const svBitVecVal *value);
 int tb_router_wrong(void *handle);
 
@@ -73,6 +81,21 @@ static void make_logits(struct router_bench *b, unsigned n_tokens, unsigned n_ro
                                        : (int32_t)sl_rng_range(&b->rng, -(1 << 23), 1 << 23);
 }
 
+/* Room for most choices, for half of them, for one choice of an expert, for all. */
+static void make_recycle(struct router_bench *b, unsigned n_expert, unsigned top_k,
+                         unsigned n_tokens)
+{
+    const unsigned each = (unsigned)ref_ceil_div((uint64_t)n_tokens * top_k, n_expert);
+    const unsigned c[] = {each, each, (each + 1) / 2, 1, 65535, 64, 128 + each};
+    b->job = (struct sl_job){.rows = n_expert,
+                             .top_k = (uint8_t)top_k,
+                             .slice_count = (uint16_t)c[sl_rng_range(&b->rng, 0, 6)],
+                             .part_stride = (uint32_t)sl_rng_next(&b->rng),
+                             .route_off = (uint32_t)(sl_rng_next(&b->rng) % 3 - 1),
+                             .route_token = (uint16_t)sl_rng_next(&b->rng)};
+    memset(&b->recycle, 0, sizeof b->recycle);
+}
+
 /* Lists by their definition: for every expert all tokens and choices, those that are its own. */
 static void put_lists(struct router_bench *b, unsigned n_expert, unsigned top_k, unsigned n_tokens)
 {
@@ -109,6 +132,7 @@ void tb_router_case(void *handle, int mode, int flags, int n_expert, int top_k, 
     const unsigned table_beats = (unsigned)ref_ceil_div(4 * n, BEAT);
     const unsigned scores_at = n_t + table_beats + (unsigned)ref_ceil_div(4 * n_t * k, BEAT);
     const bool scores = flags & SL_FLAG_SCORES;
+    make_recycle(b, n, k, n_t);
     make_logits(b, n_t, mode == SL_MODE_ATTENTION ? 3 * n : n, (enum data)data);
     memset(b->want, 0, sizeof b->want);
     tb_router_again(b);
@@ -121,6 +145,8 @@ void tb_router_case(void *handle, int mode, int flags, int n_expert, int top_k, 
         d.logit = b->logit[t];
         d.bias = has_bias ? b->bias : NULL;
         ref_decide(&d, &entry, score);
+        if (flags & SL_FLAG_RECYCLE)
+            ref_recycle(&b->recycle, &b->job, t, &entry);
         memcpy(b->want[t], &entry, sizeof entry);
         for (unsigned e = 0; e < n && scores; e++)
             ref_put32(b->want[scores_at + t * table_beats] + 4 * e, (uint32_t)score[e]);
@@ -136,6 +162,31 @@ int tb_router_logit(void *handle, int token, int row)
 int tb_router_bias(void *handle, int expert)
 {
     return ((struct router_bench *)handle)->bias[expert];
+}
+
+int tb_router_capacity(void *handle)
+{
+    return ((struct router_bench *)handle)->job.slice_count;
+}
+
+int tb_router_seed(void *handle)
+{
+    return (int)((struct router_bench *)handle)->job.part_stride;
+}
+
+int tb_router_position(void *handle)
+{
+    return (int)((struct router_bench *)handle)->job.route_off;
+}
+
+int tb_router_layer(void *handle)
+{
+    return ((struct router_bench *)handle)->job.route_token;
+}
+
+int tb_router_overflows(void *handle)
+{
+    return (int)((struct router_bench *)handle)->recycle.overflows;
 }
 
 /* The unit wrote a beat, counted from y_off. */

@@ -6,12 +6,14 @@ rtl/sl_div_half.sv
 rtl/sl_top8.sv
 rtl/sl_router_attend.sv
 rtl/sl_router_lists.sv
+rtl/sl_router_recycle.sv
 rtl/sl_router_logits.sv
 rtl/sl_router_beat.sv
 rtl/sl_router_topk.sv
 tests/rtl/tb_router_topk.sv
 tests/rtl/tb_router_topk.c
 tests/ref/ref_route.c
+tests/ref/ref_recycle.c
 tests/ref/ref_check.c
 tests/ref/ref_core.c
 tests/ref/ref_ffn.c

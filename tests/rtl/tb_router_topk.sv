@@ -11,6 +11,11 @@ module tb_router_topk;
   import "DPI-C" function void tb_router_again(input chandle handle);
   import "DPI-C" function int tb_router_logit(input chandle handle, input int token, input int row);
   import "DPI-C" function int tb_router_bias(input chandle handle, input int expert);
+  import "DPI-C" function int tb_router_capacity(input chandle handle);
+  import "DPI-C" function int tb_router_seed(input chandle handle);
+  import "DPI-C" function int tb_router_position(input chandle handle);
+  import "DPI-C" function int tb_router_layer(input chandle handle);
+  import "DPI-C" function int tb_router_overflows(input chandle handle);
   import "DPI-C" function void tb_router_wrote(input chandle handle, input int beat, input bit [511:0] value);
   import "DPI-C" function int tb_router_wrong(input chandle handle);
 
@@ -26,6 +31,7 @@ module tb_router_topk;
   logic [511:0] job = '0;
   logic busy, done, wr_valid;
   logic [15:0] status;
+  logic [9:0] overflows;
   logic [31:0] wr_addr;
   logic [511:0] wr_data;
 
@@ -92,6 +98,12 @@ module tb_router_topk;
     job[sl_abi_pkg::SL_LSB_JOB_ROWS+:32] = n_expert;
     job[sl_abi_pkg::SL_LSB_JOB_TOP_K+:8] = 8'(top_k);
     job[sl_abi_pkg::SL_LSB_JOB_Y_OFF+:32] = y_off;
+    if ((flags & sl_abi_pkg::SL_FLAG_RECYCLE) != 0) begin
+      job[sl_abi_pkg::SL_LSB_JOB_SLICE_COUNT+:16] = 16'(tb_router_capacity(ref_model));
+      job[sl_abi_pkg::SL_LSB_JOB_PART_STRIDE+:32] = tb_router_seed(ref_model);
+      job[sl_abi_pkg::SL_LSB_JOB_ROUTE_OFF+:32] = tb_router_position(ref_model);
+      job[sl_abi_pkg::SL_LSB_JOB_ROUTE_TOKEN+:16] = 16'(tb_router_layer(ref_model));
+    end
     has_bias = bias != 0;
     start = 1'b1;
     @(negedge clk);
@@ -126,6 +138,7 @@ module tb_router_topk;
     checking = 1'b0;
     wrong = tb_router_wrong(ref_model) + protocol_errors;
     if (!done || busy || status != 16'(sl_abi_pkg::SL_STATUS_OK)) wrong++;
+    if (int'(overflows) != tb_router_overflows(ref_model)) wrong++;
     if (wrong == 0) n_passed++;
     else begin
       n_failed++;
@@ -138,7 +151,8 @@ module tb_router_topk;
 
   function automatic int flags_of(input int bits);
     flags_of = (bits[0] ? sl_abi_pkg::SL_FLAG_RENORM : 0) | (bits[1] ? sl_abi_pkg::SL_FLAG_SCORES : 0) |
-               (bits[2] ? sl_abi_pkg::SL_FLAG_PORT_COUNTERS : 0);
+               (bits[2] ? sl_abi_pkg::SL_FLAG_PORT_COUNTERS : 0) |
+               (bits[3] ? sl_abi_pkg::SL_FLAG_RECYCLE : 0);
   endfunction
 
   function automatic int pick_ready(input int which);
@@ -153,12 +167,13 @@ module tb_router_topk;
     for (int e = 0; e < 9; e++)
       for (int mode = 0; mode < 3; mode++)
         for (int top_k = 1; top_k <= 8 && top_k <= experts[e]; top_k++)
-          for (int bits = 0; bits < 8; bits++) begin
+          for (int bits = 0; bits < 12; bits++) begin
             int n_tokens;
             n_tokens = tokens[n%7];
             if (experts[e] > 64) n_tokens = mode == sl_abi_pkg::SL_MODE_ATTENTION ? 1 : (n_tokens + 3) / 4;
             ready_percent = pick_ready(n % 4);
-            run_case(mode, flags_of(bits & 3), experts[e], top_k, n_tokens, bits >> 2, n % N_DATA);
+            run_case(mode, flags_of((bits & 3) | (bits & 8)), experts[e], top_k, n_tokens, bits >> 2 & 1,
+                     n % N_DATA);
             n++;
           end
   endtask
@@ -178,7 +193,7 @@ module tb_router_topk;
     n_tokens = $urandom_range(n_tokens_max, 1);
     if (mode == sl_abi_pkg::SL_MODE_ATTENTION && n_expert > 40) n_tokens = 1;
     ready_percent = pick_ready($urandom_range(3));
-    run_case(mode, flags_of($urandom_range(7)), n_expert, $urandom_range(n_expert > 8 ? 8 : n_expert, 1),
+    run_case(mode, flags_of($urandom_range(15)), n_expert, $urandom_range(n_expert > 8 ? 8 : n_expert, 1),
              n_tokens, $urandom_range(1), $urandom_range(N_DATA - 1));
   endtask
 
@@ -251,8 +266,10 @@ module tb_router_topk;
     else promised = n + 17;
     if (mode != sl_abi_pkg::SL_MODE_SIGMOID && (flags & sl_abi_pkg::SL_FLAG_RENORM) == 0) promised += n;
     promised += 16 * top_k;
+    if ((flags & sl_abi_pkg::SL_FLAG_RECYCLE) != 0) promised += 4 * top_k + 1;
     if ((flags & sl_abi_pkg::SL_FLAG_SCORES) != 0) promised += n + 2 * table_beats;
     promised = n_tokens * promised + n + 2 * table_beats;
+    promised += int'(overflows) * ((n + 2 > 40 ? n + 2 : 40) + n + 9);
     promised += 2 * n_tokens * top_k + 2 * ((n_tokens * top_k + 15) / 16) + 8;
     if (took > promised) begin
       n_failed++;
@@ -260,7 +277,8 @@ module tb_router_topk;
     end
     $display("cycles: %-9s %-6s %-6s experts %3d top_k %0d tokens %2d: %7d", name_of(mode),
              (flags & sl_abi_pkg::SL_FLAG_RENORM) != 0 ? "RENORM" : "-",
-             (flags & sl_abi_pkg::SL_FLAG_SCORES) != 0 ? "SCORES" : "-", n_expert, top_k, n_tokens, took);
+             (flags & sl_abi_pkg::SL_FLAG_SCORES) != 0 ? "SCORES" :
+             (flags & sl_abi_pkg::SL_FLAG_RECYCLE) != 0 ? $sformatf("%0d over", overflows) : "-", n_expert, top_k, n_tokens, took);
   endtask
 
   task automatic report_all();
@@ -271,6 +289,9 @@ module tb_router_topk;
       report(sl_abi_pkg::SL_MODE_SOFTMAX, 0, 64, 8, batches[b]);
       report(sl_abi_pkg::SL_MODE_SOFTMAX, sl_abi_pkg::SL_FLAG_SCORES, 64, 8, batches[b]);
       report(sl_abi_pkg::SL_MODE_SOFTMAX, 0, 256, 8, batches[b]);
+      report(sl_abi_pkg::SL_MODE_SOFTMAX, sl_abi_pkg::SL_FLAG_RECYCLE, 16, 1, batches[b]);
+      report(sl_abi_pkg::SL_MODE_SOFTMAX, sl_abi_pkg::SL_FLAG_RECYCLE, 64, 8, batches[b]);
+      report(sl_abi_pkg::SL_MODE_SOFTMAX, sl_abi_pkg::SL_FLAG_RECYCLE, 256, 8, batches[b]);
       report(sl_abi_pkg::SL_MODE_SIGMOID, sl_abi_pkg::SL_FLAG_RENORM, 64, 8, batches[b]);
       report(sl_abi_pkg::SL_MODE_SIGMOID, sl_abi_pkg::SL_FLAG_RENORM, 256, 8, batches[b]);
       report(sl_abi_pkg::SL_MODE_ATTENTION, sl_abi_pkg::SL_FLAG_RENORM, 32, 2, batches[b]);

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "engine/routing.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/number.h"
+
+enum { MAX_CHUNK = 64 /* what one router job takes: the same chunks, whatever computes them */ };
+
+static const char hint[] = "capacity:C[,seed=N], C from 0.001 to 1000 with at most three decimals";
+
+/* ---- the text ------------------------------------------------------------------------------- */
+
+/* Digits at *text, at most max; moves behind them. */
+static bool take_number(const char **text, uint64_t max, uint64_t *out)
+{
+    const char *p = *text;
+    for (*out = 0; *p >= '0' && *p <= '9'; p++) {
+        *out = *out * 10 + (uint64_t)(*p - '0');
+        if (*out > max)
+            return false;
+    }
+    bool any = p != *text;
+    *text = p;
+    return any;
+}
+
+/* A decimal of up to three places, in thousandths. */
+static bool take_thousandths(const char **text, uint32_t *out)
+{
+    uint64_t whole, part = 0;
+    if (!take_number(text, 1000, &whole))
+        return false;
+    if (**text == '.') {
+        const char *digits = ++*text;
+        if (!take_number(text, 999, &part) || *text - digits > 3)
+            return false;
+        for (ptrdiff_t n = *text - digits; n < 3; n++)
+            part *= 10;
+    }
+    *out = (uint32_t)(whole * 1000 + part);
+    return *out >= 1 && *out <= 1000000;
+}
+
+int sl_routing_parse(struct sl_routing *out, const char *text)
+{
+    static const char capacity[] = "capacity:", seed[] = ",seed=";
+    uint64_t n = 0;
+    *out = (struct sl_routing){SL_ROUTING_TOP_K, 0, 0};
+    if (!text)
+        return 0;
+    const char *p = text;
+    bool ok = !strncmp(p, capacity, sizeof capacity - 1);
+    p += ok ? sizeof capacity - 1 : 0;
+    ok = ok && take_thousandths(&p, &out->factor);
+    if (ok && !strncmp(p, seed, sizeof seed - 1)) {
+        p += sizeof seed - 1;
+        ok = take_number(&p, UINT32_MAX, &n);
+    }
+    if (!ok || *p)
+        return sl_fail(SL_ERR_USAGE, hint, "routing: cannot use '%.60s'", text);
+    out->kind = SL_ROUTING_CAPACITY;
+    out->seed = (uint32_t)n;
+    return 0;
+}
+
+/* ---- capacity ------------------------------------------------------------------------------- */
+
+uint32_t sl_routing_max_chunk(const struct sl_routing *routing)
+{
+    return routing->kind == SL_ROUTING_CAPACITY ? MAX_CHUNK : 0;
+}
+
+uint32_t sl_routing_capacity(const struct sl_routing *routing, const struct sl_config *config,
+                             uint32_t n_tok)
+{
+    const uint32_t per = 1000 * config->n_expert;
+    const uint64_t wanted = (uint64_t)routing->factor * config->n_expert_used * n_tok;
+    const uint64_t c = (wanted + per - 1) / per;
+    return c < UINT16_MAX ? (uint32_t)c : UINT16_MAX;
+}
+
+/* First word of Philox 2x32-10 (Salmon et al. 2011). */
+static uint32_t draw(uint32_t key, uint32_t a, uint32_t b)
+{
+    for (int round = 0; round < 10; round++, key += 0x9E3779B9u) {
+        const uint64_t p = a * (uint64_t)0xD256D193u;
+        a = (uint32_t)(p >> 32) ^ key ^ b;
+        b = (uint32_t)p;
+    }
+    return a;
+}
+
+/* What experts have taken of a chunk, and what is the token's own. */
+struct filling {
+    const struct sl_config *config;
+    uint32_t capacity, taken[SL_MAX_EXPERT];
+    bool own[SL_MAX_EXPERT];
+};
+
+static bool is_open(const struct filling *f, uint32_t e)
+{
+    return f->taken[e] < f->capacity && !f->own[e];
+}
+
+/* The open expert that a random word names; `full` where none is open. */
+static uint32_t choose_open(const struct filling *f, uint32_t random, uint32_t full)
+{
+    uint32_t n = 0;
+    for (uint32_t e = 0; e < f->config->n_expert; e++)
+        n += is_open(f, e);
+    uint32_t left = (uint32_t)((uint64_t)random * n >> 32);
+    for (uint32_t e = 0; e < f->config->n_expert; e++)
+        if (is_open(f, e) && !left--)
+            return e;
+    return full;
+}
+
+void sl_routing_recycle(const struct sl_routing_chunk *chunk, struct sl_route *route)
+{
+    const uint32_t k = chunk->config->n_expert_used;
+    struct filling f = {.config = chunk->config};
+    f.capacity = sl_routing_capacity(chunk->routing, chunk->config, chunk->n_tok);
+    for (uint32_t t = 0; t < chunk->n_tok; t++) {
+        uint16_t *expert = route[t].expert;
+        memset(f.own, 0, sizeof f.own);
+        for (uint32_t i = 0; i < k; i++)
+            f.own[expert[i]] = true;
+        for (uint32_t i = 0; i < k; i++) {
+            if (f.taken[expert[i]] >= f.capacity) {
+                const uint32_t r =
+                    draw(chunk->routing->seed, chunk->pos + t, chunk->layer << 16 | i);
+                expert[i] = (uint16_t)choose_open(&f, r, expert[i]);
+                f.own[expert[i]] = true;
+            }
+            f.taken[expert[i]]++;
+        }
+    }
+}

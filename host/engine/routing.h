@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which experts a token gets, where that is not the model's own top-k. */
+#ifndef SL_ENGINE_ROUTING_H
+#define SL_ENGINE_ROUTING_H
+
+#include "engine/ops.h"
+
+enum sl_routing_kind {
+    SL_ROUTING_TOP_K,   /* as the model was made: a token's experts depend on nothing else */
+    SL_ROUTING_CAPACITY /* an expert takes so many tokens of a chunk (docs/numerics.md 5.4, RECYCLE)
+                         */
+};
+
+struct sl_routing {
+    enum sl_routing_kind kind;
+    uint32_t factor; /* capacity factor in thousandths, at least 1 */
+    uint32_t seed;
+};
+
+/* "capacity:C[,seed=N]", C from 0.001 to 1000 with three decimals, N below 2^32; NULL: top-k.
+ * SL_ERR_USAGE. */
+int sl_routing_parse(struct sl_routing *out, const char *text);
+
+/* Tokens that are routed together at most; 0: any number, it makes no difference. */
+uint32_t sl_routing_max_chunk(const struct sl_routing *routing);
+
+/* Tokens that an expert takes of a chunk of n_tok: ceil(C k n_tok / E), at most 65535. */
+uint32_t sl_routing_capacity(const struct sl_routing *routing, const struct sl_config *config,
+                             uint32_t n_tok);
+
+/* Tokens pos .. pos + n_tok - 1 of a layer. */
+struct sl_routing_chunk {
+    const struct sl_routing *routing;
+    const struct sl_config *config;
+    uint32_t layer, pos, n_tok;
+};
+/* From the experts that the router chose to those that the tokens get; weights stay. */
+void sl_routing_recycle(const struct sl_routing_chunk *chunk, struct sl_route *route);
+
+#endif

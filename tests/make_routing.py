@@ -1,0 +1,117 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Writes tests/routing_vectors.h: capacity routing as docs/numerics.md 5.4 (RECYCLE) says it, in plain Python.
+
+    python3 tests/make_routing.py >tests/routing_vectors.h
+
+Shares nothing with the code under test. The generator is held to the published words of Philox 2x32-10, and the draws
+to being even, before anything is written.
+"""
+import random
+
+M32 = 2**32 - 1
+KNOWN = [  # key, counter, words: kat_vectors of Random123
+    (0, (0, 0), (0xFF1DAE59, 0x6CD10DF2)),
+    (M32, (M32, M32), (0x2C3F628B, 0xAB4FD7AD)),
+    (0x13198A2E, (0x243F6A88, 0x85A308D3), (0xDD7CE038, 0xF62A4C12)),
+]
+
+
+def philox(key, counter):
+    a, b = counter
+    for r in range(10):
+        product = a * 0xD256D193
+        a, b = (product >> 32) ^ ((key + r * 0x9E3779B9) & M32) ^ b, product & M32
+    return a, b
+
+
+def recycle(case, chosen):
+    """Tokens' experts after the capacity, and how many choices found theirs full."""
+    load, overflows, out = [0] * case["E"], 0, []
+    for t, experts in enumerate(chosen):
+        mine, got = set(experts), []
+        for choice, e in enumerate(experts):
+            if load[e] >= case["C"]:
+                overflows += 1
+                free = [x for x in range(case["E"]) if load[x] < case["C"] and x not in mine]
+                word = philox(case["seed"], ((case["pos"] + t) & M32, case["layer"] << 16 | choice))[0]
+                if free:
+                    e = free[word * len(free) // 2**32]
+                mine.add(e)
+            load[e] += 1
+            got.append(e)
+        out.append(got)
+    return out, overflows
+
+
+def check():
+    for key, counter, words in KNOWN:
+        assert philox(key, counter) == words
+    # All tokens want expert 0 of 9, which takes one: the others get 64 each in the mean.
+    hits = [0] * 9
+    for seed in range(512):
+        case = {"E": 9, "C": 1, "seed": seed, "layer": 3, "pos": 17}
+        hits[recycle(case, [[0], [0]])[0][1][0]] += 1
+    assert hits[0] == 0
+    chi = sum((h - 64) ** 2 / 64 for h in hits[1:])
+    assert chi < 24.3, chi  # 7 degrees of freedom, 0.1 %
+
+
+def popular(rng, n_expert, k):
+    """k experts, low numbers more often."""
+    out = []
+    while len(out) < k:
+        e = min(int(rng.expovariate(4 / n_expert)), n_expert - 1)
+        if e not in out:
+            out.append(e)
+    return out
+
+
+def array(values):
+    lines, line = [], "    "
+    for v in values:
+        item = "%d, " % v
+        if len(line) + len(item) > 96:
+            lines.append(line.rstrip())
+            line = "    "
+        line += item
+    return "\n".join(lines + [line.rstrip(", ")])
+
+
+def main():
+    check()
+    rng = random.Random(22)
+    shapes = [  # E, k, T, C: room to spare; just enough; one token each; too little; everybody's own
+        (8, 2, 16, 6), (8, 2, 16, 4), (16, 1, 64, 4), (64, 8, 24, 3), (16, 8, 2, 1),
+        (8, 8, 5, 2), (9, 7, 9, 7), (12, 3, 20, 2), (256, 8, 12, 1), (1, 1, 4, 2),
+        (32, 2, 64, 65535)]
+    cases, chosen, given = [], [], []
+    for n_expert, k, n_tok, capacity in shapes:
+        case = {"E": n_expert, "k": k, "T": n_tok, "C": capacity, "seed": rng.getrandbits(32),
+                "layer": rng.randrange(65536), "pos": rng.choice([0, 100, M32 - 5])}
+        before = [popular(rng, n_expert, k) for _ in range(n_tok)]
+        after, case["over"] = recycle(case, before)
+        case["first"] = len(chosen)
+        chosen += sum(before, [])
+        given += sum(after, [])
+        cases.append(case)
+    assert any(c["over"] == 0 for c in cases) and any(a != b for a, b in zip(chosen, given))
+    print("/* SPDX-License-Identifier: Apache-2.0 */")
+    print("/* Written by tests/make_routing.py. */")
+    print("/* clang-format off */")
+    print("static const struct {\n    uint32_t key, counter[2], word[2];\n} philox_words[] = {")
+    for key, c, w in KNOWN + [(s, (s * 7, s << 16 | 5), philox(s, (s * 7, s << 16 | 5))) for s in (1, 22, 4097)]:
+        print("    {0x%08X, {0x%08X, 0x%08X}, {0x%08X, 0x%08X}}," % (key, *c, *w))
+    print("};\n")
+    print("/* first: of its T k entries in chosen[] and given[], by token and choice. */")
+    print("static const struct {\n    uint32_t n_expert, top_k, n_tokens, capacity, seed, layer, pos, overflows, first;")
+    print("} recycled[] = {")
+    for c in cases:
+        print("    {%(E)d, %(k)d, %(T)d, %(C)d, 0x%(seed)08X, %(layer)d, 0x%(pos)X, %(over)d, %(first)d}," % c)
+    print("};\n")
+    print("static const uint8_t chosen[] = {\n%s\n};\n" % array(chosen))
+    print("static const uint8_t given[] = {\n%s\n};" % array(given))
+    print("/* clang-format on */")
+
+
+main()
