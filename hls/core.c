@@ -25,6 +25,7 @@ SL_PORT_FN static void query(SL_GLOBAL sl_beat *ctl, const struct sl_req *r)
     sl_beat_put(&b, SL_AT_caps_max_head_dim, SL_MAX_HEAD_DIM);
     sl_beat_put(&b, SL_AT_caps_max_jobs, SL_MAX_JOBS);
     sl_beat_put(&b, SL_AT_caps_core, SL_CORE_HLS);
+    sl_beat_put(&b, SL_AT_caps_router_flags, SL_ROUTER_FLAGS);
     ctl[r->y_off] = b;
 }
 

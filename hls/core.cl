@@ -8,6 +8,7 @@
 #include "expert_ffn.c"
 #include "job.c"
 #include "kv_pack.c"
+#include "noise.c"
 #include "recycle.c"
 #include "router_topk.c"
 #include "weight_pass.c"

@@ -47,8 +47,7 @@ static uint32_t flags_of(uint32_t op)
     case SL_OP_EXPERT:
         return SL_FLAG_PARTIAL | SL_FLAG_INDIRECT | SL_FLAG_LIST | SL_FLAG_PORT_COUNTERS;
     case SL_OP_PLAIN: return SL_FLAG_PARTIAL | SL_FLAG_LIST | SL_FLAG_PORT_COUNTERS;
-    case SL_OP_ROUTER:
-        return SL_FLAG_RENORM | SL_FLAG_SCORES | SL_FLAG_RECYCLE | SL_FLAG_PORT_COUNTERS;
+    case SL_OP_ROUTER: return SL_ROUTER_FLAGS;
     default: return SL_FLAG_PORT_COUNTERS;
     }
 }

@@ -33,6 +33,12 @@ struct sl_head {
 #undef FIELD_caps
 #undef FIELD_route
 
+/* Flags of a ROUTER job. */
+enum {
+    SL_ROUTER_FLAGS =
+        SL_FLAG_RENORM | SL_FLAG_SCORES | SL_FLAG_RECYCLE | SL_FLAG_NOISE | SL_FLAG_PORT_COUNTERS
+};
+
 /* Sizes of the arenas in beats. */
 struct sl_limits {
     uint32_t ctl, w;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "router_topk.h"
 
+#include "noise.h"
 #include "primitives.h"
 #include "recycle.h"
 
@@ -216,8 +217,8 @@ static uint64_t sigmoid_q24(int32_t l)
 }
 
 /* The scores that experts are reported by, and the keys they are chosen by. */
-static void score(const struct sl_req *r, const int32_t bias[MAX_E], int32_t logits[MAX_ROW],
-                  int32_t scores[MAX_E], int32_t keys[MAX_E])
+static void score(const struct sl_req *r, uint32_t t, const int32_t bias[MAX_E],
+                  int32_t logits[MAX_ROW], int32_t scores[MAX_E], int32_t keys[MAX_E])
 {
     uint32_t n = r->rows;
     SL_LOOP(expert)
@@ -225,6 +226,8 @@ static void score(const struct sl_req *r, const int32_t bias[MAX_E], int32_t log
         int32_t s = logits[i];
         if (r->format == SL_MODE_ATTENTION)
             s = attend(s, logits + n, logits + 2 * n, n);
+        if (r->flags & SL_FLAG_NOISE)
+            s = sl_noise_add(r, t, i, s);
         scores[i] = s;
         keys[i] = s;
         if (r->format == SL_MODE_SIGMOID)
@@ -361,7 +364,7 @@ SL_PORT_FN uint32_t sl_router_choose(SL_GLOBAL sl_beat *ctl, const struct sl_req
     sl_recycle_begin(&recycler);
     SL_LOOP(tok)
     for (uint32_t t = 0; t < r->n_tokens; t++) {
-        score(r, bias, logits[t], scores, keys);
+        score(r, t, bias, logits[t], scores, keys);
         select_topk(keys, r->rows, r->top_k, routes.expert[t]);
         weigh(r, scores, routes.expert[t], routes.weight[t]);
         if (r->flags & SL_FLAG_RECYCLE)

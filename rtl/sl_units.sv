@@ -92,7 +92,10 @@ module sl_units #(
   );
 
   wire [511:0] caps = {
-    64'd0, 64'd0, 64'd0, 32'(sl_abi_pkg::SL_CORE_RTL), 32'(sl_abi_pkg::SL_MAX_JOBS),
+    64'd0, 64'd0, 32'd0,
+    32'(sl_abi_pkg::SL_FLAG_RENORM | sl_abi_pkg::SL_FLAG_SCORES | sl_abi_pkg::SL_FLAG_RECYCLE
+        | sl_abi_pkg::SL_FLAG_PORT_COUNTERS),
+    32'(sl_abi_pkg::SL_CORE_RTL), 32'(sl_abi_pkg::SL_MAX_JOBS),
     16'(sl_abi_pkg::SL_MAX_HEAD_DIM),
     16'(sl_abi_pkg::SL_MAX_TOPK), 16'(sl_abi_pkg::SL_MAX_N_EXPERT), 16'(sl_abi_pkg::SL_MAX_TOKENS),
     32'(sl_abi_pkg::SL_MAX_K),

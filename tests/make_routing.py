@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Writes tests/routing_vectors.h: capacity routing as docs/numerics.md 5.4 (RECYCLE) says it, in plain Python.
+"""Writes tests/routing_vectors.h: what is drawn for a router as docs/numerics.md 5.4 (RECYCLE, NOISE) says it, in plain Python.
 
     python3 tests/make_routing.py >tests/routing_vectors.h
 
-Shares nothing with the code under test. The generator is held to the published words of Philox 2x32-10, and the draws
-to being even, before anything is written.
+Shares nothing with the code under test. The generator is held to the published words of Philox 2x32-10, the draws to
+being even and the noise to its distribution, before anything is written.
 """
+import math
 import random
+from fractions import Fraction
 
 M32 = 2**32 - 1
 KNOWN = [  # key, counter, words: kat_vectors of Random123
@@ -44,7 +46,30 @@ def recycle(case, chosen):
     return out, overflows
 
 
+def noise(seed, layer, pos, expert):
+    """Normal, as a fraction: the sum of twelve 16-bit numbers around its mean."""
+    halves = []
+    for j in range(3):
+        for word in philox(seed, (pos & M32, layer << 16 | (256 + 4 * expert + j))):
+            halves += [word & 0xFFFF, word >> 16]
+    assert len(halves) == 12
+    return Fraction(sum(halves) - 6 * 65535, 65536)
+
+
+def noisy(score, deviation, n):
+    """A score in Q16 with n times the deviation (Q16) added; Python rounds halves to even."""
+    return max(-2**31, min(2**31 - 1, score + round(n * deviation)))
+
+
+def check_noise():
+    got = sorted(float(noise(s, 1, 2, e)) for s in range(64) for e in range(64))
+    assert abs(sum(got)) < 4 * math.sqrt(len(got))
+    distance = max(abs((i + 0.5) / len(got) - (1 + math.erf(v / math.sqrt(2))) / 2) for i, v in enumerate(got))
+    assert distance < 0.0024 + 1.63 / math.sqrt(len(got)), distance  # Kolmogorov-Smirnov, 1 %
+
+
 def check():
+    check_noise()
     for key, counter, words in KNOWN:
         assert philox(key, counter) == words
     # All tokens want expert 0 of 9, which takes one: the others get 64 each in the mean.
@@ -76,6 +101,22 @@ def array(values):
             line = "    "
         line += item
     return "\n".join(lines + [line.rstrip(", ")])
+
+
+def print_noise(rng):
+    print("\nstatic const struct {\n    uint32_t n_expert, n_tokens, deviation, seed, layer, pos, first;\n} noised[] = {")
+    before, after = [], []
+    for n_expert, n_tok, deviation in [(8, 3, 65536), (5, 2, 1), (16, 2, 2 * 65536 + 77), (4, 3, M32), (3, 1, 0)]:
+        seed, layer, pos = rng.getrandbits(32), rng.randrange(65536), rng.choice([7, M32 - 1])
+        print("    {%d, %d, 0x%X, 0x%08X, %d, 0x%X, %d}," % (n_expert, n_tok, deviation, seed, layer, pos, len(before)))
+        for t in range(n_tok):
+            for e in range(n_expert):
+                before.append(rng.randrange(-6 * 65536, 6 * 65536))
+                after.append(noisy(before[-1], deviation, noise(seed, layer, pos + t, e)))
+    print("};\n")
+    print("/* Scores in Q16, [token][expert]. */")
+    print("static const int64_t quiet[] = {\n%s\n};" % array(before))
+    print("static const int64_t loud[] = {\n%s\n};" % array(after))
 
 
 def main():
@@ -111,6 +152,7 @@ def main():
     print("};\n")
     print("static const uint8_t chosen[] = {\n%s\n};\n" % array(chosen))
     print("static const uint8_t given[] = {\n%s\n};" % array(given))
+    print_noise(rng)
     print("/* clang-format on */")
 
 

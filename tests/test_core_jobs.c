@@ -92,6 +92,7 @@ static const struct rule {
     {SCENE_ROUTER, {SET(flags, SL_FLAG_RECYCLE), SET(slice_count, 1)}, SL_STATUS_OK},
     {SCENE_ROUTER, {SET(flags, SL_FLAG_RECYCLE), SET(slice_count, 65535)}, SL_STATUS_OK},
     {SCENE_PLAIN, {SET(flags, SL_FLAG_RECYCLE)}, SL_STATUS_BAD_FLAGS},
+    {SCENE_EXPERT, {SET(flags, SL_FLAG_NOISE)}, SL_STATUS_BAD_FLAGS},
     {SCENE_PACK, {SET(flags, SL_FLAG_LIST)}, SL_STATUS_BAD_FLAGS},
     {SCENE_UNPACK, {SET(flags, 64)}, SL_STATUS_BAD_FLAGS},
     {SCENE_EXPERT, {SET(n_tokens, 0)}, SL_STATUS_BAD_TOKENS},

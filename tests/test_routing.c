@@ -145,6 +145,76 @@ static void the_engine_recycles_as_the_vectors(void)
     }
 }
 
+/* ---- noise ----------------------------------------------------------------------------------- */
+
+enum { N_NOISED = sizeof noised / sizeof noised[0] };
+
+static struct sl_job noisy_job(int i)
+{
+    return (struct sl_job){.op = SL_OP_ROUTER,
+                           .flags = SL_FLAG_NOISE | SL_FLAG_SCORES,
+                           .y_off = Y_OFF,
+                           .n_tokens = (uint16_t)noised[i].n_tokens,
+                           .top_k = 1,
+                           .rows = noised[i].n_expert,
+                           .list_off = noised[i].deviation,
+                           .part_stride = noised[i].seed,
+                           .route_off = noised[i].pos,
+                           .route_token = (uint16_t)noised[i].layer};
+}
+
+static void scores_get_the_noise_of_the_vectors(void)
+{
+    int32_t(*logits)[SL_STEP_ROUTER_ROWS] = calloc(SL_MAX_TOKENS, sizeof *logits);
+    uint8_t *ctl = calloc(CTL_BEATS, SL_BEAT_BYTES);
+    const uint64_t slab[64 * SL_BEAT_BYTES / 8] = {0};
+    CU_ASSERT_FATAL(logits && ctl);
+    for (int i = 0; i < N_NOISED; i++) {
+        struct sl_step step = {.job = noisy_job(i)};
+        const unsigned n = noised[i].n_expert;
+        for (unsigned t = 0; t < noised[i].n_tokens; t++)
+            for (unsigned e = 0; e < n; e++)
+                logits[t][e] = (int32_t)quiet[noised[i].first + t * n + e];
+        sl_step_choose_p1(ctl, slab, &step, logits);
+        for (unsigned t = 0; t < noised[i].n_tokens; t++) {
+            /* Behind routes, one beat of table and one of lists. */
+            const uint8_t *scores = ctl + (noised[i].n_tokens + 2 + t) * SL_BEAT_BYTES;
+            const int64_t *want = loud + noised[i].first + t * n;
+            const unsigned best = ref_get16(ctl + t * SL_BEAT_BYTES + SL_AT_route_expert0);
+            for (unsigned e = 0; e < n; e++) {
+                CU_ASSERT_EQUAL((int32_t)ref_get32(scores + 4 * e), want[e]);
+                CU_ASSERT_EQUAL(ref_noisy(&step.job, t, e, (int32_t)quiet[want - loud + e]),
+                                want[e]);
+                CU_ASSERT(want[e] <= want[best]);
+            }
+        }
+    }
+    free(logits);
+    free(ctl);
+}
+
+static void the_engine_has_the_same_noise(void)
+{
+    for (int i = 0; i < N_NOISED; i++) {
+        const uint32_t thousandths = (uint32_t)(noised[i].deviation * 1000ull / 65536);
+        const struct sl_routing routing = {SL_ROUTING_NOISY, thousandths, noised[i].seed};
+        const struct sl_config config = {.n_expert = noised[i].n_expert};
+        const struct sl_routing_chunk chunk = {&routing, &config, noised[i].layer, noised[i].pos,
+                                               noised[i].n_tokens};
+        const uint32_t first = noised[i].first, n = noised[i].n_expert;
+        if (sl_routing_deviation(&routing) != noised[i].deviation || loud[first] == INT32_MAX)
+            continue;
+        for (uint32_t t = 0; t < noised[i].n_tokens; t++) {
+            float scores[SL_MAX_EXPERT];
+            for (uint32_t e = 0; e < n; e++)
+                scores[e] = (float)quiet[first + t * n + e] * 0x1p-16f;
+            sl_routing_add_noise(&chunk, t, scores);
+            for (uint32_t e = 0; e < n; e++)
+                CU_ASSERT_DOUBLE_EQUAL(scores[e], (double)loud[first + t * n + e] * 0x1p-16, 2e-5);
+        }
+    }
+}
+
 /* ---- texts and numbers ----------------------------------------------------------------------- */
 
 static void texts_are_taken_or_refused(void)
@@ -174,8 +244,17 @@ static void texts_are_taken_or_refused(void)
                                       "capacity:1,seed=-1",
                                       "capacity:1,seed=1 ",
                                       "Capacity:1",
+                                      "noisy:",
+                                      "noisy:0",
+                                      "noisy1",
+                                      "noisy:1001",
                                       "uniform"};
     struct sl_routing r;
+    CU_ASSERT(sl_routing_parse(&r, "noisy") == 0 && r.kind == SL_ROUTING_NOISY);
+    CU_ASSERT(r.factor == 1000 && r.seed == 0 && sl_routing_deviation(&r) == 65536);
+    CU_ASSERT(sl_routing_parse(&r, "noisy,seed=8") == 0 && r.factor == 1000 && r.seed == 8);
+    CU_ASSERT(sl_routing_parse(&r, "noisy:0.25,seed=8") == 0 && r.factor == 250 && r.seed == 8);
+    CU_ASSERT_EQUAL(sl_routing_max_chunk(&r), 0);
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
         CU_ASSERT_EQUAL(sl_routing_parse(&r, good[i].text), 0);
         CU_ASSERT(r.kind == SL_ROUTING_CAPACITY && r.factor == good[i].factor);
@@ -368,6 +447,43 @@ static void what_computes_changes_no_bit(void)
     free(r);
 }
 
+static void noise_depends_on_no_chunk_and_no_device(void)
+{
+    static const struct way ways[] = {{.n_batch = 1},
+                                      {.n_batch = 5, .n_threads = 2},
+                                      {.device = "csim:4"},
+                                      {.device = "cpu", .n_batch = 7},
+                                      {.device = "csim", .resident = "none"},
+                                      {.exact = true},
+                                      {.exact = true, .n_batch = 1, .n_threads = 2}};
+    struct result *r = calloc(2, sizeof *r);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(r);
+    for (int d = 0; d < N_DIR; d++) {
+        for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+            struct way way = ways[i];
+            const bool first = i == 0 || way.exact != ways[i - 1].exact;
+            way.dir = dirs[d];
+            way.routing = "noisy:0.5,seed=3";
+            run(&way, &r[!first]);
+            CU_ASSERT(first || same(&r[0], &r[1]));
+        }
+        struct way way = {.dir = dirs[d], .exact = true, .routing = "noisy:0.5,seed=4"};
+        run(&way, &r[1]);
+        CU_ASSERT(!same(&r[0], &r[1]));
+    }
+    free(r);
+}
+
+static void a_core_without_noise_is_refused(void)
+{
+    char path[400];
+    struct sl_model *model = NULL;
+    snprintf(path, sizeof path, "%s/%s", sl_golden_dir(), dirs[0]);
+    struct sl_model_params params = {.path = path, .device = "model", .routing = "noisy"};
+    CU_ASSERT_EQUAL(sl_model_open(&model, &params), SL_ERR_UNSUPPORTED);
+    CU_ASSERT_PTR_NOT_NULL(strstr(sl_error_message(), "its router has no noise"));
+}
+
 static void a_batch_above_a_router_job_is_refused(void)
 {
     char path[400];
@@ -391,12 +507,16 @@ static const struct sl_case cases[] = {
     {"the_reference_recycles_as_the_vectors", the_reference_recycles_as_the_vectors},
     {"the_core_recycles_as_the_vectors", the_core_recycles_as_the_vectors},
     {"the_engine_recycles_as_the_vectors", the_engine_recycles_as_the_vectors},
+    {"scores_get_the_noise_of_the_vectors", scores_get_the_noise_of_the_vectors},
+    {"the_engine_has_the_same_noise", the_engine_has_the_same_noise},
     {"texts_are_taken_or_refused", texts_are_taken_or_refused},
     {"a_capacity_is_rounded_up_from_the_exact_quotient",
      a_capacity_is_rounded_up_from_the_exact_quotient},
     {"a_prompt_is_recycled_as_one_chunk", a_prompt_is_recycled_as_one_chunk},
     {"room_for_all_and_single_tokens_change_no_bit", room_for_all_and_single_tokens_change_no_bit},
     {"what_computes_changes_no_bit", what_computes_changes_no_bit},
+    {"noise_depends_on_no_chunk_and_no_device", noise_depends_on_no_chunk_and_no_device},
+    {"a_core_without_noise_is_refused", a_core_without_noise_is_refused},
     {"a_batch_above_a_router_job_is_refused", a_batch_above_a_router_job_is_refused},
     {NULL, NULL},
 };

@@ -222,6 +222,19 @@ static int build_route(struct tlm_rig *rig, const struct tlm_case *c)
     return err;
 }
 
+static int build_recycle(struct tlm_rig *rig, const struct tlm_case *c)
+{
+    int err = build_route(rig, c);
+    for (uint32_t i = 0; i < rig->n_job; i++) {
+        struct sl_job *job = &rig->job[i];
+        if (job->op != SL_OP_ROUTER)
+            continue;
+        job->flags |= SL_FLAG_RECYCLE;
+        job->slice_count = (uint16_t)div_up(job->n_tokens * c->top_k, c->n_expert);
+    }
+    return err;
+}
+
 static int build_lists(struct tlm_rig *rig, const struct tlm_case *c)
 {
     uint32_t expert[2], x, entry[SL_MAX_TOKENS + 16];
@@ -388,9 +401,9 @@ static int run_model(struct tlm_rig *rig, struct tlm_answer *out)
 int tlm_rig_run(struct tlm_rig *rig, const struct tlm_case *c, struct tlm_answer *out)
 {
     static int (*const build[])(struct tlm_rig *, const struct tlm_case *) = {
-        [TLM_DECODE] = build_decode, [TLM_ROUTE] = build_route, [TLM_LISTS] = build_lists,
-        [TLM_LINEAR] = build_linear, [TLM_SLICE] = build_slice, [TLM_KV] = build_kv,
-        [TLM_QUERY] = build_query,   [TLM_MIX] = build_mix};
+        [TLM_DECODE] = build_decode, [TLM_ROUTE] = build_route,   [TLM_RECYCLE] = build_recycle,
+        [TLM_LISTS] = build_lists,   [TLM_LINEAR] = build_linear, [TLM_SLICE] = build_slice,
+        [TLM_KV] = build_kv,         [TLM_QUERY] = build_query,   [TLM_MIX] = build_mix};
     *out = (struct tlm_answer){0};
     rig->n_job = rig->w_top = 0;
     rig->ctl_top = JOBS_OFF + 2 * TLM_MAX_JOBS;

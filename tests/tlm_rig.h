@@ -13,12 +13,13 @@ enum { TLM_MAX_JOBS = 64 };
 
 /* Launches as models make them (accel/moe.c, fabric_linear.c). */
 enum tlm_kind {
-    TLM_DECODE, /* router, shared expert, top_k INDIRECT experts of one token */
-    TLM_ROUTE,  /* routers and shared expert of n_tokens tokens: prefill's first launch */
-    TLM_LISTS,  /* LIST experts, n_tokens of each: prefill's second launch */
-    TLM_LINEAR, /* matrices Q, K, V of d_model columns, d_ff / 4 rows and less, n_tokens tokens */
-    TLM_SLICE,  /* an expert in four slices, sums added by REDUCE */
-    TLM_KV,     /* KV_PACK and KV_UNPACK of n_tokens tokens, heads of d_model channels */
+    TLM_DECODE,  /* router, shared expert, top_k INDIRECT experts of one token */
+    TLM_ROUTE,   /* routers and shared expert of n_tokens tokens: prefill's first launch */
+    TLM_RECYCLE, /* the same with a capacity of the even share */
+    TLM_LISTS,   /* LIST experts, n_tokens of each: prefill's second launch */
+    TLM_LINEAR,  /* matrices Q, K, V of d_model columns, d_ff / 4 rows and less, n_tokens tokens */
+    TLM_SLICE,   /* an expert in four slices, sums added by REDUCE */
+    TLM_KV,      /* KV_PACK and KV_UNPACK of n_tokens tokens, heads of d_model channels */
     TLM_QUERY,
     TLM_MIX /* all of it in one list: what waits for what across kinds */
 };

@@ -2,7 +2,7 @@
 // Generated from abi/*.def by tools/abigen.c; `make gen` renews it, `make check-gen` compares it.
 package sl_abi_pkg;
 
-  localparam logic [31:0] SL_ABI_VERSION = 32'h63419cc7;
+  localparam logic [31:0] SL_ABI_VERSION = 32'hfa81e4ed;
 
   localparam int SL_BEAT_BYTES = 64;
   localparam int SL_BLOCK = 32;
@@ -56,6 +56,7 @@ package sl_abi_pkg;
   localparam int SL_FLAG_RENORM = 16;
   localparam int SL_FLAG_SCORES = 32;
   localparam int SL_FLAG_RECYCLE = 64;
+  localparam int SL_FLAG_NOISE = 128;
   localparam int SL_SLAB_HAS_BIAS = 1;
   localparam int SL_STATUS_OK = 0;
   localparam int SL_STATUS_BAD_OP = 1;
@@ -153,7 +154,8 @@ package sl_abi_pkg;
   localparam int SL_LSB_CAPS_MAX_HEAD_DIM = 240;
   localparam int SL_LSB_CAPS_MAX_JOBS = 256;
   localparam int SL_LSB_CAPS_CORE = 288;
-  localparam int SL_LSB_CAPS_RESERVED0 = 320;
+  localparam int SL_LSB_CAPS_ROUTER_FLAGS = 320;
+  localparam int SL_LSB_CAPS_RESERVED0 = 352;
   localparam int SL_LSB_CAPS_RESERVED1 = 384;
   localparam int SL_LSB_CAPS_RESERVED2 = 448;
   localparam int SL_LSB_ROUTE_EXPERT0 = 0;
@@ -246,7 +248,8 @@ package sl_abi_pkg;
   typedef struct packed {
     logic [63:0] reserved2;
     logic [63:0] reserved1;
-    logic [63:0] reserved0;
+    logic [31:0] reserved0;
+    logic [31:0] router_flags;
     logic [31:0] core;
     logic [31:0] max_jobs;
     logic [15:0] max_head_dim;

@@ -299,8 +299,11 @@ static int open_arenas(struct sl_member *m, uint64_t w_beats)
                               (uint32_t)w_beats + SL_SLACK_BEATS);
     /* A QUERY writes where slot tables will be. */
     struct sl_caps caps;
-    if (!err && f->profile)
+    if (!err && (f->profile || f->routing.kind == SL_ROUTING_NOISY))
         err = sl_device_query(m->dev, &caps);
+    if (!err && f->routing.kind == SL_ROUTING_NOISY && !(caps.router_flags & SL_FLAG_NOISE))
+        err = sl_fail(SL_ERR_UNSUPPORTED, "use --device csim or cpu, or leave --routing out",
+                      "device %s: its router has no noise", m->dev->name);
     err = err ? err : write_slot_tables(m);
     err = err ? err : sl_joblist_open(&m->jobs, m->dev, fixed, max_job);
     if (!err && f->profile)

@@ -55,15 +55,20 @@ static uint32_t chunk_of(uint32_t n, uint32_t done)
     return n - done < SL_MAX_TOKENS ? n - done : SL_MAX_TOKENS;
 }
 
-/* A single token never finds an expert full. */
-static void set_capacity(const struct sl_moe_pass *p, struct sl_job *job, uint32_t layer,
-                         uint32_t first)
+static void set_routing(const struct sl_moe_pass *p, struct sl_job *job, uint32_t layer,
+                        uint32_t first)
 {
     const struct sl_routing *routing = &p->f->routing;
-    if (routing->kind != SL_ROUTING_CAPACITY || job->n_tokens == 1)
+    if (routing->kind == SL_ROUTING_NOISY) {
+        job->flags |= SL_FLAG_NOISE | SL_FLAG_RENORM;
+        job->list_off = sl_routing_deviation(routing);
+    } else if (routing->kind == SL_ROUTING_CAPACITY && job->n_tokens > 1) {
+        /* A single token never finds an expert full. */
+        job->flags |= SL_FLAG_RECYCLE;
+        job->slice_count = (uint16_t)sl_routing_capacity(routing, p->f->config, job->n_tokens);
+    } else {
         return;
-    job->flags |= SL_FLAG_RECYCLE;
-    job->slice_count = (uint16_t)sl_routing_capacity(routing, p->f->config, job->n_tokens);
+    }
     job->part_stride = routing->seed;
     job->route_off = p->pos + first;
     job->route_token = (uint16_t)layer;
@@ -90,7 +95,7 @@ int sl_moe_add_routers(struct sl_moe_pass *p, struct sl_member *m, uint32_t laye
         job->k = (uint16_t)p->f->expert.k;
         job->rows = c->n_expert;
         job->top_k = (uint8_t)c->n_expert_used;
-        set_capacity(p, job, layer, t);
+        set_routing(p, job, layer, t);
     }
     return 0;
 }

@@ -104,13 +104,14 @@ static int reserve_times(struct tlm_device *d, uint32_t n)
     return 0;
 }
 
-/* A core of P and T answers, not the CPU. */
+/* A core of rtl/ with P and T answers, not the CPU. */
 static int answer_query(struct tlm_device *d, const struct sl_job *job)
 {
     struct sl_caps caps;
     int err = sl_device_read(d->words.inner, SL_ARENA_CTL, job->y_off, &caps, 1);
     caps.n_port = (uint16_t)d->config.n_port;
     caps.n_column = (uint16_t)d->config.n_column;
+    caps.router_flags &= ~(uint32_t)SL_FLAG_NOISE; /* no time is known for it */
     return err ? err : sl_device_write(d->words.inner, SL_ARENA_CTL, job->y_off, &caps, 1);
 }
 

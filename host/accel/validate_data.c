@@ -459,6 +459,7 @@ static const char *record_differs(const struct sl_record *a, const struct sl_rec
            : a->sat_gu != b->sat_gu           ? "sat_gu"
            : a->saturations != b->saturations ? "saturations"
            : a->clamps != b->clamps           ? "clamps"
+           : a->overflows != b->overflows     ? "overflows"
                                               : NULL;
 }
 

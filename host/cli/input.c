@@ -219,10 +219,11 @@ int sl_input_open_model(struct sl_model **out, const struct sl_options *o,
     int err = sl_model_open(out, &params);
     sl_progress_close(&progress);
     if (!err && o->routing)
-        fprintf(stderr,
-                "note: --routing %s: a token's experts depend on those read with it, so that "
-                "reading in chunks is no longer the same as token by token\n",
-                o->routing);
+        fprintf(stderr, "note: --routing %s: %s\n", o->routing,
+                !strncmp(o->routing, "capacity", 8)
+                    ? "a token's experts depend on those read with it, so that reading in chunks "
+                      "is no longer the same as token by token"
+                    : "experts are chosen by scores with noise, and weights shared out among them");
     return err ? sl_cli_library_error(err) : SL_EXIT_OK;
 }
 

@@ -171,11 +171,14 @@ const struct sl_option sl_option_table[] = {
     TEXT("host", NULL, host, PLAN, "gb=,gbps=,disk=",
          "memory and what the CPU reads of it and of the disk, 1e9 bytes a second; default 64 and "
          "3, gbps measured"),
-    TEXT("routing", NULL, routing, EVAL | PLAN, "HOW",
-         "capacity:C[,seed=N]: an expert takes at most C times its even share of each 64 tokens of "
-         "a text, and what is above goes to others; results then depend on --batch-size, and "
-         "prefill is no longer decode. plan: uniform|zipf:A|hit:H: how often a chosen expert is "
-         "resident, default uniform"),
+    TEXT(
+        "routing", NULL, routing, EVAL | PLAN, "HOW",
+        "capacity:C[,seed=N]: an expert takes at most C times its even share of each 64 tokens of "
+        "a text, and what is above goes to others; results then depend on --batch-size, and "
+        "prefill is no longer decode. noisy[:D][,seed=N]: scores get noise of deviation D, default "
+        "1; not on simulated or real cards. plan: uniform|zipf:A|hit:H: how often a chosen expert "
+        "is "
+        "resident, default uniform"),
     INT("prompt-tokens", NULL, prompt_tokens, 0, 1 << 24, PLAN,
         "length of the prompt in prefill; 0: 256"),
     FLAG("json", NULL, json,

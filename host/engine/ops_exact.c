@@ -19,6 +19,7 @@ struct exact_layer {
 struct exact {
     const struct sl_config *config;
     struct sl_routing routing;
+    struct sl_config chooser; /* config as the router's choice is made */
     struct sl_pool *pool;
     struct sl_matmul mm;
     struct exact_layer *layer;   /* [n_layer] */
@@ -127,8 +128,15 @@ static void run_mlp(struct exact *e, const struct mlp_call *c)
 
 struct route_work {
     const struct exact *e;
+    const struct sl_moe_call *call;
     size_t stride;
 };
+
+static struct sl_routing_chunk chunk_of(const struct exact *e, const struct sl_moe_call *call)
+{
+    return (struct sl_routing_chunk){&e->routing, e->config, call->layer, call->pos,
+                                     (uint32_t)call->n_tok};
+}
 
 static void route_scores(const struct sl_config *c, const float *products, float *scores)
 {
@@ -145,7 +153,11 @@ static void route_one(void *user, size_t t, unsigned thread)
     float scores[SL_MAX_EXPERT];
     (void)thread;
     route_scores(w->e->config, w->e->products + t * w->stride, scores);
-    sl_router_choose(w->e->config, scores, &w->e->route[t]);
+    if (w->e->routing.kind == SL_ROUTING_NOISY) {
+        const struct sl_routing_chunk chunk = chunk_of(w->e, w->call);
+        sl_routing_add_noise(&chunk, (uint32_t)t, scores);
+    }
+    sl_router_choose(&w->e->chooser, scores, &w->e->route[t]);
 }
 
 static size_t router_products(struct exact *e, const struct exact_layer *l, const float *x,
@@ -179,12 +191,12 @@ static size_t list_tokens(struct exact *e, uint32_t expert, size_t n_tok)
 static void route_tokens(struct exact *e, const struct sl_moe_call *call)
 {
     const struct exact_layer *l = &e->layer[call->layer];
-    struct route_work work = {e, router_products(e, l, call->x, call->n_tok, e->products)};
+    struct route_work work = {e, call, router_products(e, l, call->x, call->n_tok, e->products)};
     sl_pool_run(e->pool, route_one, &work, call->n_tok);
-    if (e->routing.kind == SL_ROUTING_CAPACITY)
-        sl_routing_recycle(&(struct sl_routing_chunk){&e->routing, e->config, call->layer,
-                                                      call->pos, (uint32_t)call->n_tok},
-                           e->route);
+    if (e->routing.kind == SL_ROUTING_CAPACITY) {
+        const struct sl_routing_chunk chunk = chunk_of(e, call);
+        sl_routing_recycle(&chunk, e->route);
+    }
 }
 
 /* At most CHUNK tokens. */
@@ -235,7 +247,10 @@ static int exact_moe(void *ctx, const struct sl_moe_call *call)
 
 void sl_ops_exact_set_routing(struct sl_ops *ops, const struct sl_routing *routing)
 {
-    ((struct exact *)ops->ctx)->routing = *routing;
+    struct exact *e = ops->ctx;
+    e->routing = *routing;
+    if (routing->kind == SL_ROUTING_NOISY)
+        e->chooser.router_renorm = true;
 }
 
 void sl_ops_exact_router(void *ctx, uint32_t layer, const float *x, float *products, float *scores)
@@ -335,6 +350,7 @@ int sl_ops_exact_open(struct sl_ops *out, const struct sl_config *config,
     if (!e)
         return SL_ERR_NOMEM;
     e->config = config;
+    e->chooser = *config;
     e->pool = pool;
     int err = exact_load(e, ckpt);
     if (err) {

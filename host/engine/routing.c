@@ -9,7 +9,8 @@
 
 enum { MAX_CHUNK = 64 /* what one router job takes: the same chunks, whatever computes them */ };
 
-static const char hint[] = "capacity:C[,seed=N], C from 0.001 to 1000 with at most three decimals";
+static const char hint[] = "capacity:C[,seed=N] or noisy[:D][,seed=N], C and D from 0.001 to 1000 "
+                           "with at most three decimals";
 
 /* ---- the text ------------------------------------------------------------------------------- */
 
@@ -44,25 +45,40 @@ static bool take_thousandths(const char **text, uint32_t *out)
     return *out >= 1 && *out <= 1000000;
 }
 
+static bool take_word(const char **text, const char *word)
+{
+    const size_t n = strlen(word);
+    const bool is = !strncmp(*text, word, n);
+    *text += is ? n : 0;
+    return is;
+}
+
+static bool take_kind(const char **text, struct sl_routing *out)
+{
+    out->factor = 1000;
+    if (take_word(text, "capacity:")) {
+        out->kind = SL_ROUTING_CAPACITY;
+        return take_thousandths(text, &out->factor);
+    }
+    out->kind = SL_ROUTING_NOISY;
+    if (!take_word(text, "noisy"))
+        return false;
+    return !take_word(text, ":") || take_thousandths(text, &out->factor);
+}
+
 int sl_routing_parse(struct sl_routing *out, const char *text)
 {
-    static const char capacity[] = "capacity:", seed[] = ",seed=";
-    uint64_t n = 0;
+    uint64_t seed = 0;
     *out = (struct sl_routing){SL_ROUTING_TOP_K, 0, 0};
     if (!text)
         return 0;
     const char *p = text;
-    bool ok = !strncmp(p, capacity, sizeof capacity - 1);
-    p += ok ? sizeof capacity - 1 : 0;
-    ok = ok && take_thousandths(&p, &out->factor);
-    if (ok && !strncmp(p, seed, sizeof seed - 1)) {
-        p += sizeof seed - 1;
-        ok = take_number(&p, UINT32_MAX, &n);
-    }
+    bool ok = take_kind(&p, out);
+    if (ok && take_word(&p, ",seed="))
+        ok = take_number(&p, UINT32_MAX, &seed);
     if (!ok || *p)
         return sl_fail(SL_ERR_USAGE, hint, "routing: cannot use '%.60s'", text);
-    out->kind = SL_ROUTING_CAPACITY;
-    out->seed = (uint32_t)n;
+    out->seed = (uint32_t)seed;
     return 0;
 }
 
@@ -82,15 +98,15 @@ uint32_t sl_routing_capacity(const struct sl_routing *routing, const struct sl_c
     return c < UINT16_MAX ? (uint32_t)c : UINT16_MAX;
 }
 
-/* First word of Philox 2x32-10 (Salmon et al. 2011). */
-static uint32_t draw(uint32_t key, uint32_t a, uint32_t b)
+/* Philox 2x32-10 (Salmon et al. 2011): both words, the first below. */
+static uint64_t draw(uint32_t key, uint32_t a, uint32_t b)
 {
     for (int round = 0; round < 10; round++, key += 0x9E3779B9u) {
         const uint64_t p = a * (uint64_t)0xD256D193u;
         a = (uint32_t)(p >> 32) ^ key ^ b;
         b = (uint32_t)p;
     }
-    return a;
+    return (uint64_t)b << 32 | a;
 }
 
 /* What experts have taken of a chunk, and what is the token's own. */
@@ -131,11 +147,33 @@ void sl_routing_recycle(const struct sl_routing_chunk *chunk, struct sl_route *r
         for (uint32_t i = 0; i < k; i++) {
             if (f.taken[expert[i]] >= f.capacity) {
                 const uint32_t r =
-                    draw(chunk->routing->seed, chunk->pos + t, chunk->layer << 16 | i);
+                    (uint32_t)draw(chunk->routing->seed, chunk->pos + t, chunk->layer << 16 | i);
                 expert[i] = (uint16_t)choose_open(&f, r, expert[i]);
                 f.own[expert[i]] = true;
             }
             f.taken[expert[i]]++;
         }
+    }
+}
+
+/* ---- noise ---------------------------------------------------------------------------------- */
+
+uint32_t sl_routing_deviation(const struct sl_routing *routing)
+{
+    return (uint32_t)(((uint64_t)routing->factor * 65536 + 500) / 1000);
+}
+
+void sl_routing_add_noise(const struct sl_routing_chunk *chunk, uint32_t t, float *scores)
+{
+    const float deviation = (float)sl_routing_deviation(chunk->routing) * 0x1p-16f;
+    for (uint32_t e = 0; e < chunk->config->n_expert; e++) {
+        int32_t n = -12 * 65535 / 2; /* the sum of twelve u16, centred */
+        for (uint32_t j = 0; j < 3; j++) {
+            const uint64_t words =
+                draw(chunk->routing->seed, chunk->pos + t, chunk->layer << 16 | (256 + 4 * e + j));
+            for (int i = 0; i < 64; i += 16)
+                n += (int32_t)(words >> i & 0xFFFF);
+        }
+        scores[e] = scores[e] + (float)n * 0x1p-16f * deviation;
     }
 }

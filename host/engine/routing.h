@@ -6,19 +6,20 @@
 #include "engine/ops.h"
 
 enum sl_routing_kind {
-    SL_ROUTING_TOP_K,   /* as the model was made: a token's experts depend on nothing else */
-    SL_ROUTING_CAPACITY /* an expert takes so many tokens of a chunk (docs/numerics.md 5.4, RECYCLE)
-                         */
+    SL_ROUTING_TOP_K,    /* as the model was made: a token's experts depend on nothing else */
+    SL_ROUTING_CAPACITY, /* an expert takes so many tokens of a chunk (docs/numerics.md 5.4,
+                            RECYCLE) */
+    SL_ROUTING_NOISY     /* scores get noise, weights are softmax over the chosen (NOISE) */
 };
 
 struct sl_routing {
     enum sl_routing_kind kind;
-    uint32_t factor; /* capacity factor in thousandths, at least 1 */
+    uint32_t factor; /* capacity factor or standard deviation in thousandths, at least 1 */
     uint32_t seed;
 };
 
-/* "capacity:C[,seed=N]", C from 0.001 to 1000 with three decimals, N below 2^32; NULL: top-k.
- * SL_ERR_USAGE. */
+/* "capacity:C[,seed=N]" or "noisy[:D][,seed=N]", C and D (1) from 0.001 to 1000 with three
+ * decimals, N (0) below 2^32; NULL: top-k. SL_ERR_USAGE. */
 int sl_routing_parse(struct sl_routing *out, const char *text);
 
 /* Tokens that are routed together at most; 0: any number, it makes no difference. */
@@ -28,6 +29,9 @@ uint32_t sl_routing_max_chunk(const struct sl_routing *routing);
 uint32_t sl_routing_capacity(const struct sl_routing *routing, const struct sl_config *config,
                              uint32_t n_tok);
 
+/* The standard deviation of the noise, Q16. */
+uint32_t sl_routing_deviation(const struct sl_routing *routing);
+
 /* Tokens pos .. pos + n_tok - 1 of a layer. */
 struct sl_routing_chunk {
     const struct sl_routing *routing;
@@ -36,5 +40,7 @@ struct sl_routing_chunk {
 };
 /* From the experts that the router chose to those that the tokens get; weights stay. */
 void sl_routing_recycle(const struct sl_routing_chunk *chunk, struct sl_route *route);
+/* Adds token t's noise to its scores[n_expert]. */
+void sl_routing_add_noise(const struct sl_routing_chunk *chunk, uint32_t t, float *scores);
 
 #endif

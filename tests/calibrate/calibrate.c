@@ -19,9 +19,9 @@ enum {
 };
 
 static const char *const kinds[] = {
-    [TLM_DECODE] = "decode", [TLM_ROUTE] = "route + shared",  [TLM_LISTS] = "lists",
-    [TLM_LINEAR] = "linear", [TLM_SLICE] = "slices + reduce", [TLM_KV] = "kv",
-    [TLM_QUERY] = "query",   [TLM_MIX] = "all kinds"};
+    [TLM_DECODE] = "decode", [TLM_ROUTE] = "route + shared", [TLM_RECYCLE] = "recycle + shared",
+    [TLM_LISTS] = "lists",   [TLM_LINEAR] = "linear",        [TLM_SLICE] = "slices + reduce",
+    [TLM_KV] = "kv",         [TLM_QUERY] = "query",          [TLM_MIX] = "all kinds"};
 
 enum { FP8 = SL_FORMAT_FP8, Q8 = SL_FORMAT_Q8, NF4 = SL_FORMAT_NF4 };
 
@@ -42,6 +42,7 @@ static const struct tlm_case cases[] = {
     {TLM_ROUTE, NF4, 256, 512, 5, 16, 1, SL_MODE_SOFTMAX},
     {TLM_ROUTE, Q8, 1024, 1024, 64, 32, 2, SL_MODE_ATTENTION},
     {TLM_ROUTE, FP8, 1024, 1024, 130, 16, 1, SL_MODE_SOFTMAX},
+    {TLM_RECYCLE, FP8, 128, 128, 64, 16, 1, SL_MODE_SOFTMAX},
     {TLM_LISTS, NF4, 256, 512, 2, 0, 8, 0},
     {TLM_LISTS, Q8, 256, 512, 5, 0, 8, 0},
     {TLM_LISTS, FP8, 1024, 1024, 3, 0, 6, 0},

@@ -137,7 +137,8 @@ struct fab_router {
     unsigned top_k, n_tokens;
     int flags;
     bool bias;
-    unsigned capacity; /* of RECYCLE */
+    unsigned capacity;  /* of RECYCLE */
+    uint32_t deviation; /* of NOISE */
 };
 struct sl_job *fab_add_router(struct fab *f, const struct fab_router *s, int mode,
                               enum fab_data data, unsigned variant);

@@ -75,8 +75,9 @@ struct sl_job *fab_add_router(struct fab *f, const struct fab_router *s, int mod
     job->rows = s->n_expert;
     job->top_k = (uint8_t)s->top_k;
     job->n_tokens = (uint16_t)fab_tokens(f, s->n_tokens);
-    if (s->flags & SL_FLAG_RECYCLE) {
+    if (s->flags & (SL_FLAG_RECYCLE | SL_FLAG_NOISE)) {
         job->slice_count = (uint16_t)s->capacity;
+        job->list_off = s->deviation;
         job->part_stride = (uint32_t)sl_rng_next(&f->rig->rng);
         job->route_off = (uint32_t)sl_rng_range(&f->rig->rng, -70, 4096); /* past 2^32 too */
         job->route_token = (uint16_t)sl_rng_range(&f->rig->rng, 0, 65535);
@@ -168,6 +169,26 @@ static enum fab_result run_recycle(struct fab *f, const struct fab_case *c)
     return fab_launch(f, true);
 }
 
+/* Cores that have no noise refuse it, as the reference says. */
+static const struct fab_router noise[] = {
+    {.n_expert = 8, .k = 64, .top_k = 2, .n_tokens = 3, .deviation = 0},
+    {.n_expert = 16, .k = 32, .top_k = 1, .n_tokens = 9, .deviation = 1},
+    {.n_expert = 32, .k = 64, .top_k = 2, .n_tokens = 4, .deviation = 65536},
+    {.n_expert = 256, .k = 32, .top_k = 8, .n_tokens = 2, .deviation = 3 << 15},
+    {.n_expert = 5, .k = 32, .top_k = 5, .n_tokens = 64, .deviation = UINT32_MAX},
+    {.n_expert = 8, .k = 32, .top_k = 2, .n_tokens = 12, .deviation = 1 << 15, .capacity = 3},
+};
+static enum fab_result run_noise(struct fab *f, const struct fab_case *c)
+{
+    struct fab_router r = noise[c->shape];
+    fab_reset(f, c, "router", "noise");
+    r.flags = SL_FLAG_NOISE | (c->shape % 2 ? SL_FLAG_RENORM : SL_FLAG_SCORES) |
+              (r.capacity ? SL_FLAG_RECYCLE : 0);
+    r.bias = sl_rng_range(&f->rig->rng, 0, 1);
+    fab_add_router(f, &r, c->format, c->data, c->shape + c->round);
+    return fab_launch(f, f->rig->ref.kind != SL_CORE_RTL);
+}
+
 /* The routers of Yuan 2.0-M32 and Hunyuan-Large. */
 static const struct fab_router real[] = {
     {.n_expert = 32, .k = 2048, .top_k = 2, .n_tokens = 1},
@@ -248,6 +269,7 @@ const struct fab_set fab_router_sets[] = {
     {"router", "batch", N_OF(batch), true, 2048, 1024, run_batch, false},
     {"router", "long", N_OF(longest), true, 2048, 32768, run_long, false},
     {"router", "recycle", N_OF(recycle), true, 2048, 2048, run_recycle, false},
+    {"router", "noise", N_OF(noise), true, 2048, 2048, run_noise, false},
     {"router", "real", N_OF(real), false, 2048, 16384, run_real, false},
     {"expert", "indirect", N_FOLLOW, false, 512, 2048, run_indirect, false},
     {NULL, NULL, 0, false, 0, 0, NULL, false},

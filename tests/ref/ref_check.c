@@ -100,7 +100,7 @@ static bool flags_ok(struct ref_run *run)
     if (run->job.op == SL_OP_PLAIN)
         legal |= SL_FLAG_PARTIAL | SL_FLAG_LIST;
     if (run->job.op == SL_OP_ROUTER)
-        legal |= SL_FLAG_RENORM | SL_FLAG_SCORES | SL_FLAG_RECYCLE;
+        legal = (int)ref_router_flags(run->core);
     return (run->job.flags & ~legal) == 0;
 }
 

@@ -29,7 +29,8 @@ static void run_query(struct ref_run *run)
                            .max_topk = SL_MAX_TOPK,
                            .max_head_dim = SL_MAX_HEAD_DIM,
                            .max_jobs = SL_MAX_JOBS,
-                           .core = core->kind};
+                           .core = core->kind,
+                           .router_flags = ref_router_flags(core)};
     for (int format = SL_FORMAT_FP8; format <= SL_FORMAT_MXFP4; format++)
         caps.formats |= 1u << format;
     for (int op = SL_OP_QUERY; op <= SL_OP_KV_UNPACK; op++)

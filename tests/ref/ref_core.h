@@ -63,6 +63,12 @@ static inline uint8_t *ref_ctl(const struct ref_core *core, uint64_t beat)
 {
     return core->ctl + beat * SL_BEAT_BYTES;
 }
+/* Flags that ROUTER jobs may have on an implementation of that kind. */
+static inline uint32_t ref_router_flags(const struct ref_core *core)
+{
+    const uint32_t all = SL_FLAG_PORT_COUNTERS | SL_FLAG_RENORM | SL_FLAG_SCORES | SL_FLAG_RECYCLE;
+    return core->kind == SL_CORE_RTL ? all : all | SL_FLAG_NOISE;
+}
 /* First beat of input token t, through the list where there is one. */
 uint64_t ref_token_at(const struct ref_run *run, unsigned t);
 

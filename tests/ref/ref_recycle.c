@@ -12,6 +12,20 @@ void ref_philox(uint32_t key, const uint32_t counter[2], uint32_t word[2])
     }
 }
 
+int32_t ref_noisy(const struct sl_job *job, unsigned t, unsigned expert, int32_t score)
+{
+    int64_t twice = 0; /* n, doubled */
+    for (unsigned j = 0; j < 3; j++) {
+        const uint32_t counter[2] = {job->route_off + t,
+                                     job->route_token * 0x10000u + 256 + 4 * expert + j};
+        uint32_t word[2];
+        ref_philox(job->part_stride, counter, word);
+        for (int i = 0; i < 2; i++)
+            twice += 2 * (int64_t)(word[i] % 65536 + word[i] / 65536) - 2 * 65535;
+    }
+    return ref_sat32(score + (int64_t)ref_round((ref_wide)(twice / 2) * job->list_off, 16));
+}
+
 static unsigned expert_of(const struct sl_route_entry *entry, unsigned choice)
 {
     return ref_get16((const uint8_t *)entry + SL_AT_route_expert0 + 2 * choice);

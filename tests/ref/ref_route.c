@@ -45,12 +45,13 @@ static int32_t sigmoid_q24(int32_t l)
     return (int32_t)ref_div_half((l < 0 ? e : Q30) * (ref_wide)Q24, Q30 + e);
 }
 
-static void decide_sigmoid(const struct ref_decision *d, unsigned *chosen, uint32_t *weight)
+static void decide_sigmoid(const struct ref_decision *d, const int32_t *score, unsigned *chosen,
+                           uint32_t *weight)
 {
     int32_t sigma[SL_MAX_N_EXPERT], rank[SL_MAX_N_EXPERT];
     int64_t sum = 0;
     for (unsigned i = 0; i < d->n_expert; i++) {
-        sigma[i] = sigmoid_q24(d->logit[i]);
+        sigma[i] = sigmoid_q24(score[i]);
         rank[i] = ref_sat32((int64_t)sigma[i] + (d->bias ? d->bias[i] : 0));
     }
     choose(rank, d->n_expert, d->top_k, chosen);
@@ -90,8 +91,10 @@ void ref_decide(const struct ref_decision *d, struct sl_route_entry *entry, int3
     uint32_t weight[SL_MAX_TOPK];
     for (unsigned i = 0; i < d->n_expert; i++)
         score[i] = d->mode == SL_MODE_ATTENTION ? attend(d, i) : d->logit[i];
+    for (unsigned i = 0; i < d->n_expert && d->noise; i++)
+        score[i] = ref_noisy(d->noise, d->token, i, score[i]);
     if (d->mode == SL_MODE_SIGMOID) {
-        decide_sigmoid(d, chosen, weight);
+        decide_sigmoid(d, score, chosen, weight);
     } else {
         choose(score, d->n_expert, d->top_k, chosen);
         softmax_weights(d, score, chosen, weight);
@@ -169,9 +172,14 @@ void ref_run_router(struct ref_run *run)
         for (uint32_t r = 0; r < rows; r++)
             logit[r] = logit_of(run, item, ref_unit(&run->core->weights, run->w_off, &region, r),
                                 exponent[r]);
-        struct ref_decision d = {job->format, job->rows,
-                                 job->top_k,  job->flags & SL_FLAG_RENORM,
-                                 logit,       has_bias ? bias : NULL};
+        struct ref_decision d = {job->format,
+                                 job->rows,
+                                 job->top_k,
+                                 job->flags & SL_FLAG_RENORM,
+                                 logit,
+                                 has_bias ? bias : NULL,
+                                 job->flags & SL_FLAG_NOISE ? job : NULL,
+                                 t};
         struct sl_route_entry entry;
         ref_decide(&d, &entry, score);
         if (job->flags & SL_FLAG_RECYCLE)

@@ -9,8 +9,10 @@
 struct ref_decision {
     unsigned mode, n_expert, top_k;
     bool renorm;
-    const int32_t *logit; /* [n_expert], Q16; ATTENTION: [3 n_expert] */
-    const int32_t *bias;  /* [n_expert], Q24; NULL: none */
+    const int32_t *logit;       /* [n_expert], Q16; ATTENTION: [3 n_expert] */
+    const int32_t *bias;        /* [n_expert], Q24; NULL: none */
+    const struct sl_job *noise; /* whose NOISE the scores get, of its token `token`; NULL: none */
+    unsigned token;
 };
 
 /* entry: the beat of one token; score[n_expert]: s in Q16. */
