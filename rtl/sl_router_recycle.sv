@@ -62,18 +62,20 @@ module sl_router_recycle (
   logic [8:0] n_open;  // candidates
   logic [7:0] left;  // candidates ahead of the drawn one
   logic found;
-  logic own;  // expert scan_at is one of the token's
   wire scan_go = (state == DRAW || state == FIND) && scan_at <= {1'b0, n_last};
   wire scan_end = !scan_go && !s1;
   wire open = s1 && s1_room && !s1_own;
   wire draw_begin = state == TEST && full && !again;
   logic find_begin;
 
-  always_comb begin
-    own = 1'b0;
-    for (int j = 0; j < 8; j = j + 1)
-      if (j[2:0] <= k_last && experts[8*j+:8] == scan_at[7:0]) own = 1'b1;
-  end
+  // Whether an expert is one of the choices up to `last`.
+  function automatic is_own(input [7:0] expert, input [63:0] choices, input [2:0] last);
+    begin
+      is_own = 1'b0;
+      for (int j = 0; j < 8; j = j + 1)
+        if (j[2:0] <= last && choices[8*j+:8] == expert) is_own = 1'b1;
+    end
+  endfunction
 
   always_ff @(posedge clk) begin
     if (draw_begin || find_begin) scan_at <= 9'd0;
@@ -81,7 +83,7 @@ module sl_router_recycle (
     if (scan_go) begin
       s1_index <= scan_at[7:0];
       s1_room <= room[scan_at[7:0]];
-      s1_own <= own;
+      s1_own <= is_own(scan_at[7:0], experts, k_last);
     end
     s1 <= rst_n && scan_go;
     if (draw_begin) n_open <= 9'd0;

@@ -119,6 +119,18 @@ def print_noise(rng):
     print("static const int64_t loud[] = {\n%s\n};" % array(after))
 
 
+def print_choice(rng):
+    print("\n/* Tokens that one expert takes: shares in 1/256, ties included; mask: bit t. */")
+    print("static const struct {\n    uint32_t n_expert, top_k, n_tokens, factor;\n    uint64_t mask;\n    uint16_t share[40];\n} choices[] = {")
+    for n_expert, k, n_tok, factor in [(8, 2, 12, 1000), (16, 1, 40, 1250), (4, 2, 7, 500), (6, 3, 5, 2000), (32, 1, 9, 1)]:
+        share = [rng.randrange(12) * 16 for _ in range(n_tok)]
+        c = math.ceil(Fraction(factor * k * n_tok, 1000 * n_expert))
+        order = sorted(range(n_tok), key=lambda t: (-share[t], t))
+        mask = sum(1 << t for t in order[:c])
+        print("    {%d, %d, %d, %d, 0x%X,\n     {%s}}," % (n_expert, k, n_tok, factor, mask, ", ".join(map(str, share))))
+    print("};")
+
+
 def main():
     check()
     rng = random.Random(22)
@@ -153,6 +165,7 @@ def main():
     print("static const uint8_t chosen[] = {\n%s\n};\n" % array(chosen))
     print("static const uint8_t given[] = {\n%s\n};" % array(given))
     print_noise(rng)
+    print_choice(rng)
     print("/* clang-format on */")
 
 

@@ -215,6 +215,29 @@ static void the_engine_has_the_same_noise(void)
     }
 }
 
+/* ---- experts choose -------------------------------------------------------------------------- */
+
+static void experts_take_their_largest_shares_ties_to_the_earlier(void)
+{
+    for (size_t i = 0; i < sizeof choices / sizeof *choices; i++) {
+        const struct sl_routing routing = {SL_ROUTING_EXPERTS, choices[i].factor, 0};
+        const struct sl_config config = {.n_expert = choices[i].n_expert,
+                                         .n_expert_used = choices[i].top_k};
+        const struct sl_routing_chunk chunk = {&routing, &config, 0, 0, choices[i].n_tokens};
+        float share[3 * 40];
+        uint32_t token[40];
+        uint64_t mask = 0;
+        for (uint32_t t = 0; t < choices[i].n_tokens; t++)
+            share[3 * t] = (float)choices[i].share[t] / 256;
+        const size_t n = sl_routing_choose_tokens(&chunk, share, 3, token);
+        for (size_t j = 0; j < n; j++) {
+            mask |= 1ull << token[j];
+            CU_ASSERT(!j || token[j] > token[j - 1]);
+        }
+        CU_ASSERT_EQUAL(mask, choices[i].mask);
+    }
+}
+
 /* ---- texts and numbers ----------------------------------------------------------------------- */
 
 static void texts_are_taken_or_refused(void)
@@ -244,6 +267,8 @@ static void texts_are_taken_or_refused(void)
                                       "capacity:1,seed=-1",
                                       "capacity:1,seed=1 ",
                                       "Capacity:1",
+                                      "expert-choice",
+                                      "expert-choice:1,seed=3",
                                       "noisy:",
                                       "noisy:0",
                                       "noisy1",
@@ -255,6 +280,8 @@ static void texts_are_taken_or_refused(void)
     CU_ASSERT(sl_routing_parse(&r, "noisy,seed=8") == 0 && r.factor == 1000 && r.seed == 8);
     CU_ASSERT(sl_routing_parse(&r, "noisy:0.25,seed=8") == 0 && r.factor == 250 && r.seed == 8);
     CU_ASSERT_EQUAL(sl_routing_max_chunk(&r), 0);
+    CU_ASSERT(sl_routing_parse(&r, "expert-choice:1.5") == 0 && r.kind == SL_ROUTING_EXPERTS);
+    CU_ASSERT(r.factor == 1500 && sl_routing_max_chunk(&r) == SL_ROUTING_MAX_CHOICE);
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
         CU_ASSERT_EQUAL(sl_routing_parse(&r, good[i].text), 0);
         CU_ASSERT(r.kind == SL_ROUTING_CAPACITY && r.factor == good[i].factor);
@@ -474,6 +501,46 @@ static void noise_depends_on_no_chunk_and_no_device(void)
     free(r);
 }
 
+/* Where every expert takes every token, a token's experts are all of them, whatever is beside it.
+ */
+static void experts_that_take_all_depend_on_no_chunk(void)
+{
+    struct result *r = calloc(2, sizeof *r);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(r);
+    for (int d = 0; d < N_DIR; d++) {
+        struct way way = {.dir = dirs[d], .exact = true, .routing = "expert-choice:1000"};
+        run(&way, &r[0]);
+        way.n_batch = 3;
+        way.n_threads = 2;
+        run(&way, &r[1]);
+        CU_ASSERT(same(&r[0], &r[1]));
+        way.routing = "expert-choice:1";
+        run(&way, &r[0]);
+        CU_ASSERT(!same(&r[0], &r[1]));
+        way.n_batch = 0;
+        run(&way, &r[1]);
+        CU_ASSERT(!same(&r[0], &r[1]));
+    }
+    free(r);
+}
+
+static void expert_choice_is_refused_at_decode_and_on_devices(void)
+{
+    char path[400];
+    const int32_t id = 1;
+    struct sl_model *model = NULL;
+    struct sl_session *session = NULL;
+    snprintf(path, sizeof path, "%s/%s", sl_golden_dir(), dirs[0]);
+    struct sl_model_params params = {.path = path, .exact = true, .routing = "expert-choice:1"};
+    CU_ASSERT_EQUAL_FATAL(sl_model_open(&model, &params), 0);
+    CU_ASSERT_EQUAL_FATAL(sl_session_open(&session, model, &(struct sl_session_params){0}), 0);
+    CU_ASSERT_EQUAL(sl_session_eval(session, &id, 1, false, NULL), SL_ERR_UNSUPPORTED);
+    sl_session_close(&session);
+    sl_model_close(&model);
+    params.exact = false;
+    CU_ASSERT_EQUAL(sl_model_open(&model, &params), SL_ERR_UNSUPPORTED);
+}
+
 static void a_core_without_noise_is_refused(void)
 {
     char path[400];
@@ -516,6 +583,11 @@ static const struct sl_case cases[] = {
     {"room_for_all_and_single_tokens_change_no_bit", room_for_all_and_single_tokens_change_no_bit},
     {"what_computes_changes_no_bit", what_computes_changes_no_bit},
     {"noise_depends_on_no_chunk_and_no_device", noise_depends_on_no_chunk_and_no_device},
+    {"experts_take_their_largest_shares_ties_to_the_earlier",
+     experts_take_their_largest_shares_ties_to_the_earlier},
+    {"experts_that_take_all_depend_on_no_chunk", experts_that_take_all_depend_on_no_chunk},
+    {"expert_choice_is_refused_at_decode_and_on_devices",
+     expert_choice_is_refused_at_decode_and_on_devices},
     {"a_core_without_noise_is_refused", a_core_without_noise_is_refused},
     {"a_batch_above_a_router_job_is_refused", a_batch_above_a_router_job_is_refused},
     {NULL, NULL},

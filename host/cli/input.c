@@ -220,7 +220,7 @@ int sl_input_open_model(struct sl_model **out, const struct sl_options *o,
     sl_progress_close(&progress);
     if (!err && o->routing)
         fprintf(stderr, "note: --routing %s: %s\n", o->routing,
-                !strncmp(o->routing, "capacity", 8)
+                strncmp(o->routing, "noisy", 5)
                     ? "a token's experts depend on those read with it, so that reading in chunks "
                       "is no longer the same as token by token"
                     : "experts are chosen by scores with noise, and weights shared out among them");

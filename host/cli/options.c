@@ -176,7 +176,10 @@ const struct sl_option sl_option_table[] = {
         "capacity:C[,seed=N]: an expert takes at most C times its even share of each 64 tokens of "
         "a text, and what is above goes to others; results then depend on --batch-size, and "
         "prefill is no longer decode. noisy[:D][,seed=N]: scores get noise of deviation D, default "
-        "1; not on simulated or real cards. plan: uniform|zipf:A|hit:H: how often a chosen expert "
+        "1; not on simulated or real cards. expert-choice:C: each expert takes C times its even "
+        "share of "
+        "the tokens read together; with --exact, not for run. plan: uniform|zipf:A|hit:H: how "
+        "often a chosen expert "
         "is "
         "resident, default uniform"),
     INT("prompt-tokens", NULL, prompt_tokens, 0, 1 << 24, PLAN,

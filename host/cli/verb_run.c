@@ -61,6 +61,10 @@ static int open_profile(struct run *r)
 
 static int open_run(struct run *r)
 {
+    if (r->o->routing && !strncmp(r->o->routing, "expert-choice", 13))
+        return sl_cli_error(SL_ERR_USAGE, "it works for perplexity and logits",
+                            "--routing %s: experts cannot choose among the tokens of a decode",
+                            r->o->routing);
     int code = sl_input_sampling(&r->sampling, r->o);
     if (!code)
         code = sl_input_load(&r->in, r->o, true);

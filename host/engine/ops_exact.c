@@ -5,11 +5,14 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "engine/mathf.h"
 #include "engine/matmul.h"
 #include "engine/router.h"
 #include "engine/simd.h"
 
 enum { CHUNK = 256 /* tokens of one pass: each row is widened once per pass */ };
+_Static_assert((int)CHUNK >= (int)SL_ROUTING_MAX_CHOICE,
+               "experts choose among the tokens of a pass");
 
 struct exact_layer {
     struct sl_rows matrix[SL_MATRIX_O + 1], router[3];
@@ -25,10 +28,11 @@ struct exact {
     struct exact_layer *layer;   /* [n_layer] */
     struct sl_mlp_rows *experts; /* [n_layer][n_expert], behind layer[].expert */
     struct sl_rows head;
-    float *gate, *up;       /* [CHUNK][max d_ff] */
-    float *out;             /* [CHUNK][d_model] of one expert */
-    float *products;        /* [CHUNK][3 n_expert] of the router */
-    float *bias;            /* of the matrix at work */
+    float *gate, *up;    /* [CHUNK][max d_ff] */
+    float *out;          /* [CHUNK][d_model] of one expert */
+    float *products;     /* [CHUNK][3 n_expert] of the router; where experts choose, its shares */
+    size_t share_stride; /* from one token's shares to the next's */
+    float *bias;         /* of the matrix at work */
     struct sl_route *route; /* [CHUNK] */
     uint32_t *token;        /* [CHUNK] tokens of one expert */
     float *weight;          /* [CHUNK] their weights */
@@ -147,6 +151,18 @@ static void route_scores(const struct sl_config *c, const float *products, float
         memcpy(scores, products, n * sizeof *scores);
 }
 
+/* Where experts choose, a token has shares in place of choices. */
+static void keep_shares(const struct route_work *w, size_t t, float *scores)
+{
+    const size_t n = w->e->config->n_expert;
+    sl_softmax(scores, n);
+    memcpy(w->e->products + t * w->stride, scores, n * sizeof *scores);
+    for (int i = 0; i < SL_MAX_EXPERT_USED; i++) {
+        w->e->route[t].expert[i] = UINT16_MAX;
+        w->e->route[t].weight[i] = 0;
+    }
+}
+
 static void route_one(void *user, size_t t, unsigned thread)
 {
     struct route_work *w = user;
@@ -157,7 +173,10 @@ static void route_one(void *user, size_t t, unsigned thread)
         const struct sl_routing_chunk chunk = chunk_of(w->e, w->call);
         sl_routing_add_noise(&chunk, (uint32_t)t, scores);
     }
-    sl_router_choose(&w->e->chooser, scores, &w->e->route[t]);
+    if (w->e->routing.kind == SL_ROUTING_EXPERTS)
+        keep_shares(w, t, scores);
+    else
+        sl_router_choose(&w->e->chooser, scores, &w->e->route[t]);
 }
 
 static size_t router_products(struct exact *e, const struct exact_layer *l, const float *x,
@@ -176,9 +195,18 @@ static size_t router_products(struct exact *e, const struct exact_layer *l, cons
 }
 
 /* Tokens of this pass that chose `expert`, with their weights. */
-static size_t list_tokens(struct exact *e, uint32_t expert, size_t n_tok)
+static size_t list_tokens(struct exact *e, const struct sl_moe_call *call, uint32_t expert)
 {
+    const size_t n_tok = call->n_tok;
     size_t n = 0;
+    if (e->routing.kind == SL_ROUTING_EXPERTS) {
+        const struct sl_routing_chunk chunk = chunk_of(e, call);
+        const float *share = e->products + expert;
+        n = sl_routing_choose_tokens(&chunk, share, e->share_stride, e->token);
+        for (size_t i = 0; i < n; i++)
+            e->weight[i] = share[e->token[i] * e->share_stride];
+        return n;
+    }
     for (uint32_t t = 0; t < n_tok; t++)
         for (uint32_t i = 0; i < e->config->n_expert_used; i++)
             if (e->route[t].expert[i] == expert) {
@@ -192,6 +220,7 @@ static void route_tokens(struct exact *e, const struct sl_moe_call *call)
 {
     const struct exact_layer *l = &e->layer[call->layer];
     struct route_work work = {e, call, router_products(e, l, call->x, call->n_tok, e->products)};
+    e->share_stride = work.stride;
     sl_pool_run(e->pool, route_one, &work, call->n_tok);
     if (e->routing.kind == SL_ROUTING_CAPACITY) {
         const struct sl_routing_chunk chunk = chunk_of(e, call);
@@ -215,7 +244,7 @@ static void moe_pass(struct exact *e, const struct sl_moe_call *call)
         memset(y, 0, n_tok * c->d_model * sizeof *y);
     /* Ascending experts: the order of the combination for every token. */
     for (uint32_t i = 0; i < c->n_expert; i++) {
-        size_t n = list_tokens(e, i, n_tok);
+        size_t n = list_tokens(e, call, i);
         if (!n)
             continue;
         run_mlp(e, &(struct mlp_call){

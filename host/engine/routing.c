@@ -9,8 +9,9 @@
 
 enum { MAX_CHUNK = 64 /* what one router job takes: the same chunks, whatever computes them */ };
 
-static const char hint[] = "capacity:C[,seed=N] or noisy[:D][,seed=N], C and D from 0.001 to 1000 "
-                           "with at most three decimals";
+static const char hint[] =
+    "capacity:C[,seed=N], noisy[:D][,seed=N] or expert-choice:C, C and D from "
+    "0.001 to 1000 with at most three decimals";
 
 /* ---- the text ------------------------------------------------------------------------------- */
 
@@ -60,6 +61,10 @@ static bool take_kind(const char **text, struct sl_routing *out)
         out->kind = SL_ROUTING_CAPACITY;
         return take_thousandths(text, &out->factor);
     }
+    if (take_word(text, "expert-choice:")) {
+        out->kind = SL_ROUTING_EXPERTS;
+        return take_thousandths(text, &out->factor);
+    }
     out->kind = SL_ROUTING_NOISY;
     if (!take_word(text, "noisy"))
         return false;
@@ -74,7 +79,7 @@ int sl_routing_parse(struct sl_routing *out, const char *text)
         return 0;
     const char *p = text;
     bool ok = take_kind(&p, out);
-    if (ok && take_word(&p, ",seed="))
+    if (ok && out->kind != SL_ROUTING_EXPERTS && take_word(&p, ",seed="))
         ok = take_number(&p, UINT32_MAX, &seed);
     if (!ok || *p)
         return sl_fail(SL_ERR_USAGE, hint, "routing: cannot use '%.60s'", text);
@@ -86,7 +91,9 @@ int sl_routing_parse(struct sl_routing *out, const char *text)
 
 uint32_t sl_routing_max_chunk(const struct sl_routing *routing)
 {
-    return routing->kind == SL_ROUTING_CAPACITY ? MAX_CHUNK : 0;
+    return routing->kind == SL_ROUTING_CAPACITY  ? MAX_CHUNK
+           : routing->kind == SL_ROUTING_EXPERTS ? SL_ROUTING_MAX_CHOICE
+                                                 : 0;
 }
 
 uint32_t sl_routing_capacity(const struct sl_routing *routing, const struct sl_config *config,
@@ -154,6 +161,22 @@ void sl_routing_recycle(const struct sl_routing_chunk *chunk, struct sl_route *r
             f.taken[expert[i]]++;
         }
     }
+}
+
+size_t sl_routing_choose_tokens(const struct sl_routing_chunk *chunk, const float *share,
+                                size_t stride, uint32_t *token)
+{
+    const uint32_t c = sl_routing_capacity(chunk->routing, chunk->config, chunk->n_tok);
+    size_t n = 0;
+    for (uint32_t t = 0; t < chunk->n_tok; t++) {
+        uint32_t ahead = 0;
+        for (uint32_t other = 0; other < chunk->n_tok; other++)
+            ahead += share[other * stride] > share[t * stride] ||
+                     (other < t && share[other * stride] == share[t * stride]);
+        if (ahead < c)
+            token[n++] = t;
+    }
+    return n;
 }
 
 /* ---- noise ---------------------------------------------------------------------------------- */

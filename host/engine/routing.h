@@ -9,8 +9,12 @@ enum sl_routing_kind {
     SL_ROUTING_TOP_K,    /* as the model was made: a token's experts depend on nothing else */
     SL_ROUTING_CAPACITY, /* an expert takes so many tokens of a chunk (docs/numerics.md 5.4,
                             RECYCLE) */
-    SL_ROUTING_NOISY     /* scores get noise, weights are softmax over the chosen (NOISE) */
+    SL_ROUTING_NOISY,    /* scores get noise, weights are softmax over the chosen (NOISE) */
+    SL_ROUTING_EXPERTS   /* each expert chooses its tokens of a chunk (Zhou et al. 2022); exact only
+                          */
 };
+/* Tokens of a chunk that experts choose among. */
+enum { SL_ROUTING_MAX_CHOICE = 256 };
 
 struct sl_routing {
     enum sl_routing_kind kind;
@@ -18,8 +22,8 @@ struct sl_routing {
     uint32_t seed;
 };
 
-/* "capacity:C[,seed=N]" or "noisy[:D][,seed=N]", C and D (1) from 0.001 to 1000 with three
- * decimals, N (0) below 2^32; NULL: top-k. SL_ERR_USAGE. */
+/* "capacity:C[,seed=N]", "noisy[:D][,seed=N]" or "expert-choice:C", C and D (1) from 0.001 to 1000
+ * with three decimals, N (0) below 2^32; NULL: top-k. SL_ERR_USAGE. */
 int sl_routing_parse(struct sl_routing *out, const char *text);
 
 /* Tokens that are routed together at most; 0: any number, it makes no difference. */
@@ -40,6 +44,11 @@ struct sl_routing_chunk {
 };
 /* From the experts that the router chose to those that the tokens get; weights stay. */
 void sl_routing_recycle(const struct sl_routing_chunk *chunk, struct sl_route *route);
+/* EXPERTS: the tokens that an expert takes, in ascending order: the capacity's largest of share[t *
+ * stride], its softmax share in token t, the earlier of equal ones. Returns how many. token[n_tok]
+ */
+size_t sl_routing_choose_tokens(const struct sl_routing_chunk *chunk, const float *share,
+                                size_t stride, uint32_t *token);
 /* Adds token t's noise to its scores[n_expert]. */
 void sl_routing_add_noise(const struct sl_routing_chunk *chunk, uint32_t t, float *scores);
 

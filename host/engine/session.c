@@ -163,6 +163,9 @@ int sl_session_eval(struct sl_session *session, const int32_t *ids, size_t n, bo
     struct sl_ops_stats before = {0};
     bool has_lfa = s->model->config.has_lfa;
     int err = check_ids(s, ids, n);
+    if (!err && n == 1 && s->model->routing.kind == SL_ROUTING_EXPERTS)
+        err = sl_fail(SL_ERR_UNSUPPORTED, "choose another routing",
+                      "routing: experts cannot choose among the tokens of a decode");
     if (err)
         return err;
     if (n == 0)
@@ -218,6 +221,9 @@ void sl_session_set_trace(struct sl_session *session, const struct sl_trace *tra
 int sl_session_log_routes(struct sl_session *session, struct sl_route_log *log)
 {
     struct sl_forward *f = &session->forward;
+    if (session->model->routing.kind == SL_ROUTING_EXPERTS)
+        return sl_fail(SL_ERR_UNSUPPORTED, "choose another routing",
+                       "routing: where experts choose, tokens have no choices to record");
     int err = sl_route_log_attach(log, f->config, f->n_batch);
     if (!err)
         f->trace = sl_route_log_trace(log);
