@@ -127,7 +127,7 @@ def print_choice(rng):
         c = math.ceil(Fraction(factor * k * n_tok, 1000 * n_expert))
         order = sorted(range(n_tok), key=lambda t: (-share[t], t))
         mask = sum(1 << t for t in order[:c])
-        print("    {%d, %d, %d, %d, 0x%X,\n     {%s}}," % (n_expert, k, n_tok, factor, mask, ", ".join(map(str, share))))
+        print("    {%d, %d, %d, %d, 0x%X, {\n%s}}," % (n_expert, k, n_tok, factor, mask, array(share)))
     print("};")
 
 
