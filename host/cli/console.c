@@ -105,7 +105,9 @@ enum { BAR = 24, REDRAW_MS = 100, LINE_MS = 60000, SETTLED_MS = 2000 };
 void sl_duration(char out[SL_DURATION_MAX], double seconds)
 {
     const double minutes = seconds / 60;
-    if (minutes < 1.5)
+    if (seconds < 1)
+        snprintf(out, SL_DURATION_MAX, "under 1 s");
+    else if (minutes < 1.5)
         snprintf(out, SL_DURATION_MAX, "%.0f s", seconds);
     else if (minutes < 90)
         snprintf(out, SL_DURATION_MAX, "%.0f min", minutes);
@@ -113,6 +115,16 @@ void sl_duration(char out[SL_DURATION_MAX], double seconds)
         snprintf(out, SL_DURATION_MAX, "%d h %02d min", (int)minutes / 60, (int)minutes % 60);
     else
         snprintf(out, SL_DURATION_MAX, "a long time");
+}
+
+void sl_size(char out[SL_SIZE_MAX], uint64_t bytes)
+{
+    static const char *const unit[] = {"kB", "MB", "GB", "TB", "PB", "EB"};
+    double size = (double)bytes / 1e3;
+    size_t i = 0;
+    for (; size >= 999.95 && i + 1 < sizeof unit / sizeof unit[0]; i++)
+        size /= 1e3;
+    snprintf(out, SL_SIZE_MAX, "%.*f %s", size < 100 ? 2 : 1, size, unit[i]);
 }
 
 /* ", 3 h 20 min left" once a rate is known; else "". */

@@ -43,8 +43,11 @@ struct sl_progress sl_progress_open(void);
 bool sl_progress_tick(void *user, const char *what, uint64_t done, uint64_t total);
 void sl_progress_close(struct sl_progress *p); /* wipes the bar */
 enum { SL_DURATION_MAX = 24 };
-/* "45 s", "12 min", "3 h 20 min": rounded to what matters. */
+/* "under 1 s", "45 s", "12 min", "3 h 20 min": rounded to what matters. */
 void sl_duration(char out[SL_DURATION_MAX], double seconds);
+enum { SL_SIZE_MAX = 24 };
+/* "0.31 kB", "96.40 MB", "389.5 GB": powers of 1000. */
+void sl_size(char out[SL_SIZE_MAX], uint64_t bytes);
 
 double sl_seconds(void); /* monotonic clock */
 /* Flushes stdout; a full disk or a closed pipe is an error. Returns an exit code. */

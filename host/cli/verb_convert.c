@@ -17,13 +17,18 @@ static json_t *estimate_object(const struct sl_convert_estimate *e)
 
 static void print_estimate(const struct sl_convert_estimate *e)
 {
-    char time[SL_DURATION_MAX];
+    char time[SL_DURATION_MAX], in[SL_SIZE_MAX], out[SL_SIZE_MAX], todo[SL_SIZE_MAX];
+    char available[SL_SIZE_MAX];
     sl_duration(time, e->seconds);
-    printf("%u tensors in %u file%s, %.2f GB; the result takes %.2f GB", e->n_tensor, e->n_file,
-           e->n_file == 1 ? "" : "s", (double)e->bytes_in / 1e9, (double)e->bytes_out / 1e9);
+    sl_size(in, e->bytes_in);
+    sl_size(out, e->bytes_out);
+    sl_size(todo, e->bytes_todo);
+    sl_size(available, e->bytes_free);
+    printf("%u tensors in %u file%s, %s; the result takes %s", e->n_tensor, e->n_file,
+           e->n_file == 1 ? "" : "s", in, out);
     if (e->bytes_todo < e->bytes_out)
-        printf(", %.2f GB of it to do", (double)e->bytes_todo / 1e9);
-    printf("; %.2f GB are free\n", (double)e->bytes_free / 1e9);
+        printf(", %s of it to do", todo);
+    printf("; %s are free\n", available);
     printf("estimate: %s (reads %.0f MB/s, packs %.1f million weights/s of experts, %.1f of dense "
            "matrices, by samples)\n",
            time, e->read_rate / 1e6, e->expert_rate / 1e6, e->dense_rate / 1e6);
@@ -39,10 +44,12 @@ static int report_dry_run(const struct sl_options *o, const struct sl_convert_es
         print_estimate(e);
     if (code)
         return code;
-    if (!e->fits)
+    if (!e->fits) {
+        char missing[SL_SIZE_MAX];
+        sl_size(missing, e->bytes_todo - e->bytes_free);
         return sl_cli_error(SL_ERR_IO, "free some space or choose another disk",
-                            "%s: %.2f GB are missing", o->arg[1],
-                            (double)(e->bytes_todo - e->bytes_free) / 1e9);
+                            "%s: %s are missing", o->arg[1], missing);
+    }
     return sl_stdout_finish();
 }
 
