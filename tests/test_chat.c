@@ -41,7 +41,7 @@ static struct conversation read_messages(json_t *list)
 /* Calls f for each line of a file of vectors; returns how many there were. */
 static size_t each_line(const char *name, void (*f)(json_t *line, void *user), void *user)
 {
-    char path[512], text[8192];
+    char path[512], text[16384];
     size_t n = 0;
     snprintf(path, sizeof path, "%s/tokenizers/%s", sl_golden_dir(), name);
     FILE *file = fopen(path, "r");
@@ -213,6 +213,46 @@ static void golden_conversations_have_their_ids(void)
     close_demo(&d);
 }
 
+/* Yuan's form over a sentencepiece vocabulary: the library's ids of the text, then <sep>. */
+static void check_yuan_turn(json_t *line, void *user)
+{
+    const struct demo_chat *d = user;
+    const char *hex = json_string_value(json_object_get(line, "hex"));
+    json_t *want = json_object_get(line, "ids");
+    char text[4096];
+    struct sl_chat_message m = {SL_CHAT_USER, text, strlen(hex) / 2, NULL, 0};
+    int32_t *ids;
+    size_t n, same = 0;
+    if (json_is_true(json_object_get(line, "special")))
+        return;
+    CU_ASSERT_FATAL(m.len <= sizeof text);
+    for (size_t i = 0; i < m.len; i++) {
+        unsigned byte = 0;
+        CU_ASSERT_EQUAL(sscanf(hex + 2 * i, "%2x", &byte), 1);
+        text[i] = (char)byte;
+    }
+    CU_ASSERT_EQUAL_FATAL(sl_chat_encode(d->chat, &m, 1, &ids, &n), 0);
+    CU_ASSERT_EQUAL_FATAL(n, json_array_size(want) + 1);
+    while (same + 1 < n && ids[same] == json_integer_value(json_array_get(want, same)))
+        same++;
+    CU_ASSERT_EQUAL(same, n - 1);
+    CU_ASSERT_EQUAL(ids[n - 1], 1601);
+    free(ids);
+}
+
+static void turns_of_yuan_have_the_ids_of_sentencepiece(void)
+{
+    struct demo_chat d = {0};
+    char path[512];
+    snprintf(path, sizeof path, "%s/tokenizers/spm", sl_golden_dir());
+    CU_ASSERT_EQUAL_FATAL(sl_tokenizer_open(&d.tok, path), 0);
+    CU_ASSERT_EQUAL_FATAL(sl_chat_open(&d.chat, d.tok, "yuan2-m32", NULL), 0);
+    CU_ASSERT_STRING_EQUAL(sl_chat_name(d.chat), "yuan");
+    CU_ASSERT(sl_chat_is_end(d.chat, 1600) && sl_tokenizer_is_eog(d.tok, 1600)); /* <eod> */
+    CU_ASSERT(each_line("spm.jsonl", check_yuan_turn, &d) >= 200);
+    close_demo(&d);
+}
+
 static void text_never_becomes_a_special_token(void)
 {
     static const char names[] = "<|eos|><|extra_0|><|startoftext|><|extra_4|><|extra_5|>";
@@ -325,6 +365,7 @@ static const struct sl_case cases[] = {
     {"ids_of_an_answer_stand_for_its_text", ids_of_an_answer_stand_for_its_text},
     {"conversations_out_of_order_are_refused", conversations_out_of_order_are_refused},
     {"golden_conversations_have_their_ids", golden_conversations_have_their_ids},
+    {"turns_of_yuan_have_the_ids_of_sentencepiece", turns_of_yuan_have_the_ids_of_sentencepiece},
     {"text_never_becomes_a_special_token", text_never_becomes_a_special_token},
     {"a_model_without_a_template_is_refused", a_model_without_a_template_is_refused},
     {"turns_in_the_cache_equal_one_evaluation", turns_in_the_cache_equal_one_evaluation},
