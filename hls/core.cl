@@ -5,6 +5,7 @@
  */
 #include "activation.c"
 #include "core.c"
+#include "expert_choice.c"
 #include "expert_ffn.c"
 #include "job.c"
 #include "kv_pack.c"

@@ -52,6 +52,17 @@ static uint32_t flags_of(uint32_t op)
     }
 }
 
+/* No flag that the operation does not have; experts choose by shares that sum to one over all of
+ * them. */
+static bool flags_ok(const struct sl_req *r)
+{
+    const uint32_t others = SL_FLAG_RENORM | SL_FLAG_RECYCLE | SL_FLAG_NOISE;
+    if (r->op == SL_OP_ROUTER && r->flags & SL_FLAG_EXPERT_CHOICE &&
+        (r->format == SL_MODE_SIGMOID || r->flags & others))
+        return false;
+    return (r->flags & ~flags_of(r->op)) == 0;
+}
+
 static bool is_blocks(uint32_t v)
 {
     return v % SL_BLOCK == 0 && v >= SL_BLOCK && v <= SL_MAX_K;
@@ -75,7 +86,8 @@ static bool shape_ok(const struct sl_req *r)
     case SL_OP_ROUTER:
         return is_blocks(r->k) && in_range(r->rows, 1, SL_MAX_N_EXPERT) &&
                in_range(r->top_k, 1, sl_min_u32(SL_MAX_TOPK, r->rows)) &&
-               (!(r->flags & SL_FLAG_RECYCLE) || r->slice_count >= 1);
+               (!(r->flags & SL_FLAG_RECYCLE) || r->slice_count >= 1) &&
+               (!(r->flags & SL_FLAG_EXPERT_CHOICE) || in_range(r->slice_count, 1, r->n_tokens));
     case SL_OP_KV_PACK:
     case SL_OP_KV_UNPACK:
         return r->k % 2 == 0 && in_range(r->k, 2, SL_MAX_HEAD_DIM) &&
@@ -115,10 +127,16 @@ static void ranges_matrix(const struct sl_req *r, struct range *x, struct range 
               r->y_stride);
 }
 
+uint32_t sl_list_beats(const struct sl_req *r)
+{
+    return r->flags & SL_FLAG_EXPERT_CHOICE ? 2 * sl_beats_of(r->rows * r->slice_count, 4)
+                                            : sl_beats_of((uint32_t)r->n_tokens * r->top_k, 4);
+}
+
 static void ranges_router(const struct sl_req *r, struct range *x, struct range *y)
 {
     uint32_t table = sl_beats_of(r->rows, 4);
-    uint32_t beats = r->n_tokens + table + sl_beats_of((uint32_t)r->n_tokens * r->top_k, 4);
+    uint32_t beats = r->n_tokens + table + sl_list_beats(r);
     if (r->flags & SL_FLAG_SCORES)
         beats += r->n_tokens * table;
     set_range(x, r->x_off, r->n_tokens, sl_x_beats(r->k, 2), r->x_stride);
@@ -184,7 +202,7 @@ static uint32_t check_job(const struct sl_req *r, uint32_t ctl_limit)
         return SL_STATUS_BAD_OP;
     if (r->format >= formats_of(r->op))
         return SL_STATUS_BAD_FORMAT;
-    if (r->flags & ~flags_of(r->op))
+    if (!flags_ok(r))
         return SL_STATUS_BAD_FLAGS;
     uint32_t max_tokens = r->flags & SL_FLAG_INDIRECT ? 1 : SL_MAX_TOKENS;
     if (r->op != SL_OP_QUERY && !in_range(r->n_tokens, 1, max_tokens))

@@ -35,8 +35,8 @@ struct sl_head {
 
 /* Flags of a ROUTER job. */
 enum {
-    SL_ROUTER_FLAGS =
-        SL_FLAG_RENORM | SL_FLAG_SCORES | SL_FLAG_RECYCLE | SL_FLAG_NOISE | SL_FLAG_PORT_COUNTERS
+    SL_ROUTER_FLAGS = SL_FLAG_RENORM | SL_FLAG_SCORES | SL_FLAG_RECYCLE | SL_FLAG_NOISE |
+                      SL_FLAG_EXPERT_CHOICE | SL_FLAG_PORT_COUNTERS
 };
 
 /* Sizes of the arenas in beats. */
@@ -65,6 +65,7 @@ struct sl_rows {
 #define sl_port_beats SL_NAME(sl_port_beats)
 #define sl_rows_of SL_NAME(sl_rows_of)
 #define sl_region_beats SL_NAME(sl_region_beats)
+#define sl_list_beats SL_NAME(sl_list_beats)
 
 void sl_job_parse(const sl_beat *b, struct sl_req *r);
 
@@ -87,6 +88,9 @@ void sl_rows_of(uint32_t format, uint32_t k, struct sl_rows *rows);
 
 /* Beats of a region of `units` units on each of the P ports. */
 uint32_t sl_region_beats(uint32_t units, uint32_t unit_beats);
+
+/* Beats of a router record's lists; of EXPERT_CHOICE with their weights. */
+uint32_t sl_list_beats(const struct sl_req *r);
 
 /* Multiply-accumulates of a checked job, and the weight beats it uses of one port. */
 uint64_t sl_job_macs(const struct sl_req *r);

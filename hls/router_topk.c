@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "router_topk.h"
 
+#include "expert_choice.h"
 #include "noise.h"
 #include "primitives.h"
 #include "recycle.h"
@@ -298,9 +299,10 @@ SL_PORT_FN static void write_route(SL_GLOBAL sl_beat *ctl, const struct sl_req *
                                    const struct routes *routes, uint32_t t)
 {
     sl_beat b;
+    uint32_t n = r->flags & SL_FLAG_EXPERT_CHOICE ? 0 : r->top_k;
     sl_beat_clear(&b);
     for (uint32_t i = 0; i < SL_MAX_TOPK; i++) {
-        bool used = i < r->top_k;
+        bool used = i < n;
         sl_beat_put(&b, SL_AT_route_expert0 + 2 * i, used ? routes->expert[t][i] : 0xFFFF);
         sl_beat_put(&b, SL_AT_route_weight0 + 4 * i, used ? routes->weight[t][i] : 0);
     }
@@ -360,20 +362,28 @@ SL_PORT_FN uint32_t sl_router_choose(SL_GLOBAL sl_beat *ctl, const struct sl_req
     int32_t scores[MAX_E], keys[MAX_E];
     uint32_t table_beats = sl_beats_of(r->rows, 4);
     uint32_t lists_at = r->y_off + r->n_tokens;
-    uint32_t scores_at = lists_at + table_beats + sl_beats_of((uint32_t)r->n_tokens * r->top_k, 4);
+    uint32_t scores_at = lists_at + table_beats + sl_list_beats(r);
+    bool choice = r->flags & SL_FLAG_EXPERT_CHOICE;
     sl_recycle_begin(&recycler);
     SL_LOOP(tok)
     for (uint32_t t = 0; t < r->n_tokens; t++) {
         score(r, t, bias, logits[t], scores, keys);
-        select_topk(keys, r->rows, r->top_k, routes.expert[t]);
-        weigh(r, scores, routes.expert[t], routes.weight[t]);
+        if (choice) {
+            sl_choice_share(r->rows, scores, logits[t]); /* logits are done with */
+        } else {
+            select_topk(keys, r->rows, r->top_k, routes.expert[t]);
+            weigh(r, scores, routes.expert[t], routes.weight[t]);
+        }
         if (r->flags & SL_FLAG_RECYCLE)
             sl_recycle_token(&recycler, r, t, routes.expert[t]);
         write_route(ctl, r, &routes, t);
         if (r->flags & SL_FLAG_SCORES)
             write_scores(ctl + scores_at + t * table_beats, scores, r->rows);
     }
-    write_lists(ctl + lists_at, r, &routes);
+    if (choice)
+        sl_choice_write(ctl + lists_at, r, logits);
+    else
+        write_lists(ctl + lists_at, r, &routes);
     return recycler.overflows;
 }
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Writes tests/routing_vectors.h: what is drawn for a router as docs/numerics.md 5.4 (RECYCLE, NOISE) says it, in plain Python.
+"""Writes tests/routing_vectors.h: a router's options as docs/numerics.md 5.4 (RECYCLE, NOISE, EXPERT_CHOICE) says them, in
+plain Python.
 
     python3 tests/make_routing.py >tests/routing_vectors.h
 
@@ -131,6 +132,48 @@ def print_choice(rng):
     print("};")
 
 
+EXP2 = [round(2**30 * 2 ** (-i / 256)) for i in range(257)]
+
+
+def exp_neg(d):
+    """e^-d in Q30 of d in Q16."""
+    t = (d * 1549082005) >> 22
+    n, i, r = t >> 24, (t >> 16) & 255, t & 65535
+    v = EXP2[i] - (((EXP2[i] - EXP2[i + 1]) * r + 32768) >> 16)
+    return 0 if n > 31 else math.floor(Fraction(v, 2**n) + Fraction(1, 2))
+
+
+def shares(scores):
+    """Softmax over all experts, Q24."""
+    p = [exp_neg(max(scores) - s) for s in scores]
+    assert all(abs(a / 2**30 - math.exp((s - max(scores)) / 65536)) < 1e-6 for a, s in zip(p, scores))
+    return [math.floor(Fraction(a << 24, sum(p)) + Fraction(1, 2)) for a in p]
+
+
+def print_taken(rng):
+    print("\n/* first_score: of [token][expert], Q16; first_pair: of the C pairs of each expert. */")
+    print("static const struct {\n    uint32_t n_expert, n_tokens, capacity, first_score, first_pair;\n} taken_by[] = {")
+    all_scores, pairs = [], []
+    # One token each; some; all; ties everywhere; a single expert, whose shares are all 1; a list of whole beats.
+    shapes = [(8, 12, 1, 0), (5, 9, 4, 0), (3, 6, 6, 0), (6, 10, 3, 1), (1, 5, 2, 0), (8, 7, 2, 0), (40, 3, 2, 2), (4, 64, 13, 1)]
+    for n_expert, n_tok, c, kind in shapes:
+        print("    {%d, %d, %d, %d, %d}," % (n_expert, n_tok, c, len(all_scores), len(pairs)))
+        scores = [[rng.randrange(-6 * 65536, 6 * 65536) for _ in range(n_expert)] for _ in range(n_tok)]
+        if kind == 1:  # tokens come in equal pairs and more
+            scores = [scores[t // 2 % 3] for t in range(n_tok)]
+        if kind == 2:  # both ends of s32: shares of 0 and 1
+            scores[0] = [rng.choice([-2**31, 2**31 - 1]) for _ in range(n_expert)]
+        share = [shares(row) for row in scores]
+        for e in range(n_expert):
+            order = sorted(range(n_tok), key=lambda t: (-share[t][e], t))
+            pairs += [(t, share[t][e]) for t in sorted(order[:c])]
+        all_scores += sum(scores, [])
+    print("};\n")
+    print("static const int64_t taken_score[] = {\n%s\n};" % array(all_scores))
+    print("static const uint8_t taken_token[] = {\n%s\n};" % array([t for t, _ in pairs]))
+    print("static const uint32_t taken_weight[] = {\n%s\n};" % array([w for _, w in pairs]))
+
+
 def main():
     check()
     rng = random.Random(22)
@@ -166,6 +209,7 @@ def main():
     print("static const uint8_t given[] = {\n%s\n};" % array(given))
     print_noise(rng)
     print_choice(rng)
+    print_taken(rng)
     print("/* clang-format on */")
 
 

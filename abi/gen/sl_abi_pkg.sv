@@ -2,7 +2,7 @@
 // Generated from abi/*.def by tools/abigen.c; `make gen` renews it, `make check-gen` compares it.
 package sl_abi_pkg;
 
-  localparam logic [31:0] SL_ABI_VERSION = 32'hfa81e4ed;
+  localparam logic [31:0] SL_ABI_VERSION = 32'h4b96daff;
 
   localparam int SL_BEAT_BYTES = 64;
   localparam int SL_BLOCK = 32;
@@ -57,6 +57,7 @@ package sl_abi_pkg;
   localparam int SL_FLAG_SCORES = 32;
   localparam int SL_FLAG_RECYCLE = 64;
   localparam int SL_FLAG_NOISE = 128;
+  localparam int SL_FLAG_EXPERT_CHOICE = 256;
   localparam int SL_SLAB_HAS_BIAS = 1;
   localparam int SL_STATUS_OK = 0;
   localparam int SL_STATUS_BAD_OP = 1;

@@ -10,6 +10,7 @@
 #include "accel/activation.h"
 #include "accel/fabric_state.h"
 #include "accel/link.h"
+#include "accel/moe.h"
 #include "base/err.h"
 
 enum { KV_ZERO_POINT_BYTE = 32 };
@@ -265,7 +266,9 @@ static int fabric_load(struct sl_fabric *f, const struct sl_fabric_params *param
     err = err ? err : open_members(f, params);
     if (!err && f->dense != SL_DENSE_DEVICE)
         err = sl_dense_cpu_open(f);
-    if (!err && sl_cpu_member(f) && sl_expert_memory_streams(f->experts))
+    /* A guess names a token's experts. */
+    if (!err && sl_cpu_member(f) && sl_expert_memory_streams(f->experts) &&
+        !sl_moe_experts_choose(f))
         err = sl_predict_open(&f->predictor, c->n_expert);
     return err ? err : sl_moe_open(f);
 }

@@ -288,6 +288,25 @@ static uint64_t max_u64(uint64_t a, uint64_t b)
     return a > b ? a : b;
 }
 
+/* What the routing wants of a router that not every core has. */
+static uint32_t wanted_flag(const struct sl_routing *routing)
+{
+    return routing->kind == SL_ROUTING_NOISY     ? SL_FLAG_NOISE
+           : routing->kind == SL_ROUTING_EXPERTS ? SL_FLAG_EXPERT_CHOICE
+                                                 : 0;
+}
+
+static int check_router(const struct sl_member *m, const struct sl_caps *caps)
+{
+    const uint32_t wanted = wanted_flag(&m->fabric->routing);
+    if ((caps->router_flags & wanted) == wanted)
+        return 0;
+    return sl_fail(SL_ERR_UNSUPPORTED, "use --device csim or cpu, or leave --routing out",
+                   "device %s: %s", m->dev->name,
+                   wanted == SL_FLAG_NOISE ? "its router has no noise"
+                                           : "its router does not let experts choose tokens");
+}
+
 static int open_arenas(struct sl_member *m, uint64_t w_beats)
 {
     const struct sl_fabric *f = m->fabric;
@@ -300,11 +319,11 @@ static int open_arenas(struct sl_member *m, uint64_t w_beats)
                               (uint32_t)w_beats + SL_SLACK_BEATS);
     /* A QUERY writes where slot tables will be. */
     struct sl_caps caps;
-    if (!err && (f->profile || f->routing.kind == SL_ROUTING_NOISY))
+    const bool asked = wanted_flag(&f->routing) != 0;
+    if (!err && (f->profile || asked))
         err = sl_device_query(m->dev, &caps);
-    if (!err && f->routing.kind == SL_ROUTING_NOISY && !(caps.router_flags & SL_FLAG_NOISE))
-        err = sl_fail(SL_ERR_UNSUPPORTED, "use --device csim or cpu, or leave --routing out",
-                      "device %s: its router has no noise", m->dev->name);
+    if (!err && asked)
+        err = check_router(m, &caps);
     err = err ? err : write_slot_tables(m);
     err = err ? err : sl_joblist_open(&m->jobs, m->dev, fixed, max_job);
     if (!err && f->profile)

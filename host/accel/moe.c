@@ -42,6 +42,8 @@ int sl_moe_open(struct sl_fabric *f)
                                    SL_FABRIC_CHUNK * (size_t)sl_act8_beats(k) * SL_BEAT_BYTES)) &&
          (w->x16 = sl_alloc_aligned(SL_BEAT_BYTES,
                                     SL_FABRIC_CHUNK * (size_t)sl_act16_beats(k) * SL_BEAT_BYTES));
+    if (ok && sl_moe_experts_choose(f))
+        return sl_moe_open_choice(f, (uint32_t)n);
     return ok ? 0 : SL_ERR_NOMEM;
 }
 
@@ -58,6 +60,7 @@ void sl_moe_close(struct sl_fabric *f)
     free(w->route);
     free(w->early);
     free(w->guess);
+    free(w->pair);
     free(w->x8);
     free(w->x16);
     free(w);
@@ -170,6 +173,11 @@ static int choose(struct sl_moe_pass *p, uint32_t *route_off)
     return err;
 }
 
+static bool is_decode(const struct sl_moe_pass *p)
+{
+    return p->n_tok == 1 && p->home->card && !sl_moe_experts_choose(p->f);
+}
+
 static int run_pass(struct sl_moe_pass *p)
 {
     uint32_t route_off[SL_MOE_MAX_ROUTER_JOB];
@@ -183,7 +191,7 @@ static int run_pass(struct sl_moe_pass *p)
     if (!err && p->f->sliced)
         return sl_moe_run_sliced(p);
     if (!err)
-        err = (p->n_tok == 1 && p->home->card ? decode_on_card : choose)(p, route_off);
+        err = (is_decode(p) ? decode_on_card : choose)(p, route_off);
     if (!err && (p->looked_ahead || !p->route_off))
         sl_predict_score(p);
     err = err ? err : sl_moe_run(p);
@@ -191,14 +199,25 @@ static int run_pass(struct sl_moe_pass *p)
     return err;
 }
 
+static void combine(const struct sl_moe_pass *p, float *y)
+{
+    struct sl_span span;
+    sl_span_begin(p->f->profile, &span, SL_SPAN_COMBINE, 0);
+    if (sl_moe_experts_choose(p->f))
+        sl_moe_combine_pairs(p, y);
+    for (uint32_t t = 0; t < p->n_tok && !sl_moe_experts_choose(p->f); t++)
+        sl_moe_combine(p, t, y + (size_t)t * p->f->config->d_model);
+    sl_span_end(p->f->profile, &span);
+}
+
 int sl_fabric_moe(void *ctx, const struct sl_moe_call *call)
 {
     struct sl_fabric *f = ctx;
-    struct sl_span span;
     const size_t d = f->config->d_model, n_tok = call->n_tok;
+    const size_t chunk = sl_moe_experts_choose(f) ? SL_MAX_TOKENS : SL_FABRIC_CHUNK;
     f->stats.n_moe += n_tok;
-    for (size_t t = 0; t < n_tok; t += SL_FABRIC_CHUNK) {
-        size_t n = n_tok - t < SL_FABRIC_CHUNK ? n_tok - t : SL_FABRIC_CHUNK;
+    for (size_t t = 0; t < n_tok; t += chunk) {
+        size_t n = n_tok - t < chunk ? n_tok - t : chunk;
         struct sl_moe_pass pass = {.f = f,
                                    .work = f->moe,
                                    .now = &f->moe->round[0],
@@ -216,10 +235,7 @@ int sl_fabric_moe(void *ctx, const struct sl_moe_call *call)
         int err = run_pass(&pass);
         if (err)
             return err;
-        sl_span_begin(f->profile, &span, SL_SPAN_COMBINE, 0);
-        for (size_t i = 0; i < n; i++)
-            sl_moe_combine(&pass, (uint32_t)i, call->y + (t + i) * d);
-        sl_span_end(f->profile, &span);
+        combine(&pass, call->y + t * d);
         if (call->route)
             memcpy(call->route + t, f->moe->route, n * sizeof *call->route);
     }

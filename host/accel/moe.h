@@ -2,7 +2,7 @@
 /*
  * One MoE layer: router, shared expert, chosen experts, combination. What moe.c (the pass),
  * moe_jobs.c (job lists), moe_run.c (who computes what, when), moe_window.c (what is in memory for
- * it) and moe_routes.c (choices and their weights) share.
+ * it), moe_routes.c (choices and their weights) and moe_choice.c (where experts choose) share.
  */
 #ifndef SL_ACCEL_MOE_H
 #define SL_ACCEL_MOE_H
@@ -18,6 +18,12 @@ enum { SL_MOE_MAX_ROUTER_JOB = SL_FABRIC_CHUNK / SL_MAX_TOKENS };
 /* One token through one expert. */
 struct sl_moe_item {
     uint32_t token, row; /* row of result[] */
+};
+
+/* A token that an expert has chosen. */
+struct sl_moe_pair {
+    uint32_t token;
+    float weight;
 };
 
 enum sl_moe_state { SL_MOE_WAITING, SL_MOE_RUNNING, SL_MOE_DONE };
@@ -46,7 +52,8 @@ struct sl_moe_work {
     struct sl_route *route; /* [SL_FABRIC_CHUNK] */
     struct sl_route *early; /* likewise: the CPU's, for what a card will choose */
     struct sl_route *guess; /* likewise: of the next layer, from this one's x */
-    uint8_t *x8, *x16;      /* activations of a pass */
+    struct sl_moe_pair *pair; /* where experts choose their tokens, by expert; else NULL */
+    uint8_t *x8, *x16;        /* activations of a pass */
 };
 
 /* Routed experts of the round that have to be in host memory: asked for, then let go. */
@@ -89,6 +96,12 @@ static inline uint32_t sl_moe_place(const struct sl_moe_pass *p, uint32_t expert
 {
     return sl_place_of(p->f, p->layer,
                        expert == SL_MOE_SHARED ? SL_PLACE_SHARED : SL_PLACE_EXPERT + expert);
+}
+
+/* Experts choose tokens, in passes of at most SL_MAX_TOKENS. */
+static inline bool sl_moe_experts_choose(const struct sl_fabric *f)
+{
+    return f->routing.kind == SL_ROUTING_EXPERTS && f->config->n_expert;
 }
 
 static inline bool sl_moe_holds(const struct sl_moe_pass *p, const struct sl_member *m,
@@ -191,5 +204,22 @@ int sl_moe_check_routes(const struct sl_moe_pass *p);
 void sl_moe_add_chosen(struct sl_moe_pass *p, const struct sl_member *m, const uint32_t *off);
 /* y[d_model] of token t. */
 void sl_moe_combine(const struct sl_moe_pass *p, uint32_t t, float *y);
+
+/* ---- moe_choice.c ---------------------------------------------------------------------------- */
+
+/* Tokens that an expert takes of n_tok, and beats of the router's record. */
+uint32_t sl_moe_choice_size(const struct sl_fabric *f, uint32_t n_tok);
+uint32_t sl_moe_choice_beats(const struct sl_fabric *f, uint32_t n_tok);
+/* Room for pairs, part of f->moe. SL_ERR_UNSUPPORTED where result[max_rows] is too small for them.
+ */
+int sl_moe_open_choice(struct sl_fabric *f, uint32_t max_rows);
+/* From the record of sl_moe_add_routers into pair[]; route[n_tok] says that there are no choices.
+ * SL_ERR_DEVICE for lists that no router makes. */
+int sl_moe_read_choice(struct sl_moe_pass *p, const struct sl_member *m, uint32_t off,
+                       struct sl_route *route);
+/* Adds a task for each expert. */
+void sl_moe_add_pairs(struct sl_moe_pass *p);
+/* y[n_tok][d_model]. */
+void sl_moe_combine_pairs(const struct sl_moe_pass *p, float *y);
 
 #endif

@@ -59,6 +59,11 @@ static void set_routing(const struct sl_moe_pass *p, struct sl_job *job, uint32_
                         uint32_t first)
 {
     const struct sl_routing *routing = &p->f->routing;
+    if (sl_moe_experts_choose(p->f)) {
+        job->flags = SL_FLAG_EXPERT_CHOICE; /* shares of all experts sum to one */
+        job->slice_count = (uint16_t)sl_moe_choice_size(p->f, job->n_tokens);
+        return;
+    }
     if (routing->kind == SL_ROUTING_NOISY) {
         job->flags |= SL_FLAG_NOISE | SL_FLAG_RENORM;
         job->list_off = sl_routing_deviation(routing);
@@ -80,7 +85,9 @@ int sl_moe_add_routers(struct sl_moe_pass *p, struct sl_member *m, uint32_t laye
     const uint32_t place = sl_place_of(p->f, layer, SL_PLACE_ROUTER);
     for (uint32_t t = 0, i = 0; c->n_expert && t < p->n_tok; t += SL_MAX_TOKENS, i++) {
         uint32_t n = chunk_of(p->n_tok, t);
-        int err = sl_joblist_alloc(&m->jobs, sl_moe_route_beats(c, n), &off[i]);
+        const uint32_t beats =
+            sl_moe_experts_choose(p->f) ? sl_moe_choice_beats(p->f, n) : sl_moe_route_beats(c, n);
+        int err = sl_joblist_alloc(&m->jobs, beats, &off[i]);
         struct sl_job *job = err ? NULL : sl_joblist_add(&m->jobs);
         if (!job)
             return SL_ERR_NOMEM;
@@ -148,6 +155,11 @@ static struct sl_moe_task *new_task(struct sl_moe_round *r, uint32_t expert, uin
     return task;
 }
 
+static uint32_t shared_row(const struct sl_moe_pass *p, uint32_t t)
+{
+    return sl_moe_experts_choose(p->f) ? t : t * p->n_row + p->n_row - 1;
+}
+
 int sl_moe_add_shared(struct sl_moe_pass *p, struct sl_member *m)
 {
     struct sl_moe_round *r = p->now;
@@ -155,7 +167,7 @@ int sl_moe_add_shared(struct sl_moe_pass *p, struct sl_member *m)
     for (uint32_t t = 0; has && t < p->n_tok; t += SL_MAX_TOKENS) {
         struct sl_moe_task *task = new_task(r, SL_MOE_SHARED, chunk_of(p->n_tok, t));
         for (uint32_t i = t; i < t + task->n; i++)
-            r->item[r->n_item++] = (struct sl_moe_item){i, i * p->n_row + p->n_row - 1};
+            r->item[r->n_item++] = (struct sl_moe_item){i, shared_row(p, i)};
         if (!m)
             continue;
         struct sl_job *job = add_job(p, m, task);

@@ -23,6 +23,8 @@ int sl_moe_read_routes(struct sl_moe_pass *p, const struct sl_member *m, const u
                        struct sl_route *route)
 {
     const struct sl_config *c = p->f->config;
+    if (sl_moe_experts_choose(p->f))
+        return sl_moe_read_choice(p, m, off[0], route);
     for (uint32_t t = 0; c->n_expert && t < p->n_tok; t++) {
         const struct sl_route_entry *entry =
             sl_joblist_at(&m->jobs, off[t / SL_MAX_TOKENS] + t % SL_MAX_TOKENS);
@@ -68,6 +70,10 @@ static void append_list(struct sl_moe_pass *p, const struct sl_member *m, uint32
 void sl_moe_add_chosen(struct sl_moe_pass *p, const struct sl_member *m, const uint32_t *off)
 {
     struct sl_moe_round *now = p->now;
+    if (sl_moe_experts_choose(p->f)) {
+        sl_moe_add_pairs(p);
+        return;
+    }
     for (uint32_t e = 0; e < p->f->config->n_expert; e++) {
         uint32_t first = now->n_item;
         for (uint32_t r = 0; r * SL_MAX_TOKENS < p->n_tok; r++)

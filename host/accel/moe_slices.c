@@ -132,7 +132,7 @@ static int choose(struct sl_moe_pass *p, uint32_t *route_off)
 int sl_moe_run_sliced(struct sl_moe_pass *p)
 {
     uint32_t route_off[SL_MOE_MAX_ROUTER_JOB];
-    const bool decode = p->n_tok == 1;
+    const bool decode = p->n_tok == 1 && !sl_moe_experts_choose(p->f);
     int err = sl_moe_add_shared(p, NULL);
     for (uint32_t i = 0; !err && decode && i < p->f->config->n_expert_used; i++)
         sl_moe_add_choice(p, i, SL_MOE_CHOSEN);

@@ -189,11 +189,8 @@ const struct sl_option sl_option_table[] = {
         "a text, and what is above goes to others; results then depend on --batch-size, and "
         "prefill is no longer decode. noisy[:D][,seed=N]: scores get noise of deviation D, default "
         "1; not on simulated or real cards. expert-choice:C: each expert takes C times its even "
-        "share of "
-        "the tokens read together; with --exact, not for run. plan: uniform|zipf:A|hit:H: how "
-        "often a chosen expert "
-        "is "
-        "resident, default uniform"),
+        "share of each 64 tokens of a text; not for run, not on simulated or real cards. plan: "
+        "uniform|zipf:A|hit:H: how often a chosen expert is resident, default uniform"),
     INT("prompt-tokens", NULL, prompt_tokens, 0, 1 << 24, PLAN,
         "length of the prompt in prefill; 0: 256"),
     FLAG("json", NULL, json,

@@ -88,9 +88,6 @@ static int open_fabric(struct sl_model *m, const struct sl_model_params *p)
 static int open_parts(struct sl_model *m, const struct sl_model_params *p)
 {
     int err = sl_routing_parse(&m->routing, p->routing);
-    if (!err && m->routing.kind == SL_ROUTING_EXPERTS && !p->exact)
-        err = sl_fail(SL_ERR_UNSUPPORTED, "run it exact, or choose another routing",
-                      "routing: on a device experts do not choose their tokens");
     err = err ? err : sl_pool_open(&m->pool, p->n_threads);
     if (err)
         return err;

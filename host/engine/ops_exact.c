@@ -11,7 +11,7 @@
 #include "engine/simd.h"
 
 enum { CHUNK = 256 /* tokens of one pass: each row is widened once per pass */ };
-_Static_assert((int)CHUNK >= (int)SL_ROUTING_MAX_CHOICE,
+_Static_assert((int)CHUNK >= (int)SL_ROUTING_MAX_CHUNK,
                "experts choose among the tokens of a pass");
 
 struct exact_layer {

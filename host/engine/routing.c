@@ -7,8 +7,6 @@
 #include "base/err.h"
 #include "base/number.h"
 
-enum { MAX_CHUNK = 64 /* what one router job takes: the same chunks, whatever computes them */ };
-
 static const char hint[] =
     "capacity:C[,seed=N], noisy[:D][,seed=N] or expert-choice:C, C and D from "
     "0.001 to 1000 with at most three decimals";
@@ -91,9 +89,9 @@ int sl_routing_parse(struct sl_routing *out, const char *text)
 
 uint32_t sl_routing_max_chunk(const struct sl_routing *routing)
 {
-    return routing->kind == SL_ROUTING_CAPACITY  ? MAX_CHUNK
-           : routing->kind == SL_ROUTING_EXPERTS ? SL_ROUTING_MAX_CHOICE
-                                                 : 0;
+    const bool together =
+        routing->kind == SL_ROUTING_CAPACITY || routing->kind == SL_ROUTING_EXPERTS;
+    return together ? SL_ROUTING_MAX_CHUNK : 0;
 }
 
 uint32_t sl_routing_capacity(const struct sl_routing *routing, const struct sl_config *config,

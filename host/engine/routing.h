@@ -10,11 +10,11 @@ enum sl_routing_kind {
     SL_ROUTING_CAPACITY, /* an expert takes so many tokens of a chunk (docs/numerics.md 5.4,
                             RECYCLE) */
     SL_ROUTING_NOISY,    /* scores get noise, weights are softmax over the chosen (NOISE) */
-    SL_ROUTING_EXPERTS   /* each expert chooses its tokens of a chunk (Zhou et al. 2022); exact only
-                          */
+    SL_ROUTING_EXPERTS   /* each expert chooses its tokens of a chunk (EXPERT_CHOICE) */
 };
-/* Tokens of a chunk that experts choose among. */
-enum { SL_ROUTING_MAX_CHOICE = 256 };
+/* Tokens of a chunk where they depend on each other: what one router job takes, so that the chunks
+ * are the same whatever computes them. */
+enum { SL_ROUTING_MAX_CHUNK = 64 };
 
 struct sl_routing {
     enum sl_routing_kind kind;

@@ -78,9 +78,10 @@ struct sl_model_params {
      * most ceil(C k T / E) of T tokens that are evaluated together (at most 64), the rest goes to
      * others that are drawn. Results then depend on how tokens are evaluated together.
      * "noisy[:D][,seed=N]": scores get noise of standard deviation D (1), weights are softmax over
-     * the chosen; devices whose router has no noise: SL_ERR_UNSUPPORTED. "expert-choice:C", exact
-     * models only: each expert takes the ceil(C k T / E) tokens with the largest softmax share, of
-     * T that are evaluated together (at most 256); one token alone is refused */
+     * the chosen; devices whose router has no noise: SL_ERR_UNSUPPORTED. "expert-choice:C": each
+     * expert takes the ceil(C k T / E) tokens with the largest softmax share, of T that are
+     * evaluated together (at most 64); one token alone, devices whose router cannot, and a C with
+     * more than 256 (k + 1) - 64 results of all experts on a device: SL_ERR_UNSUPPORTED */
     const char *routing;
     /* Bytes of this machine's memory for the model, its KV cache and its work; 0: what is
      * available. A converted model that does not fit keeps as many routed experts in it as do, and

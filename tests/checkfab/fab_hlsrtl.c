@@ -72,7 +72,8 @@ static void answer_query(struct sl_device *dev, const struct sl_job *job, struct
                                  .ops = fab_family_of("hlsrtl")->ops,
                                  .core = SL_CORE_HLS,
                                  .router_flags = SL_FLAG_RENORM | SL_FLAG_SCORES | SL_FLAG_RECYCLE |
-                                                 SL_FLAG_NOISE | SL_FLAG_PORT_COUNTERS};
+                                                 SL_FLAG_NOISE | SL_FLAG_EXPERT_CHOICE |
+                                                 SL_FLAG_PORT_COUNTERS};
     *rec = (struct sl_record){.cookie = job->cookie, .abi_version = SL_ABI_VERSION};
     memcpy(at(dev, job->y_off), &caps, sizeof caps);
 }

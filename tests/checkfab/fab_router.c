@@ -75,7 +75,7 @@ struct sl_job *fab_add_router(struct fab *f, const struct fab_router *s, int mod
     job->rows = s->n_expert;
     job->top_k = (uint8_t)s->top_k;
     job->n_tokens = (uint16_t)fab_tokens(f, s->n_tokens);
-    if (s->flags & (SL_FLAG_RECYCLE | SL_FLAG_NOISE)) {
+    if (s->flags & (SL_FLAG_RECYCLE | SL_FLAG_NOISE | SL_FLAG_EXPERT_CHOICE)) {
         job->slice_count = (uint16_t)s->capacity;
         job->list_off = s->deviation;
         job->part_stride = (uint32_t)sl_rng_next(&f->rig->rng);
@@ -189,6 +189,29 @@ static enum fab_result run_noise(struct fab *f, const struct fab_case *c)
     return fab_launch(f, f->rig->ref.kind != SL_CORE_RTL);
 }
 
+/* One token for each, some, all; lists that end with a beat, within it, and the longest. */
+static const struct fab_router choice[] = {
+    {.n_expert = 8, .k = 64, .top_k = 2, .n_tokens = 16, .capacity = 4},
+    {.n_expert = 16, .k = 32, .top_k = 1, .n_tokens = 64, .capacity = 1},
+    {.n_expert = 16, .k = 64, .top_k = 8, .n_tokens = 9, .capacity = 9},
+    {.n_expert = 5, .k = 96, .top_k = 2, .n_tokens = 33, .capacity = 20},
+    {.n_expert = 1, .k = 32, .top_k = 1, .n_tokens = 3, .capacity = 2},
+    {.n_expert = 32, .k = 32, .top_k = 2, .n_tokens = 1, .capacity = 1},
+    {.n_expert = 65, .k = 32, .top_k = 3, .n_tokens = 12, .capacity = 5},
+    {.n_expert = 8, .k = 32, .top_k = 2, .n_tokens = 5, .capacity = 6}, /* refused: C > T */
+};
+static enum fab_result run_choice(struct fab *f, const struct fab_case *c)
+{
+    struct fab_router r = choice[c->shape];
+    fab_reset(f, c, "router", "choice");
+    r.flags = SL_FLAG_EXPERT_CHOICE | (c->shape % 2 ? 0 : SL_FLAG_SCORES);
+    r.bias = sl_rng_range(&f->rig->rng, 0, 1);
+    fab_add_router(f, &r, c->format, c->data, c->shape + c->round);
+    /* Cores that cannot refuse it, as the reference says; so does every core with SIGMOID. */
+    return fab_launch(f, f->rig->ref.kind != SL_CORE_RTL && r.capacity <= r.n_tokens &&
+                             c->format != SL_MODE_SIGMOID);
+}
+
 /* The routers of Yuan 2.0-M32 and Hunyuan-Large. */
 static const struct fab_router real[] = {
     {.n_expert = 32, .k = 2048, .top_k = 2, .n_tokens = 1},
@@ -270,6 +293,7 @@ const struct fab_set fab_router_sets[] = {
     {"router", "long", N_OF(longest), true, 2048, 32768, run_long, false},
     {"router", "recycle", N_OF(recycle), true, 2048, 2048, run_recycle, false},
     {"router", "noise", N_OF(noise), true, 2048, 2048, run_noise, false},
+    {"router", "choice", N_OF(choice), true, 2048, 2048, run_choice, false},
     {"router", "real", N_OF(real), false, 2048, 16384, run_real, false},
     {"expert", "indirect", N_FOLLOW, false, 512, 2048, run_indirect, false},
     {NULL, NULL, 0, false, 0, 0, NULL, false},

@@ -25,11 +25,18 @@ uint64_t ref_kv_beats(int kind, uint64_t head_dim)
     return ref_ceil_div(head_dim, kind == SL_KVREC_INT8 ? 64 : 128) + 1;
 }
 
-uint64_t ref_route_beats(uint64_t n_tokens, uint64_t n_expert, uint64_t top_k, bool scores)
+uint64_t ref_list_beats(const struct sl_job *job)
 {
-    uint64_t per_expert = ref_ceil_div(4 * n_expert, 64);
-    return n_tokens + per_expert + ref_ceil_div(4 * n_tokens * top_k, 64) +
-           (scores ? n_tokens * per_expert : 0);
+    if (job->flags & SL_FLAG_EXPERT_CHOICE)
+        return 2 * ref_ceil_div(4 * (uint64_t)job->rows * job->slice_count, 64);
+    return ref_ceil_div(4 * (uint64_t)job->n_tokens * job->top_k, 64);
+}
+
+static uint64_t route_beats(const struct sl_job *job)
+{
+    const uint64_t per_expert = ref_ceil_div(4 * (uint64_t)job->rows, 64);
+    return job->n_tokens + per_expert + ref_list_beats(job) +
+           (job->flags & SL_FLAG_SCORES ? job->n_tokens * per_expert : 0);
 }
 
 uint64_t ref_x_beats(const struct sl_job *job)
@@ -52,8 +59,7 @@ uint64_t ref_y_beats(const struct sl_job *job)
     case SL_OP_EXPERT: return ref_ceil_div(word * job->k, 64);
     case SL_OP_PLAIN: return ref_ceil_div(word * job->rows, 64);
     case SL_OP_REDUCE: return ref_ceil_div(4 * (uint64_t)job->rows, 64);
-    case SL_OP_ROUTER:
-        return ref_route_beats(job->n_tokens, job->rows, job->top_k, job->flags & SL_FLAG_SCORES);
+    case SL_OP_ROUTER: return route_beats(job);
     case SL_OP_KV_PACK: return ref_kv_beats(job->format, job->k);
     case SL_OP_KV_UNPACK: return ref_ceil_div(4 * (uint64_t)job->k, 64);
     default: return 1;
@@ -101,6 +107,10 @@ static bool flags_ok(struct ref_run *run)
         legal |= SL_FLAG_PARTIAL | SL_FLAG_LIST;
     if (run->job.op == SL_OP_ROUTER)
         legal = (int)ref_router_flags(run->core);
+    if (run->job.op == SL_OP_ROUTER && run->job.flags & SL_FLAG_EXPERT_CHOICE)
+        legal &= run->job.format == SL_MODE_SIGMOID
+                     ? 0
+                     : SL_FLAG_EXPERT_CHOICE | SL_FLAG_SCORES | SL_FLAG_PORT_COUNTERS;
     return (run->job.flags & ~legal) == 0;
 }
 
@@ -149,7 +159,9 @@ static bool dimensions_ok(const struct sl_job *job)
     case SL_OP_ROUTER:
         return columns_ok(job->k) && in_range(job->rows, 1, SL_MAX_N_EXPERT) &&
                in_range(job->top_k, 1, job->rows < SL_MAX_TOPK ? job->rows : SL_MAX_TOPK) &&
-               !((job->flags & SL_FLAG_RECYCLE) && job->slice_count == 0);
+               !((job->flags & SL_FLAG_RECYCLE) && job->slice_count == 0) &&
+               (!(job->flags & SL_FLAG_EXPERT_CHOICE) ||
+                in_range(job->slice_count, 1, job->n_tokens));
     case SL_OP_KV_PACK:
     case SL_OP_KV_UNPACK:
         return job->k % 2 == 0 && in_range(job->k, 2, SL_MAX_HEAD_DIM) &&

@@ -53,7 +53,8 @@ uint64_t ref_act8_beats(uint64_t k);
 uint64_t ref_act16_beats(uint64_t k);
 uint64_t ref_head_beats(uint64_t head_dim);
 uint64_t ref_kv_beats(int kind, uint64_t head_dim);
-uint64_t ref_route_beats(uint64_t n_tokens, uint64_t n_expert, uint64_t top_k, bool scores);
+/* The lists of a router record, with EXPERT_CHOICE their weights too. */
+uint64_t ref_list_beats(const struct sl_job *job);
 /* One input item (token, vector or part), one output item of the job. */
 uint64_t ref_x_beats(const struct sl_job *job);
 uint64_t ref_y_beats(const struct sl_job *job);
@@ -67,7 +68,7 @@ static inline uint8_t *ref_ctl(const struct ref_core *core, uint64_t beat)
 static inline uint32_t ref_router_flags(const struct ref_core *core)
 {
     const uint32_t all = SL_FLAG_PORT_COUNTERS | SL_FLAG_RENORM | SL_FLAG_SCORES | SL_FLAG_RECYCLE;
-    return core->kind == SL_CORE_RTL ? all : all | SL_FLAG_NOISE;
+    return core->kind == SL_CORE_RTL ? all : all | SL_FLAG_NOISE | SL_FLAG_EXPERT_CHOICE;
 }
 /* First beat of input token t, through the list where there is one. */
 uint64_t ref_token_at(const struct ref_run *run, unsigned t);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ref/ref_choice.h"
 #include "ref/ref_core.h"
 #include "ref/ref_recycle.h"
 
@@ -29,7 +30,7 @@ static void softmax_weights(const struct ref_decision *d, const int32_t *score,
 {
     uint32_t p[SL_MAX_N_EXPERT];
     int64_t sum = 0;
-    for (unsigned i = 0; i < d->n_expert; i++) { /* chosen[0] has the maximum */
+    for (unsigned i = 0; d->top_k && i < d->n_expert; i++) { /* chosen[0] has the maximum */
         p[i] = ref_exp_neg((uint32_t)((int64_t)score[chosen[0]] - score[i]));
         sum += d->renorm ? 0 : p[i];
     }
@@ -159,13 +160,16 @@ void ref_run_router(struct ref_run *run)
     int8_t exponent[3 * SL_MAX_N_EXPERT];
     int32_t bias[SL_MAX_N_EXPERT], logit[3 * SL_MAX_N_EXPERT], score[SL_MAX_N_EXPERT];
     const uint64_t table_beats = ref_ceil_div(4 * (uint64_t)job->rows, 64);
+    const bool experts_choose = job->flags & SL_FLAG_EXPERT_CHOICE;
+    const unsigned top_k = experts_choose ? 0 : job->top_k; /* places of an entry that are used */
     struct ref_recycle recycle = {0};
+    struct ref_choice choice;
     struct ref_region region;
     ref_router_region(job->k, rows, has_bias ? table_beats : 0, run->core->weights.n_port, &region);
     read_tables(run, rows, exponent, bias);
     uint8_t *y = ref_ctl(run->core, job->y_off), *start = y + job->n_tokens * SL_BEAT_BYTES;
     uint8_t *list = start + table_beats * SL_BEAT_BYTES;
-    uint8_t *s = list + ref_ceil_div(4 * (uint64_t)job->n_tokens * job->top_k, 64) * SL_BEAT_BYTES;
+    uint8_t *s = list + ref_list_beats(job) * SL_BEAT_BYTES;
     memset(y, 0, ref_y_beats(job) * SL_BEAT_BYTES);
     for (unsigned t = 0; t < job->n_tokens; t++) {
         const uint8_t *item = ref_ctl(run->core, ref_token_at(run, t));
@@ -174,7 +178,7 @@ void ref_run_router(struct ref_run *run)
                                 exponent[r]);
         struct ref_decision d = {job->format,
                                  job->rows,
-                                 job->top_k,
+                                 top_k,
                                  job->flags & SL_FLAG_RENORM,
                                  logit,
                                  has_bias ? bias : NULL,
@@ -184,11 +188,16 @@ void ref_run_router(struct ref_run *run)
         ref_decide(&d, &entry, score);
         if (job->flags & SL_FLAG_RECYCLE)
             ref_recycle(&recycle, job, t, &entry);
+        if (experts_choose)
+            ref_choice_token(&choice, job, t, score);
         memcpy(y + t * SL_BEAT_BYTES, &entry, sizeof entry);
         for (unsigned e = 0; e < job->rows && scores; e++)
             ref_put32(s + t * table_beats * SL_BEAT_BYTES + 4 * (size_t)e, (uint32_t)score[e]);
     }
-    put_lists(run, start, list);
+    if (experts_choose)
+        ref_choice_put(&choice, job, start, list, list + ref_list_beats(job) / 2 * SL_BEAT_BYTES);
+    else
+        put_lists(run, start, list);
     for (uint32_t r = 0; r < rows; r++)
         run->port_beats[r % run->core->weights.n_port] += (uint32_t)region.unit_beats;
     run->rec.beats = rows * (uint32_t)region.unit_beats;

@@ -9,7 +9,7 @@ cd $build/vitis
 set flags "-std=gnu11 -DSL_TOOL_VITIS -DSL_P=$p -I$root/abi -I$root/hls"
 open_project -reset $top
 set_top $top
-foreach f {activation core expert_ffn job kv_pack router_topk tops weight_pass} {
+foreach f {activation core expert_choice expert_ffn job kv_pack noise recycle router_topk tops weight_pass} {
     add_files $root/hls/$f.c -cflags $flags
 }
 open_solution -reset p$p -flow_target vitis
