@@ -47,7 +47,6 @@ static void a_modelled_core_has_the_words_of_the_reference(void)
     for (unsigned d = 0; d < 3; d++) {
         struct core_scene scene;
         CU_ASSERT_EQUAL_FATAL(scene_open(&scene, devices[d]), 0);
-        scene.rig.ref.kind = SL_CORE_HLS; /* the CPU computes */
         for (int i = 0; i < SCENE_N_JOB; i++) {
             scene_restore(&scene);
             scene.rig.job[0] = scene.job[i];

@@ -111,6 +111,7 @@ static int answer_query(struct tlm_device *d, const struct sl_job *job)
     int err = sl_device_read(d->words.inner, SL_ARENA_CTL, job->y_off, &caps, 1);
     caps.n_port = (uint16_t)d->config.n_port;
     caps.n_column = (uint16_t)d->config.n_column;
+    caps.core = SL_CORE_RTL;
     caps.router_flags &= ~(uint32_t)(SL_FLAG_NOISE | SL_FLAG_EXPERT_CHOICE); /* no time is known */
     return err ? err : sl_device_write(d->words.inner, SL_ARENA_CTL, job->y_off, &caps, 1);
 }
