@@ -10,7 +10,6 @@
 #include "engine/session.h"
 #include "golden_read.h"
 #include "primitives.h"
-#include "ref/ref_choice.h"
 #include "ref/ref_recycle.h"
 #include "routing_vectors.h"
 #include "sl_core_native.h"
@@ -215,138 +214,6 @@ static void the_engine_has_the_same_noise(void)
                 CU_ASSERT_DOUBLE_EQUAL(scores[e], (double)loud[first + t * n + e] * 0x1p-16, 2e-5);
         }
     }
-}
-
-/* ---- experts choose -------------------------------------------------------------------------- */
-
-static void experts_take_their_largest_shares_ties_to_the_earlier(void)
-{
-    for (size_t i = 0; i < sizeof choices / sizeof *choices; i++) {
-        const struct sl_routing routing = {SL_ROUTING_EXPERTS, choices[i].factor, 0};
-        const struct sl_config config = {.n_expert = choices[i].n_expert,
-                                         .n_expert_used = choices[i].top_k};
-        const struct sl_routing_chunk chunk = {&routing, &config, 0, 0, choices[i].n_tokens};
-        float share[3 * 40];
-        uint32_t token[40];
-        uint64_t mask = 0;
-        for (uint32_t t = 0; t < choices[i].n_tokens; t++)
-            share[3 * t] = (float)choices[i].share[t] / 256;
-        const size_t n = sl_routing_choose_tokens(&chunk, share, 3, token);
-        for (size_t j = 0; j < n; j++) {
-            mask |= 1ull << token[j];
-            CU_ASSERT(!j || token[j] > token[j - 1]);
-        }
-        CU_ASSERT_EQUAL(mask, choices[i].mask);
-    }
-}
-
-enum { N_TAKEN = sizeof taken_by / sizeof taken_by[0] };
-
-static struct sl_job choice_job(int i)
-{
-    return (struct sl_job){.op = SL_OP_ROUTER,
-                           .flags = SL_FLAG_EXPERT_CHOICE | SL_FLAG_SCORES,
-                           .y_off = Y_OFF,
-                           .n_tokens = (uint16_t)taken_by[i].n_tokens,
-                           .top_k = 1,
-                           .rows = taken_by[i].n_expert,
-                           .slice_count = (uint16_t)taken_by[i].capacity};
-}
-
-static void check_taken(int i, const uint8_t *table, const uint8_t *list, const uint8_t *weight)
-{
-    const uint32_t c = taken_by[i].capacity, n = taken_by[i].n_expert * c;
-    for (uint32_t e = 0; e < taken_by[i].n_expert; e++)
-        CU_ASSERT_EQUAL(ref_get32(table + 4 * e), e * c | c << 16);
-    for (uint32_t j = 0; j < n; j++) {
-        CU_ASSERT_EQUAL(ref_get32(list + 4 * j), taken_token[taken_by[i].first_pair + j]);
-        CU_ASSERT_EQUAL(ref_get32(weight + 4 * j), taken_weight[taken_by[i].first_pair + j]);
-    }
-    for (uint32_t j = n; j % 16; j++) /* the rest of the last beat */
-        CU_ASSERT_EQUAL(ref_get32(list + 4 * j) | ref_get32(weight + 4 * j), 0);
-}
-
-static void the_core_chooses_tokens_as_the_vectors(void)
-{
-    int32_t(*logits)[SL_STEP_ROUTER_ROWS] = calloc(SL_MAX_TOKENS, sizeof *logits);
-    uint8_t *ctl = malloc((size_t)CTL_BEATS * SL_BEAT_BYTES);
-    const uint64_t slab[64 * SL_BEAT_BYTES / 8] = {0};
-    CU_ASSERT_FATAL(logits && ctl);
-    for (int i = 0; i < N_TAKEN; i++) {
-        struct sl_step step = {.job = choice_job(i)};
-        const uint32_t n = taken_by[i].n_expert, n_tok = taken_by[i].n_tokens;
-        const uint32_t table_beats = (n + 15) / 16, beats = (n * taken_by[i].capacity + 15) / 16;
-        memset(ctl, 0xA5, (size_t)CTL_BEATS * SL_BEAT_BYTES);
-        for (uint32_t j = 0; j < n * n_tok; j++)
-            logits[j / n][j % n] = (int32_t)taken_score[taken_by[i].first_score + j];
-        sl_step_choose_p1(ctl, slab, &step, logits);
-        CU_ASSERT_EQUAL(step.record.overflows, 0);
-        for (uint32_t j = 0; j < n_tok * SL_BEAT_BYTES; j++) /* entries without a choice */
-            CU_ASSERT_EQUAL(ctl[j], j % SL_BEAT_BYTES < SL_AT_route_weight0 ? 0xFF : 0);
-        const uint8_t *table = ctl + n_tok * SL_BEAT_BYTES;
-        const uint8_t *list = table + table_beats * SL_BEAT_BYTES;
-        const uint8_t *scores = list + 2 * beats * SL_BEAT_BYTES;
-        check_taken(i, table, list, list + beats * SL_BEAT_BYTES);
-        for (uint32_t j = 0; j < n * n_tok; j++)
-            CU_ASSERT_EQUAL(
-                (int32_t)ref_get32(scores + j / n * table_beats * SL_BEAT_BYTES + 4 * (j % n)),
-                taken_score[taken_by[i].first_score + j]);
-    }
-    free(logits);
-    free(ctl);
-}
-
-/* As many pairs as there can be, and as many with equal shares as there are ties. */
-static void the_longest_lists_are_those_of_the_reference(void)
-{
-    enum { E = SL_MAX_N_EXPERT, T = SL_MAX_TOKENS, LIST = 4 * E * T, TABLE = 4 * E };
-    struct sl_rng rng = sl_rng_open("the_longest_lists_are_those_of_the_reference", 5);
-    int32_t(*logits)[SL_STEP_ROUTER_ROWS] = calloc(T, sizeof *logits);
-    uint8_t *ctl = calloc(1, T * SL_BEAT_BYTES + TABLE + 2 * LIST);
-    uint8_t *want = calloc(1, TABLE + 2 * LIST);
-    struct ref_choice *choice = calloc(1, sizeof *choice);
-    const uint64_t slab[64 * SL_BEAT_BYTES / 8] = {0};
-    CU_ASSERT_FATAL(logits && ctl && want && choice);
-    for (uint16_t c = T / 2; c <= T; c += T / 2) {
-        struct sl_step step = {.job = {.op = SL_OP_ROUTER,
-                                       .flags = SL_FLAG_EXPERT_CHOICE,
-                                       .n_tokens = T,
-                                       .top_k = 1,
-                                       .rows = E,
-                                       .slice_count = c}};
-        for (unsigned t = 0; t < T; t++) {
-            for (unsigned e = 0; e < E; e++)
-                logits[t][e] = (int32_t)sl_rng_range(&rng, 0, 2) << 16;
-            ref_choice_token(choice, &step.job, t, logits[t]);
-        }
-        ref_choice_put(choice, &step.job, want, want + TABLE, want + TABLE + 4 * E * c);
-        sl_step_choose_p1(ctl, slab, &step, logits);
-        CU_ASSERT(!memcmp(ctl + T * SL_BEAT_BYTES, want, (size_t)TABLE + 8 * E * c));
-    }
-    free(logits);
-    free(ctl);
-    free(want);
-    free(choice);
-}
-
-static void the_reference_chooses_tokens_as_the_vectors(void)
-{
-    struct ref_choice *c = calloc(1, sizeof *c);
-    uint8_t out[3][4 * SL_MAX_TOKENS * SL_MAX_TOPK];
-    CU_ASSERT_PTR_NOT_NULL_FATAL(c);
-    for (int i = 0; i < N_TAKEN; i++) {
-        const struct sl_job job = choice_job(i);
-        memset(out, 0, sizeof out);
-        for (unsigned t = 0; t < job.n_tokens; t++) {
-            int32_t score[SL_MAX_N_EXPERT];
-            for (unsigned e = 0; e < job.rows; e++)
-                score[e] = (int32_t)taken_score[taken_by[i].first_score + t * job.rows + e];
-            ref_choice_token(c, &job, t, score);
-        }
-        ref_choice_put(c, &job, out[0], out[1], out[2]);
-        check_taken(i, out[0], out[1], out[2]);
-    }
-    free(c);
 }
 
 /* ---- texts and numbers ----------------------------------------------------------------------- */
@@ -625,6 +492,24 @@ static void noise_depends_on_no_chunk_and_no_device(void)
     free(r);
 }
 
+/* r[0]: of a device. What it rounds, against what another routing changes. */
+static void check_near_exact(struct way way, struct result r[2])
+{
+    way.exact = true;
+    run(&way, &r[1]);
+    const double near = distance(&r[0], &r[1]);
+    way.routing = NULL;
+    run(&way, &r[0]);
+    CU_ASSERT(near < 0.1 && 3 * near < distance(&r[0], &r[1]));
+}
+
+/* Slices: the others' experts are a single block wide. */
+static bool can_run(const struct way *way)
+{
+    return !(way->split && way->dir != dirs[0]) &&
+           !(!strcmp(way->device, "cpu:avx2") && !__builtin_cpu_supports("avx2"));
+}
+
 /* The same words from every device and every way to hold weights, near those of the exact path. */
 static void every_device_lets_experts_choose_alike(void)
 {
@@ -641,30 +526,20 @@ static void every_device_lets_experts_choose_alike(void)
     for (int d = 0; d < N_DIR; d++)
         for (int batch = 0; batch < 2; batch++) {
             /* 5: several chunks, whose last is a single token in one of the models. */
-            struct way way = {
+            const struct way way = {
                 .dir = dirs[d], .routing = "expert-choice:1.2", .n_batch = batch ? 5 : 0};
             run(&way, &r[0]);
             for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
-                if (ways[i].split && d != 0)
-                    continue;
-                if (ways[i].device && !strcmp(ways[i].device, "cpu:avx2") &&
-                    !__builtin_cpu_supports("avx2"))
-                    continue;
                 struct way other = ways[i];
                 other.dir = way.dir;
                 other.routing = way.routing;
                 other.n_batch = way.n_batch;
+                if (!can_run(&other))
+                    continue;
                 run(&other, &r[1]);
                 CU_ASSERT(same(&r[0], &r[1]));
             }
-            /* What a device rounds, against what another routing changes. */
-            way.exact = true;
-            run(&way, &r[1]);
-            const double near = distance(&r[0], &r[1]);
-            way.routing = NULL;
-            run(&way, &r[0]);
-            const double far = distance(&r[0], &r[1]);
-            CU_ASSERT(near < 0.1 && 3 * near < far);
+            check_near_exact(way, r);
         }
     free(r);
 }
@@ -765,12 +640,7 @@ static const struct sl_case cases[] = {
     {"room_for_all_and_single_tokens_change_no_bit", room_for_all_and_single_tokens_change_no_bit},
     {"what_computes_changes_no_bit", what_computes_changes_no_bit},
     {"noise_depends_on_no_chunk_and_no_device", noise_depends_on_no_chunk_and_no_device},
-    {"experts_take_their_largest_shares_ties_to_the_earlier",
-     experts_take_their_largest_shares_ties_to_the_earlier},
     {"experts_that_take_all_depend_on_no_chunk", experts_that_take_all_depend_on_no_chunk},
-    {"the_core_chooses_tokens_as_the_vectors", the_core_chooses_tokens_as_the_vectors},
-    {"the_longest_lists_are_those_of_the_reference", the_longest_lists_are_those_of_the_reference},
-    {"the_reference_chooses_tokens_as_the_vectors", the_reference_chooses_tokens_as_the_vectors},
     {"every_device_lets_experts_choose_alike", every_device_lets_experts_choose_alike},
     {"expert_choice_is_refused_at_decode_and_where_there_is_none",
      expert_choice_is_refused_at_decode_and_where_there_is_none},

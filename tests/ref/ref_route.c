@@ -152,6 +152,16 @@ static void read_tables(const struct ref_run *run, uint32_t rows, int8_t *expone
         bias[e] = (int32_t)ref_get32(p + 4 * e);
 }
 
+/* Where experts choose, no place of a token's entry is used. */
+static struct ref_decision decision_of(const struct sl_job *job, const int32_t *logit,
+                                       const int32_t *bias, unsigned t)
+{
+    const unsigned top_k = job->flags & SL_FLAG_EXPERT_CHOICE ? 0 : job->top_k;
+    const struct sl_job *noise = job->flags & SL_FLAG_NOISE ? job : NULL;
+    return (struct ref_decision){job->format, job->rows, top_k, job->flags & SL_FLAG_RENORM,
+                                 logit,       bias,      noise, t};
+}
+
 void ref_run_router(struct ref_run *run)
 {
     const struct sl_job *job = &run->job;
@@ -161,7 +171,6 @@ void ref_run_router(struct ref_run *run)
     int32_t bias[SL_MAX_N_EXPERT], logit[3 * SL_MAX_N_EXPERT], score[SL_MAX_N_EXPERT];
     const uint64_t table_beats = ref_ceil_div(4 * (uint64_t)job->rows, 64);
     const bool experts_choose = job->flags & SL_FLAG_EXPERT_CHOICE;
-    const unsigned top_k = experts_choose ? 0 : job->top_k; /* places of an entry that are used */
     struct ref_recycle recycle = {0};
     struct ref_choice choice;
     struct ref_region region;
@@ -176,14 +185,7 @@ void ref_run_router(struct ref_run *run)
         for (uint32_t r = 0; r < rows; r++)
             logit[r] = logit_of(run, item, ref_unit(&run->core->weights, run->w_off, &region, r),
                                 exponent[r]);
-        struct ref_decision d = {job->format,
-                                 job->rows,
-                                 top_k,
-                                 job->flags & SL_FLAG_RENORM,
-                                 logit,
-                                 has_bias ? bias : NULL,
-                                 job->flags & SL_FLAG_NOISE ? job : NULL,
-                                 t};
+        struct ref_decision d = decision_of(job, logit, has_bias ? bias : NULL, t);
         struct sl_route_entry entry;
         ref_decide(&d, &entry, score);
         if (job->flags & SL_FLAG_RECYCLE)

@@ -5,6 +5,7 @@ rtl/sl_kv_step.sv
 rtl/sl_kv_quant.sv
 tests/rtl/tb_kv_quant.sv
 tests/rtl/tb_kv_quant.c
+tests/ref/ref_choice.c
 tests/ref/ref_recycle.c
 tests/ref/ref_route.c
 tests/ref/ref_check.c

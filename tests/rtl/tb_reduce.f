@@ -9,6 +9,7 @@ tests/rtl/ctl_memory.sv
 tests/rtl/tb_reduce.sv
 tests/rtl/tb_reduce.c
 tests/rtl/ctl_bench.c
+tests/ref/ref_choice.c
 tests/ref/ref_recycle.c
 tests/ref/ref_route.c
 tests/ref/ref_check.c

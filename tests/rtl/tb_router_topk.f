@@ -13,6 +13,7 @@ rtl/sl_router_topk.sv
 tests/rtl/tb_router_topk.sv
 tests/rtl/tb_router_topk.c
 tests/ref/ref_route.c
+tests/ref/ref_choice.c
 tests/ref/ref_recycle.c
 tests/ref/ref_check.c
 tests/ref/ref_core.c
