@@ -16,7 +16,7 @@ module sl_router_recycle (
     input  logic [ 7:0] zero_index,
     input  logic        start,
     input  logic [63:0] indices,     // u8 each; those above k_last are not looked at
-    input  logic [ 7:0] n_last,      // experts, choices: less one; stable from begin_job on
+    input  logic [ 7:0] n_last,      // experts, choices: less one. Up to key: stable from begin_job on
     input  logic [ 2:0] k_last,
     input  logic [ 6:0] capacity,    // 1 .. 127
     input  logic [31:0] key,
