@@ -232,6 +232,14 @@ static void a_dense_model_has_no_experts_to_place(void)
         CU_ASSERT_PTR_NOT_NULL(strstr(sl_error_message(), "dense model has no routed experts"));
     }
     mp.resident = "all";
+    for (int exact = 0; exact < 2; exact++) {
+        mp.exact = exact;
+        mp.routing = "capacity:1";
+        CU_ASSERT_EQUAL(sl_model_open(&model, &mp), SL_ERR_USAGE);
+        CU_ASSERT_PTR_NOT_NULL(strstr(sl_error_message(), "dense model has no router"));
+    }
+    mp.exact = false;
+    mp.routing = NULL;
     CU_ASSERT_EQUAL(sl_model_open(&model, &mp), 0);
     sl_model_close(&model);
     CU_ASSERT_EQUAL(sl_memory_plan(&m, &mp), 0);

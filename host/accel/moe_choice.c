@@ -48,13 +48,17 @@ int sl_moe_open_choice(struct sl_fabric *f, uint32_t max_rows)
     return f->moe->pair ? 0 : SL_ERR_NOMEM;
 }
 
-/* Pair i of expert i / size, the first or behind pair i - 1. */
-static bool take_pair(struct sl_moe_pass *p, uint32_t i, uint32_t token, uint32_t weight)
+/* An expert's pairs, of tokens below n_tok in ascending order. */
+static bool take_pairs(struct sl_moe_pair *pair, uint32_t n, uint32_t n_tok, const uint32_t *list,
+                       const uint32_t *weight)
 {
-    struct sl_moe_pair *pair = p->work->pair;
-    const bool first = i % sl_moe_choice_size(p->f, p->n_tok) == 0;
-    pair[i] = (struct sl_moe_pair){token, (float)weight * 0x1p-24f}; /* at most 2^24: exact */
-    return token < p->n_tok && weight <= FULL_WEIGHT && (first || token > pair[i - 1].token);
+    bool ok = true;
+    for (uint32_t i = 0; i < n; i++) {
+        pair[i] = (struct sl_moe_pair){list[i], (float)weight[i] * 0x1p-24f}; /* exact: <= 2^24 */
+        ok = ok && list[i] < n_tok && weight[i] <= FULL_WEIGHT &&
+             (!i || list[i] > pair[i - 1].token);
+    }
+    return ok;
 }
 
 int sl_moe_read_choice(struct sl_moe_pass *p, const struct sl_member *m, uint32_t off,
@@ -68,10 +72,9 @@ int sl_moe_read_choice(struct sl_moe_pass *p, const struct sl_member *m, uint32_
     const uint32_t *weight =
         sl_joblist_at(&m->jobs, list_at + sl_ceil_div(4ull * n, SL_BEAT_BYTES));
     bool ok = true;
-    for (uint32_t e = 0; e < c->n_expert; e++)
-        ok = ok && range[2 * e] == e * size && range[2 * e + 1] == size;
-    for (uint32_t i = 0; ok && i < n; i++)
-        ok = take_pair(p, i, list[i], weight[i]);
+    for (uint32_t e = 0, at = 0; e < c->n_expert; e++, at += size)
+        ok = ok && range[2 * e] == at && range[2 * e + 1] == size &&
+             take_pairs(p->work->pair + at, size, p->n_tok, list + at, weight + at);
     if (!ok)
         return sl_fail(SL_ERR_DEVICE, "`sluice validate` examines a device",
                        "device %s: its lists of tokens in layer %u are none", m->dev->name,

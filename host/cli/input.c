@@ -46,7 +46,8 @@ static int read_stream(FILE *f, const char *path, char **text, size_t *len)
     return SL_EXIT_OK;
 }
 
-int sl_input_read(const char *path, char **text, size_t *len)
+/* The whole of a file, "-" for standard input; malloc()ed and NUL-terminated. */
+static int read_file(const char *path, char **text, size_t *len)
 {
     if (!strcmp(path, "-"))
         return read_stream(stdin, "standard input", text, len);
@@ -80,7 +81,8 @@ static bool parse_id(const char **at, const char *end, int32_t *id)
     return true;
 }
 
-int sl_input_parse_ids(const char *name, const char *text, size_t len, int32_t **ids, size_t *n)
+/* Ids separated by white space or commas; each at least 0. name is for messages. */
+static int parse_ids(const char *name, const char *text, size_t len, int32_t **ids, size_t *n)
 {
     size_t line = 1, count = 0;
     int32_t *v = calloc(len / 2 + 1, sizeof *v); /* an id and its separator have two bytes */
@@ -104,10 +106,10 @@ static int load_tokens(struct sl_input *in, const struct sl_options *o)
 {
     char *text;
     size_t len;
-    int code = sl_input_read(o->tokens, &text, &len);
+    int code = read_file(o->tokens, &text, &len);
     if (code)
         return code;
-    code = sl_input_parse_ids(o->tokens, text, len, &in->ids, &in->n);
+    code = parse_ids(o->tokens, text, len, &in->ids, &in->n);
     free(text);
     return code;
 }
@@ -115,7 +117,7 @@ static int load_tokens(struct sl_input *in, const struct sl_options *o)
 static int load_text(struct sl_input *in, const struct sl_options *o)
 {
     if (!o->prompt) {
-        int code = sl_input_read(o->file ? o->file : "-", &in->text, &in->len);
+        int code = read_file(o->file ? o->file : "-", &in->text, &in->len);
         /* A text to continue does not end with the line break that every file ends with. */
         if (!code && o->verb == SL_VERB_RUN && in->len && in->text[in->len - 1] == '\n')
             in->text[--in->len] = 0;

@@ -20,10 +20,6 @@ struct sl_input {
     bool bos; /* ids[0] was put in front of the text */
 };
 
-/* The whole of a file, "-" for standard input; malloc()ed and NUL-terminated. */
-int sl_input_read(const char *path, char **text, size_t *len);
-/* Ids separated by white space or commas; each at least 0. name is for messages. */
-int sl_input_parse_ids(const char *name, const char *text, size_t len, int32_t **ids, size_t *n);
 /* Reads the text or the ids that the options name (without any of them: standard input) and makes
  * ids; bos: in front of a text unless --no-bos. With --chat the text is the first turn. */
 int sl_input_load(struct sl_input *in, const struct sl_options *o, bool bos);

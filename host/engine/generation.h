@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* generation_config.json, read in this one place: sampling settings and the ids that end a text.
- * config.json's bos, eos and pad are placeholders in some releases and are never used. */
+ * config.json's bos, eos and pad, which some releases leave at their defaults, are not read here.
+ */
 #ifndef SL_ENGINE_GENERATION_H
 #define SL_ENGINE_GENERATION_H
 

@@ -7,6 +7,7 @@
 #include "base/err.h"
 #include "base/host_memory.h"
 #include "engine/kv.h"
+#include "store/quant_config.h"
 #include "store/format.h"
 #include "store/kept.h"
 #include "store/layout.h"
@@ -93,8 +94,8 @@ static int plan_checkpoint(struct sl_memory *out, const struct sl_model_params *
     int format = 0, dense = 0;
     int err = sl_config_load(&config, p->path);
     err = err ? err : sl_format_parse(&dense, p->format_dense ? p->format_dense : "q8");
+    err = err ? err : sl_quant_choose_format(&format, p->format, p->path);
     err = err ? err : sl_checkpoint_open(&ckpt, p->path);
-    err = err ? err : sl_format_parse(&format, p->format ? p->format : sl_checkpoint_format(ckpt));
     err = err ? err : sl_layout_open(&layout, &config, format, dense);
     err = err ? err : sl_kept_open(&kept, ckpt, &config);
     err = err ? err : plan_layout(out, p, &layout, kept.bytes, false);

@@ -9,6 +9,7 @@
 #include "base/profile.h"
 #include "engine/memory_plan.h"
 #include "engine/ops_exact.h"
+#include "store/quant_config.h"
 #include "store/store.h"
 
 /* ---- open ----------------------------------------------------------------------------------- */
@@ -45,7 +46,7 @@ static int quantise(struct sl_model *m, const struct sl_model_params *p)
 {
     struct sl_quant_params q = {
         .progress = p->progress, .progress_user = p->progress_user, .pool = m->pool};
-    int err = sl_format_parse(&q.format, p->format ? p->format : sl_checkpoint_format(m->ckpt));
+    int err = sl_quant_choose_format(&q.format, p->format, p->path);
     err = err ? err : sl_format_parse(&q.format_dense, p->format_dense ? p->format_dense : "q8");
     err = err ? err : sl_memory_plan(&m->memory, p);
     return err ? err : sl_store_quantise(&m->store, m->ckpt, &m->config, &q);
@@ -95,6 +96,9 @@ static int open_parts(struct sl_model *m, const struct sl_model_params *p)
     err = sl_store_is_store(p->path) ? open_store(m, p) : open_checkpoint(m, p);
     if (err)
         return err;
+    if (m->routing.kind != SL_ROUTING_TOP_K && !m->config.n_expert)
+        return sl_fail(SL_ERR_USAGE, "leave it out", "routing %.40s: a dense model has no router",
+                       p->routing);
     const struct sl_checkpoint *tensors = m->store ? sl_store_tensors(m->store) : m->ckpt;
     err = sl_weights_open(&m->weights, &m->config, tensors);
     err = err ? err : sl_rope_open(&m->rope, &m->config);

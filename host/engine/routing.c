@@ -99,8 +99,8 @@ uint32_t sl_routing_capacity(const struct sl_routing *routing, const struct sl_c
 {
     const uint32_t per = 1000 * config->n_expert;
     const uint64_t wanted = (uint64_t)routing->factor * config->n_expert_used * n_tok;
-    const uint64_t c = (wanted + per - 1) / per;
-    return c < UINT16_MAX ? (uint32_t)c : UINT16_MAX;
+    const uint32_t c = sl_ceil_div(wanted, per);
+    return c < UINT16_MAX ? c : UINT16_MAX;
 }
 
 /* Philox 2x32-10 (Salmon et al. 2011): both words, the first below. */

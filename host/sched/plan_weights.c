@@ -8,6 +8,7 @@
 #include "accel/fabric_state.h"
 #include "base/err.h"
 #include "engine/config.h"
+#include "store/quant_config.h"
 #include "store/format.h"
 #include "store/outfile.h"
 
@@ -34,7 +35,7 @@ static int open_layout(struct sl_manifest *m, const char *path, const char *form
             err = sl_fail(SL_ERR_USAGE, "leave the formats out", "%s is converted already", path);
         return err;
     }
-    err = sl_format_parse(&experts, format ? format : "q8");
+    err = sl_quant_choose_format(&experts, format, path);
     err = err ? err : sl_format_parse(&dense, format_dense ? format_dense : "q8");
     err = err ? err : sl_config_load(&config, path);
     return err ? err : sl_layout_open(&m->layout, &config, experts, dense);

@@ -522,11 +522,6 @@ uint32_t sl_tensor_row_block(const struct sl_tensor *t)
     return t->gptq ? SL_GPTQ_ROWS : 1;
 }
 
-const char *sl_checkpoint_format(const struct sl_checkpoint *ckpt)
-{
-    return ckpt->gptq.n && ckpt->gptq.linear[0].bits == 4 ? "int4" : "q8";
-}
-
 void sl_tensor_release(const struct sl_tensor *t)
 {
     if (!t->is_copy)

@@ -53,9 +53,6 @@ size_t sl_checkpoint_count(const struct sl_checkpoint *ckpt);
 const struct sl_tensor *sl_checkpoint_at(const struct sl_checkpoint *ckpt, size_t i);
 uint64_t sl_checkpoint_bytes(const struct sl_checkpoint *ckpt);
 
-/* The weight format that suits the source: "int4" for linears of 4 bits, otherwise "q8". */
-const char *sl_checkpoint_format(const struct sl_checkpoint *ckpt);
-
 /* Widens elements [first, first + n) to fp32 with the tensor's scale applied in fp32. Not for
  * GPTQ. */
 void sl_tensor_read(const struct sl_tensor *t, uint64_t first, size_t n, float *dst);

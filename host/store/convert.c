@@ -12,6 +12,7 @@
 
 #include "base/err.h"
 #include "base/file.h"
+#include "store/quant_config.h"
 #include "store/convert_work.h"
 #include "store/format.h"
 #include "store/outfile.h"
@@ -191,11 +192,8 @@ int sl_convert_open_source(struct sl_convert_work *w)
         return sl_fail(SL_ERR_USAGE, "convert starts from the original checkpoint",
                        "%s: is a converted model already", p->in_dir);
     int err = sl_format_parse(&dense, p->format_dense ? p->format_dense : "q8");
-    if (!err && p->format)
-        err = sl_format_parse(&format, p->format); /* before anything large is opened */
+    err = err ? err : sl_quant_choose_format(&format, p->format, p->in_dir);
     err = err ? err : sl_checkpoint_open(&w->ckpt, p->in_dir);
-    if (!err && !p->format)
-        err = sl_format_parse(&format, sl_checkpoint_format(w->ckpt));
     err = err ? err : sl_path_join(path, p->in_dir, "config.json");
     err = err ? err : sl_file_read(&w->config_json, &len, path, CONFIG_MAX);
     err = err ? err : sl_config_parse(&config, w->config_json, len);

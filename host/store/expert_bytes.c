@@ -7,6 +7,7 @@
 #include "store/format.h"
 #include "store/manifest.h"
 #include "store/outfile.h"
+#include "store/quant_config.h"
 
 enum { BEAT_BYTES = 64 };
 
@@ -43,7 +44,7 @@ int sl_expert_bytes(const char *path, const char *format, uint64_t *out)
     int code, err = sl_path_join(manifest, path, SL_MANIFEST_NAME);
     if (!err && !access(manifest, F_OK))
         return from_store(path, format, out);
-    err = err ? err : sl_format_parse(&code, format ? format : "q8");
+    err = err ? err : sl_quant_choose_format(&code, format, path);
     err = err ? err : sl_config_load(&config, path);
     err = err ? err : sl_layout_open(&layout, &config, code, code);
     if (err)

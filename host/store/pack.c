@@ -27,12 +27,8 @@ unsigned sl_pack_threads(const struct sl_pack_run *run)
     return run->pool ? sl_pool_threads(run->pool) : 1;
 }
 
-void sl_pack_read_row(const struct sl_pack_matrix *m, uint64_t row, float *dst)
-{
-    sl_pack_read_rows(m, row, 1, dst);
-}
-
-void sl_pack_read_rows(const struct sl_pack_matrix *m, uint64_t row, uint32_t n, float *dst)
+/* n rows, one behind the other. */
+static void read_rows(const struct sl_pack_matrix *m, uint64_t row, uint32_t n, float *dst)
 {
     uint64_t columns = m->tensor->dim[1], k64 = sl_k64(m->k);
     for (uint32_t done = 0; done < n;) {
@@ -43,6 +39,11 @@ void sl_pack_read_rows(const struct sl_pack_matrix *m, uint64_t row, uint32_t n,
     }
     for (uint32_t i = 0; i < n; i++)
         memset(dst + i * k64 + columns, 0, (k64 - columns) * sizeof *dst);
+}
+
+void sl_pack_read_row(const struct sl_pack_matrix *m, uint64_t row, float *dst)
+{
+    read_rows(m, row, 1, dst);
 }
 
 /* ---- scan ----------------------------------------------------------------------------------- */
@@ -87,7 +88,7 @@ static void scan_rows(void *user, size_t item, unsigned thread)
     uint64_t first = item * job->block, left = job->m->n_row - first;
     uint32_t n = left < job->block ? (uint32_t)left : job->block;
     float *row = job->row + thread * job->block * k64;
-    sl_pack_read_rows(job->m, first, n, row);
+    read_rows(job->m, first, n, row);
     for (uint32_t i = 0; i < n; i++, row += k64) {
         job->absmax[first + i] = find_absmax(row, columns);
         job->energy[first + i] = find_energy(row, job->norm, columns);
@@ -286,7 +287,7 @@ static const float *read_row(const struct emit_job *job, const struct sl_pack_ma
         rows->first = row - row % job->block;
         uint64_t left = m->n_row - rows->first;
         rows->n = left < job->block ? (uint32_t)left : job->block;
-        sl_pack_read_rows(m, rows->first, rows->n, rows->w);
+        read_rows(m, rows->first, rows->n, rows->w);
     }
     return rows->w + (row - rows->first) * sl_k64(m->k);
 }

@@ -91,8 +91,6 @@ void sl_pack_router_row(const struct sl_pack_matrix *m, uint64_t row, int e, flo
                         uint8_t *dst);
 /* Row `row` (of n_row) widened into dst[K64 of m->k], zeros behind the tensor's columns. */
 void sl_pack_read_row(const struct sl_pack_matrix *m, uint64_t row, float *dst);
-/* The same for n rows, one behind the other. */
-void sl_pack_read_rows(const struct sl_pack_matrix *m, uint64_t row, uint32_t n, float *dst);
 /* Runs fn over [0, n) on the pool, or in the caller when there is none. */
 void sl_pack_for(const struct sl_pack_run *run, sl_pool_fn fn, void *user, size_t n);
 unsigned sl_pack_threads(const struct sl_pack_run *run);

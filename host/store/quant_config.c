@@ -5,10 +5,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/err.h"
 #include "base/file.h"
+#include "store/format.h"
+#include "store/outfile.h"
 
 enum { MAX_CONFIG_BYTES = 1 << 24, MAX_GROUP = 1 << 20, GROUP_STEP = 32, VALUE_TEXT = 64 };
 
@@ -164,14 +167,13 @@ int sl_quant_parse(struct sl_quant_config *out, const json_t *section)
     return method ? parse(out, section, method) : bad_key("quant_method", "is missing");
 }
 
-/* The object in dir/name; NULL when there is none. */
-static int load_object(json_t **out, const char *dir, const char *name)
+/* The object in a file; NULL when there is none. */
+static int load_object(json_t **out, const char *path)
 {
-    char path[PATH_MAX], *text;
+    char *text;
     size_t size;
     *out = NULL;
-    if (snprintf(path, sizeof path, "%s/%s", dir, name) >= (int)sizeof path ||
-        access(path, F_OK) != 0)
+    if (access(path, F_OK) != 0)
         return 0;
     int err = sl_file_read(&text, &size, path, MAX_CONFIG_BYTES);
     if (err)
@@ -187,9 +189,10 @@ static int load_object(json_t **out, const char *dir, const char *name)
 /* AutoGPTQ's file, whose older versions lack the method. */
 static int load_own_file(struct sl_quant_config *out, const char *dir)
 {
-    static const char name[] = "quantize_config.json";
-    json_t *o;
-    int err = load_object(&o, dir, name);
+    char path[PATH_MAX];
+    json_t *o = NULL;
+    int err = sl_path_join(path, dir, "quantize_config.json");
+    err = err ? err : load_object(&o, path);
     if (err || !o)
         return err;
     const json_t *method = json_object_get(o, "quant_method");
@@ -200,17 +203,40 @@ static int load_own_file(struct sl_quant_config *out, const char *dir)
     return err;
 }
 
-int sl_quant_load(struct sl_quant_config *out, const char *dir)
+/* dir NULL: config is the only file. */
+static int load(struct sl_quant_config *out, const char *config, const char *dir)
 {
     json_t *o;
     *out = (struct sl_quant_config){.method = SL_QUANT_NONE};
-    int err = load_object(&o, dir, "config.json");
+    int err = load_object(&o, config);
     if (err)
         return err;
     const json_t *section = json_object_get(o, "quantization_config");
-    err = is_absent(section) ? load_own_file(out, dir) : sl_quant_parse(out, section);
+    err = is_absent(section) && dir ? load_own_file(out, dir) : sl_quant_parse(out, section);
     json_decref(o);
     return err;
+}
+
+int sl_quant_load(struct sl_quant_config *out, const char *dir)
+{
+    char config[PATH_MAX];
+    int err = sl_path_join(config, dir, "config.json");
+    return err ? err : load(out, config, dir);
+}
+
+int sl_quant_choose_format(int *out, const char *format, const char *path)
+{
+    struct sl_quant_config q;
+    struct stat st;
+    if (format)
+        return sl_format_parse(out, format);
+    bool is_dir = stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+    int err = is_dir ? sl_quant_load(&q, path) : load(&q, path, NULL);
+    if (err)
+        return err;
+    bool four = q.method == SL_QUANT_GPTQ && q.bits == 4;
+    sl_quant_close(&q);
+    return sl_format_parse(out, four ? "int4" : "q8");
 }
 
 void sl_quant_close(struct sl_quant_config *q)

@@ -30,6 +30,10 @@ int sl_quant_parse(struct sl_quant_config *out, const json_t *section);
 int sl_quant_load(struct sl_quant_config *out, const char *dir);
 void sl_quant_close(struct sl_quant_config *q);
 
+/* The experts' format: the one named, or with NULL what suits the files at path (a config.json or
+ * its directory): int4 for GPTQ of 4 bits, whose codes it keeps, otherwise q8. */
+int sl_quant_choose_format(int *out, const char *format, const char *path);
+
 /* True when "ignored_layers" names the linear, or a module that holds it. */
 bool sl_quant_ignores(const struct sl_quant_config *q, const char *linear);
 
