@@ -405,24 +405,32 @@ static void a_second_program_and_ctrl_c_leave_it_whole(void)
 static void a_dry_run_prints_text_or_json(void)
 {
     static struct cli_result r;
-    char dir[256], line[512];
-    CU_ASSERT_EQUAL_FATAL(sl_temp_dir(dir, sizeof dir), 0);
-    snprintf(line, sizeof line, "convert models/demo-hunyuan %s/m --format nf4 --dry-run", dir);
-    cli_run(&r, line);
-    CU_ASSERT_EQUAL(r.code, 0);
-    CU_ASSERT_PTR_NOT_NULL(strstr(r.out, "B are free"));
-    CU_ASSERT_PTR_NOT_NULL(strstr(r.out, "estimate: "));
-    strcat(line, " --json");
-    cli_run(&r, line);
-    CU_ASSERT_EQUAL(r.code, 0);
-    json_t *o = json_loads(r.out, 0, NULL);
+    char dir[256], line[512], unit[3][3] = {"", "", ""};
+    double in = 0, out = 0, available = 0;
     /* The tensors of the file are its bytes behind length word and header. */
-    struct stat st;
     uint64_t header = 0;
     size_t n;
     uint8_t *data = rig_read("models/demo-hunyuan/model.safetensors", &n);
     memcpy(&header, data, 8);
     free(data);
+    CU_ASSERT_EQUAL_FATAL(sl_temp_dir(dir, sizeof dir), 0);
+    snprintf(line, sizeof line, "convert models/demo-hunyuan %s/m --format nf4 --dry-run", dir);
+    cli_run(&r, line);
+    CU_ASSERT_EQUAL(r.code, 0);
+    CU_ASSERT_EQUAL(
+        sscanf(r.out, "%*u tensors in 1 file, %lf %2s; the result takes %lf %2s; %lf %2s are free",
+               &in, unit[0], &out, unit[1], &available, unit[2]),
+        6);
+    CU_ASSERT_DOUBLE_EQUAL(in, (double)(n - 8 - header) / 1e6, 0.0051);
+    CU_ASSERT_STRING_EQUAL(unit[0], "MB");
+    CU_ASSERT_STRING_EQUAL(unit[1], "MB");
+    CU_ASSERT(out > 0 && available > 0 && unit[2][1] == 'B');
+    CU_ASSERT_PTR_NOT_NULL(strstr(r.out, "estimate: "));
+    strcat(line, " --json");
+    cli_run(&r, line);
+    CU_ASSERT_EQUAL(r.code, 0);
+    json_t *o = json_loads(r.out, 0, NULL);
+    struct stat st;
     CU_ASSERT_EQUAL(json_integer_value(json_object_get(o, "bytes_in")),
                     (json_int_t)(n - 8 - header));
     CU_ASSERT(json_is_true(json_object_get(o, "fits")));

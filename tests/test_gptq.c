@@ -557,6 +557,10 @@ static void the_format_follows_the_source(void)
         CU_ASSERT_STRING_EQUAL(info.format, models[i][1]);
         CU_ASSERT_STRING_EQUAL(info.format_dense, "q8");
         sl_model_close(&m);
+        uint64_t chosen = 0, named = 1;
+        CU_ASSERT_EQUAL(sl_expert_bytes(dir, NULL, &chosen), 0);
+        CU_ASSERT_EQUAL(sl_expert_bytes(dir, models[i][1], &named), 0);
+        CU_ASSERT_EQUAL(chosen, named);
         rig_fresh(out, NULL);
         struct sl_convert_params cp = {.in_dir = dir, .out_dir = out, .n_threads = 1};
         CU_ASSERT_EQUAL_FATAL(sl_convert(&cp, NULL), 0);

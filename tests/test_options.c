@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/console.h"
 #include "cli/npy.h"
 #include "cli/options.h"
 #include "cli/utf8_stream.h"
@@ -352,6 +353,38 @@ static void sizes_have_binary_units(void)
     }
 }
 
+static void sizes_and_durations_have_the_unit_that_suits_them(void)
+{
+    static const struct {
+        uint64_t bytes;
+        const char *text;
+    } size[] = {{0, "0.00 kB"},
+                {312, "0.31 kB"},
+                {999949, "999.9 kB"},
+                {999950, "1.00 MB"},
+                {96400000, "96.40 MB"},
+                {100000000, "100.0 MB"},
+                {389547683328, "389.5 GB"},
+                {999999999999, "1.00 TB"},
+                {UINT64_MAX, "18.45 EB"}};
+    static const struct {
+        double seconds;
+        const char *text;
+    } time[] = {
+        {0, "under 1 s"},     {0.99, "under 1 s"}, {1, "1 s"},           {89, "89 s"},
+        {90, "2 min"},        {5399, "90 min"},    {5400, "1 h 30 min"}, {360000, "100 h 00 min"},
+        {1e12, "a long time"}};
+    char text[SL_SIZE_MAX], duration[SL_DURATION_MAX];
+    for (size_t i = 0; i < sizeof size / sizeof *size; i++) {
+        sl_size(text, size[i].bytes);
+        CU_ASSERT_STRING_EQUAL(text, size[i].text);
+    }
+    for (size_t i = 0; i < sizeof time / sizeof *time; i++) {
+        sl_duration(duration, time[i].seconds);
+        CU_ASSERT_STRING_EQUAL(duration, time[i].text);
+    }
+}
+
 static const struct sl_case cases[] = {
     {"sizes_have_binary_units", sizes_have_binary_units},
     {"every_option_parses_where_it_applies_and_only_there",
@@ -366,6 +399,8 @@ static const struct sl_case cases[] = {
     {"what_is_no_character_is_replaced", what_is_no_character_is_replaced},
     {"npy_files_hold_rows_behind_numpys_header", npy_files_hold_rows_behind_numpys_header},
     {"an_abandoned_npy_file_leaves_nothing", an_abandoned_npy_file_leaves_nothing},
+    {"sizes_and_durations_have_the_unit_that_suits_them",
+     sizes_and_durations_have_the_unit_that_suits_them},
     {NULL, NULL},
 };
 const struct sl_suite suite_options = {"options", cases};
