@@ -26,4 +26,10 @@ forbid "hls/ includes the contract and itself only" \
 forbid "nothing depends on tests" '^#include "(tests/|test_|core_rig|ref/)' host/*/*.[ch] hls/*.[ch] tools/*.c
 forbid "the independent reference shares only the contract" \
     '^#include "(base|engine|store|accel|card|cli|expert_ffn|router_topk|kv_pack|hls_port|primitives)' tests/ref/*.[ch]
+# Every file of the core is in the list that synthesis reads, and in the OpenCL form but for the tops.
+core=$(ls hls/*.c | sed 's,.*/,,' | grep -vx 'native.c\|steps.c')
+if [ "$core" != "$(cat hls/hls.f)" ] || [ "$(echo "$core" | grep -vx tops.c)" != "$(sed -n 's/^#include "\(.*\.c\)"$/\1/p' hls/core.cl)" ]; then
+    echo "error: hls/hls.f and hls/core.cl do not name the files of hls/ in their order" >&2
+    bad=1
+fi
 exit $bad

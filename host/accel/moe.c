@@ -11,6 +11,7 @@
  */
 #include "accel/moe.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -203,10 +204,12 @@ static void combine(const struct sl_moe_pass *p, float *y)
 {
     struct sl_span span;
     sl_span_begin(p->f->profile, &span, SL_SPAN_COMBINE, 0);
-    if (sl_moe_experts_choose(p->f))
+    if (sl_moe_experts_choose(p->f)) {
         sl_moe_combine_pairs(p, y);
-    for (uint32_t t = 0; t < p->n_tok && !sl_moe_experts_choose(p->f); t++)
-        sl_moe_combine(p, t, y + (size_t)t * p->f->config->d_model);
+    } else {
+        for (uint32_t t = 0; t < p->n_tok; t++)
+            sl_moe_combine(p, t, y + (size_t)t * p->f->config->d_model);
+    }
     sl_span_end(p->f->profile, &span);
 }
 
@@ -214,10 +217,11 @@ int sl_fabric_moe(void *ctx, const struct sl_moe_call *call)
 {
     struct sl_fabric *f = ctx;
     const size_t d = f->config->d_model, n_tok = call->n_tok;
-    const size_t chunk = sl_moe_experts_choose(f) ? SL_MAX_TOKENS : SL_FABRIC_CHUNK;
     f->stats.n_moe += n_tok;
-    for (size_t t = 0; t < n_tok; t += chunk) {
-        size_t n = n_tok - t < chunk ? n_tok - t : chunk;
+    /* A session reads no more together where tokens depend on each other. */
+    assert(!sl_routing_max_chunk(&f->routing) || n_tok <= sl_routing_max_chunk(&f->routing));
+    for (size_t t = 0; t < n_tok; t += SL_FABRIC_CHUNK) {
+        size_t n = n_tok - t < SL_FABRIC_CHUNK ? n_tok - t : SL_FABRIC_CHUNK;
         struct sl_moe_pass pass = {.f = f,
                                    .work = f->moe,
                                    .now = &f->moe->round[0],

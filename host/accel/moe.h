@@ -101,7 +101,7 @@ static inline uint32_t sl_moe_place(const struct sl_moe_pass *p, uint32_t expert
 /* Experts choose tokens, in passes of at most SL_MAX_TOKENS. */
 static inline bool sl_moe_experts_choose(const struct sl_fabric *f)
 {
-    return f->routing.kind == SL_ROUTING_EXPERTS && f->config->n_expert;
+    return f->routing.kind == SL_ROUTING_EXPERTS;
 }
 
 static inline bool sl_moe_holds(const struct sl_moe_pass *p, const struct sl_member *m,

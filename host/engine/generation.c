@@ -48,14 +48,13 @@ static int read_number(const char *name, json_t *config, struct number *n)
     return 0;
 }
 
-/* A number or a list. */
-static int read_stop(struct sl_generation *g, const char *name, json_t *value)
+int sl_generation_add_stop(struct sl_generation *g, const char *name, const json_t *value)
 {
     if (!value || json_is_null(value))
         return 0;
     size_t n = json_is_array(value) ? json_array_size(value) : 1;
     for (size_t i = 0; i < n; i++) {
-        json_t *id = json_is_array(value) ? json_array_get(value, i) : value;
+        const json_t *id = json_is_array(value) ? json_array_get(value, i) : value;
         if (i >= MAX_STOP || !json_is_integer(id) || json_integer_value(id) < 0 ||
             json_integer_value(id) > INT32_MAX)
             return fail_key(name, "eos_token_id", "an id or a list of up to 16 ids");
@@ -84,7 +83,7 @@ static int read_config(struct sl_generation *g, const char *name, json_t *config
     g->top_k = (uint32_t)numbers[1].value;
     g->top_p = (float)numbers[2].value;
     g->repeat_penalty = (float)numbers[3].value;
-    return read_stop(g, name, json_object_get(config, "eos_token_id"));
+    return sl_generation_add_stop(g, name, json_object_get(config, "eos_token_id"));
 }
 
 int sl_generation_parse(struct sl_generation *out, const char *name, const char *json, size_t len)

@@ -2,6 +2,7 @@
 #include "engine/tokenizer_files.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -283,22 +284,22 @@ static void set_bos(const struct sl_tokenizer_files *f, struct sl_tokenizer *tok
         tok->bos = (int32_t)id;
 }
 
-/* eos_token_id of config.json: a number or a list. It replaces the ids that are there. */
-static int read_eos_ids(const struct sl_tokenizer_files *f, struct sl_tokenizer *tok)
+static void take_stop(struct sl_tokenizer *tok, const struct sl_generation *g)
 {
-    const json_t *value = json_object_get(f->config, "eos_token_id");
-    size_t n = json_is_array(value) ? json_array_size(value) : 1;
-    if (!value || json_is_null(value))
-        return 0;
-    tok->n_eog = 0;
-    for (size_t i = 0; i < n; i++) {
-        const json_t *id = json_is_array(value) ? json_array_get(value, i) : value;
-        if (i >= SL_MAX_EOG || !json_is_integer(id) || json_integer_value(id) < 0)
-            return sl_fail(SL_ERR_FORMAT, "eos_token_id is an id or a list of up to 16 ids",
-                           "%s/config.json: bad eos_token_id", f->dir);
-        tok->eog[tok->n_eog++] = json_integer_value(id);
-    }
-    return 0;
+    for (tok->n_eog = 0; tok->n_eog < g->n_stop; tok->n_eog++)
+        tok->eog[tok->n_eog] = g->stop[tok->n_eog];
+}
+
+/* Where nothing else says how texts end. */
+static int take_config_stop(const struct sl_tokenizer_files *f, struct sl_tokenizer *tok)
+{
+    char name[4096];
+    struct sl_generation g = {.n_stop = 0};
+    snprintf(name, sizeof name, "%s/config.json", f->dir);
+    int err = sl_generation_add_stop(&g, name, json_object_get(f->config, "eos_token_id"));
+    if (!err && g.n_stop)
+        take_stop(tok, &g);
+    return err;
 }
 
 int sl_tokenizer_files_ends(const struct sl_tokenizer_files *f, struct sl_tokenizer *tok)
@@ -311,13 +312,12 @@ int sl_tokenizer_files_ends(const struct sl_tokenizer_files *f, struct sl_tokeni
     if (!own)
         set_bos(f, tok);
     if (f->generation.n_stop) {
-        for (tok->n_eog = 0; tok->n_eog < f->generation.n_stop; tok->n_eog++)
-            tok->eog[tok->n_eog] = f->generation.stop[tok->n_eog];
+        take_stop(tok, &f->generation);
     } else if (!own && id >= 0) {
         tok->eog[0] = id;
         tok->n_eog = 1;
     } else if (!own) {
-        err = read_eos_ids(f, tok);
+        err = take_config_stop(f, tok);
     }
     return err;
 }

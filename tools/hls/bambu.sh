@@ -18,7 +18,7 @@ echo "unit,ports,tool,device,clock_ns,estimated_area,dsp,flip_flops,estimated_mh
 prepare() {
     mkdir -p stub
     for h in stdint stdbool stddef; do : >stub/$h.h; done
-    for f in activation core expert_ffn job kv_pack router_topk weight_pass tops; do echo "#include \"$f.c\""; done >all.c
+    sed 's/.*/#include "&"/' "$root/hls/hls.f" >all.c
     gcc -std=c11 -E -P -nostdinc -Istub $flags "-DSL_P=$p" -DSL_TOOL_BAMBU all.c -o expanded.c
     { echo '#include <stdint.h>'; sed -n '/^typedef struct sl_beat/,/^} sl_beat/p' expanded.c | sed s/SL_BEAT_WORDS/8/; } >beat_type.h
     { printf '#include <stdbool.h>\n#include <stddef.h>\n#include "beat_type.h"\n'

@@ -9,9 +9,11 @@ cd $build/vitis
 set flags "-std=gnu11 -DSL_TOOL_VITIS -DSL_P=$p -I$root/abi -I$root/hls"
 open_project -reset $top
 set_top $top
-foreach f {activation core expert_choice expert_ffn job kv_pack noise recycle router_topk tops weight_pass} {
-    add_files $root/hls/$f.c -cflags $flags
+set list [open $root/hls/hls.f]
+foreach f [read $list] {
+    add_files $root/hls/$f -cflags $flags
 }
+close $list
 open_solution -reset p$p -flow_target vitis
 set_part xcu55c-fsvh2892-2L-e
 create_clock -period 4.44 -name default

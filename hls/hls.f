@@ -1,0 +1,11 @@
+activation.c
+core.c
+expert_choice.c
+expert_ffn.c
+job.c
+kv_pack.c
+noise.c
+recycle.c
+router_topk.c
+tops.c
+weight_pass.c
