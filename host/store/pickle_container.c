@@ -38,33 +38,27 @@ int sl_pickle_tuple_of(struct sl_pickle_machine *m, unsigned n)
     return err ? err : sl_pickle_push(m, tuple);
 }
 
-/* *n = how many values lie above the last mark. */
-static int count_to_mark(const struct sl_pickle_machine *m, unsigned *n)
+/* The last mark goes away; *n values lay above it and stay. */
+static int take_mark(struct sl_pickle_machine *m, unsigned *n)
 {
-    const struct sl_pickle_value *v = m->stack.at;
-    for (*n = 0; *n < m->stack.n; ++*n)
-        if (v[m->stack.n - 1 - *n].kind == SL_PICKLE_MARK)
-            return 0;
+    struct sl_pickle_value *v = m->stack.at;
+    for (*n = 0; *n < m->stack.n; ++*n) {
+        struct sl_pickle_value *mark = v + m->stack.n - 1 - *n;
+        if (mark->kind != SL_PICKLE_MARK)
+            continue;
+        memmove(mark, mark + 1, *n * sizeof *mark);
+        m->stack.n--;
+        return 0;
+    }
     return sl_pickle_bad(m, "there is no MARK");
-}
-
-/* The mark under n values goes away, the values stay. */
-static void drop_mark(struct sl_pickle_machine *m, size_t n)
-{
-    struct sl_pickle_value *mark = (struct sl_pickle_value *)m->stack.at + m->stack.n - n - 1;
-    memmove(mark, mark + 1, n * sizeof *mark);
-    m->stack.n--;
 }
 
 int sl_pickle_tuple(struct sl_pickle_machine *m, unsigned unused)
 {
     (void)unused;
     unsigned n;
-    int err = count_to_mark(m, &n);
-    if (err)
-        return err;
-    drop_mark(m, n);
-    return sl_pickle_tuple_of(m, n);
+    int err = take_mark(m, &n);
+    return err ? err : sl_pickle_tuple_of(m, n);
 }
 
 /* Only tensors are remembered. */
@@ -100,11 +94,8 @@ int sl_pickle_setitems(struct sl_pickle_machine *m, unsigned unused)
 {
     (void)unused;
     unsigned n;
-    int err = count_to_mark(m, &n);
-    if (err)
-        return err;
-    drop_mark(m, n);
-    return sl_pickle_set_pairs(m, n);
+    int err = take_mark(m, &n);
+    return err ? err : sl_pickle_set_pairs(m, n);
 }
 
 int sl_pickle_append(struct sl_pickle_machine *m, unsigned n)
@@ -121,11 +112,8 @@ int sl_pickle_appends(struct sl_pickle_machine *m, unsigned unused)
 {
     (void)unused;
     unsigned n;
-    int err = count_to_mark(m, &n);
-    if (err)
-        return err;
-    drop_mark(m, n);
-    return sl_pickle_append(m, n);
+    int err = take_mark(m, &n);
+    return err ? err : sl_pickle_append(m, n);
 }
 
 /* The attributes of an OrderedDict (state_dict()'s _metadata) are of no use here. */

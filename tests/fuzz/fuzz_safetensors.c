@@ -1,13 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Any bytes as a safetensors file: refused, or tensors that can be read to their last element. */
 #include <assert.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
+#include "fuzz/fuzz_file.h"
 #include "store/checkpoint.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -29,12 +26,8 @@ static void read_all(const struct sl_checkpoint *c)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    char path[64];
-    int fd = memfd_create("fuzz", MFD_CLOEXEC);
-    assert(fd >= 0);
-    ssize_t written = write(fd, data, size);
-    assert(written == (ssize_t)size);
-    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    char path[FUZZ_PATH];
+    int fd = fuzz_file_open(data, size, path);
     struct sl_checkpoint *c = NULL;
     if (sl_checkpoint_open_file(&c, path))
         assert(!c && sl_error_message()[0] && !strchr(sl_error_message(), '\n'));

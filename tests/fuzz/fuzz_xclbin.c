@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Any bytes as an xclbin: refused, or a container whose every entry can be read. */
 #include <assert.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
+#include "fuzz/fuzz_file.h"
 #include "card/xclbin.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -36,12 +35,10 @@ static unsigned read_all(const struct sl_xclbin *x)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    char path[64];
+    char path[FUZZ_PATH];
     struct sl_xclbin x;
     volatile unsigned sum = 0;
-    const int fd = memfd_create("fuzz", MFD_CLOEXEC);
-    assert(fd >= 0 && write(fd, data, size) == (ssize_t)size);
-    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    int fd = fuzz_file_open(data, size, path);
     if (sl_xclbin_open(&x, path) == 0) {
         sum = read_all(&x);
         sl_xclbin_close(&x);
