@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #define SUITE(name) extern const struct sl_suite suite_##name;
@@ -21,6 +22,7 @@ static const struct sl_suite *const suites[] = {
 
 static char temp_root[256];
 static unsigned asserts_before, n_empty;
+static struct timespec started; /* the test that runs */
 
 const char *sl_golden_dir(void)
 {
@@ -53,6 +55,7 @@ static void before_test(const CU_pTest test, const CU_pSuite suite)
 {
     (void)test, (void)suite;
     asserts_before = CU_get_number_of_asserts();
+    clock_gettime(CLOCK_MONOTONIC, &started);
 }
 
 /* CUnit counts a test without an assertion as passed: such a test proves nothing and fails here. */
@@ -61,7 +64,14 @@ static void after_test(const CU_pTest test, const CU_pSuite suite, const CU_pFai
     (void)suite;
     bool empty = CU_get_number_of_asserts() == asserts_before;
     n_empty += empty;
-    printf("%s %s\n", failure || empty ? "FAIL" : "ok  ", test->pName);
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    double s =
+        (double)(now.tv_sec - started.tv_sec) + 1e-9 * (double)(now.tv_nsec - started.tv_nsec);
+    printf("%s %s", failure || empty ? "FAIL" : "ok  ", test->pName);
+    if (s >= 1)
+        printf(" (%.1f s)", s);
+    printf("\n");
     for (CU_pFailureRecord f = failure; f; f = f->pNext)
         printf("     %s:%u: %s\n", f->strFileName, f->uiLineNumber, f->strCondition);
     if (empty)

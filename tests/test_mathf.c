@@ -152,12 +152,14 @@ static void elementwise_loops_agree_on_every_instruction_set(void)
 
 enum { MAX_Q = 11 };
 
-/* One block of records, some queries, weights and sums to add to. */
+/* One block of packed records with anything behind them, some queries' codes, weights and sums to
+ * add to. */
 struct block_case {
     struct sl_kv_block block;
     uint32_t n_q, seen; /* seen: positions that the sums take */
-    float q[MAX_Q * 256], p[MAX_Q * SL_KV_BLOCK], acc[MAX_Q * 256];
-    uint8_t rec[SL_KV_BLOCK * 4 * 256];
+    int16_t q[MAX_Q * SL_KV_QUERY];
+    float factor[MAX_Q], p[MAX_Q * SL_KV_BLOCK], acc[MAX_Q * 256];
+    uint8_t rec[SL_KV_BLOCK * 258 + SL_KV_GROUP];
 };
 
 static void make_block(struct block_case *c, struct sl_rng *rng, enum sl_kv_format format,
@@ -168,26 +170,22 @@ static void make_block(struct block_case *c, struct sl_rng *rng, enum sl_kv_form
     c->block = (struct sl_kv_block){c->rec, dim, (uint32_t)sl_rng_range(rng, 1, SL_KV_BLOCK)};
     c->n_q = (uint32_t)sl_rng_range(rng, 1, MAX_Q);
     c->seen = (uint32_t)sl_rng_range(rng, 1, c->block.n);
-    fill(rng, c->q, (size_t)c->n_q * dim);
-    fill(rng, c->p, (size_t)c->n_q * SL_KV_BLOCK);
+    for (size_t i = 0; i < sizeof c->rec; i++)
+        c->rec[i] = (uint8_t)sl_rng_range(rng, 0, 255);
+    fill(rng, c->factor, MAX_Q);
+    fill(rng, c->p, (size_t)MAX_Q * SL_KV_BLOCK);
     fill(rng, c->acc, (size_t)MAX_Q * 256);
+    for (uint32_t i = 0; i < MAX_Q * SL_KV_BLOCK; i++)
+        c->p[i] = i % SL_KV_BLOCK < c->seen ? fabsf(c->p[i]) : 0;
+    memset(c->q, 0, sizeof c->q);
+    for (uint32_t h = 0; h < c->n_q; h++)
+        for (uint32_t i = 0; i < dim; i++)
+            c->q[h * SL_KV_QUERY + sl_kv_place(format, i)] =
+                (int16_t)sl_rng_range(rng, -32767, 32767);
     for (uint32_t j = 0; j < c->block.n; j++) {
         fill(rng, vec, dim);
-        if (format == SL_KV_F32)
-            memcpy(c->rec + j * stride, vec, stride);
-        else
-            CU_ASSERT(sl_kv_pack_vec(format, dim, vec, c->rec + j * stride));
+        CU_ASSERT(sl_kv_pack_vec(format, dim, vec, c->rec + j * stride));
     }
-}
-
-/* A row's channels as sl_kv_order() puts them, counted out: all of partial sum 0, then of 1, ... */
-static void in_order(enum sl_kv_format format, uint32_t dim, const float *from, float *to)
-{
-    uint32_t width = format == SL_KV_INT4 ? 32 : dim;
-    for (uint32_t first = 0; first < dim; first += width)
-        for (uint32_t partial = 0; partial < 16; partial++)
-            for (uint32_t i = first + partial; i < first + width && i < dim; i += 16)
-                *to++ = from[i];
 }
 
 /* Scores and weighted sums of one block for n_q heads, from the records and by way of tiles; bits
@@ -196,32 +194,35 @@ static void check_block(const struct sl_simd *simd, struct sl_rng *rng, enum sl_
                         uint32_t dim)
 {
     static struct block_case c;
-    static float s[3][MAX_Q * SL_KV_BLOCK], acc[3][MAX_Q * 256], q[MAX_Q * 256];
-    static _Alignas(64) float code[SL_KV_BLOCK * 256], scale[8 * SL_KV_BLOCK];
+    static float s[3][MAX_Q * SL_KV_BLOCK], acc[3][MAX_Q * 256], scale[8 * SL_KV_BLOCK];
+    static int16_t code[SL_KV_BLOCK * 256];
     const struct sl_simd *portable = sl_simd_at(SL_SIMD_GENERIC);
     uint32_t width = sl_kv_padded(dim);
     struct sl_kv_tile tile = {.code = code, .scale = scale};
     make_block(&c, rng, format, dim);
     struct sl_kv_block seen = {c.rec, dim, c.seen};
+    struct sl_kv_query q = {c.q, c.factor};
     for (int way = 0; way < 3; way++)
         memcpy(acc[way], c.acc, sizeof c.acc);
     for (uint32_t h = 0; h < c.n_q; h++) {
-        size_t at = (size_t)h * SL_KV_BLOCK, row = (size_t)h * dim;
-        portable->scores[format](&c.block, c.q + row, 1, 0.125f, s[0] + at);
-        portable->accumulate[format](&seen, c.p + at, 1, acc[0] + (size_t)h * width);
-        in_order(format, dim, c.q + row, q + row);
+        size_t at = (size_t)h * SL_KV_BLOCK, row = (size_t)h * width;
+        portable->scores[format](
+            &c.block, &(struct sl_kv_query){c.q + h * SL_KV_QUERY, c.factor + h}, 1, s[0] + at);
+        portable->accumulate[format](&seen, c.p + at, 1, acc[0] + row);
     }
-    simd->scores[format](&c.block, c.q, c.n_q, 0.125f, s[1]);
+    simd->scores[format](&c.block, &q, c.n_q, s[1]);
     simd->accumulate[format](&seen, c.p, c.n_q, acc[1]);
     simd->load_k[format](&c.block, &tile);
-    simd->tile_scores(&tile, q, c.n_q, 0.125f, s[2]);
+    simd->tile_scores(&tile, &q, c.n_q, s[2]);
     simd->load_v[format](&c.block, &tile);
     simd->tile_accumulate(&tile, c.seen, c.p, c.n_q, acc[2]);
     for (int way = 1; way < 3; way++)
         for (uint32_t h = 0; h < c.n_q; h++) {
-            size_t at = (size_t)h * SL_KV_BLOCK, row = (size_t)h * width;
+            size_t at = (size_t)h * SL_KV_BLOCK;
             CU_ASSERT(same_bits(s[0] + at, s[way] + at, c.block.n));
-            CU_ASSERT(same_bits(acc[0] + row, acc[way] + row, dim));
+            for (uint32_t i = 0; i < dim; i++)
+                CU_ASSERT(same_bits(acc[0] + h * width + sl_kv_place(format, i),
+                                    acc[way] + h * width + sl_kv_place(format, i), 1));
         }
 }
 
@@ -299,7 +300,7 @@ static void packed_blocks_agree_on_every_instruction_set(void)
     for (int level = 0; level < SL_N_SIMD_LEVEL; level++) {
         const struct sl_simd *simd = sl_simd_at((enum sl_simd_level)level);
         for (size_t i = 0; simd && i < sizeof dim / sizeof *dim; i++)
-            for (int format = SL_KV_F32; format <= SL_KV_INT4; format++)
+            for (int format = SL_KV_INT8; format <= SL_KV_INT4; format++)
                 check_block(simd, &rng, (enum sl_kv_format)format, dim[i]);
     }
 }

@@ -38,10 +38,10 @@ static int bench_shape(size_t i, uint32_t n_pos, struct sl_pool *pool, unsigned 
             }
             double us = 1e6 * r.seconds * r.busy / n_tok;
             printf("%-14s %2u/%-2u x %-3u %-4s %4u %6u | %8.1f %5.2f | %6.1f %6.1f %6.3f | %6.1f "
-                   "%6.1f %6.3f\n",
+                   "%6.1f %6.1f %6.3f %6.3f\n",
                    shapes[i].name, s.n_head, s.n_kv_head, s.head_dim, format_names[f], n_tok,
-                   s.n_pos, us, r.busy, r.read, r.bytes, r.read_share, r.peak, r.macs,
-                   r.peak_share);
+                   s.n_pos, us, r.busy, r.read, r.bytes, r.read_share, r.peak, r.peak16, r.macs,
+                   r.peak_share, r.peak16_share);
             fflush(stdout);
         }
     return 0;
@@ -67,7 +67,7 @@ int main(int argc, char **argv)
     printf("heads                                   |                | bytes, G/s           | "
            "multiply-adds, G/s\n");
     printf("               q/kv x dim  KV   tokens  n | us/token  busy |   read  cache  share |   "
-           "peak   here  share\n");
+           "fp32    s16   here /fp32   /s16\n");
     int bad = 0;
     for (size_t i = 0; !bad && i < sizeof shapes / sizeof *shapes; i++)
         bad = bench_shape(i, (uint32_t)n_pos, pool, (unsigned)turns);

@@ -12,11 +12,11 @@
 #include "engine/simd.h"
 
 enum {
-    FEW_ROWS = 3,     /* so many queries meet the records themselves; more are worth a tile */
+    FEW_QUERIES = 3,  /* so many meet the keys' records themselves; more are worth a tile */
+    FEW_WEIGHTS = 5,  /* of values */
     ITEM_ROWS = 64,   /* of queries: what amortises a tile and stays in L2 with it */
     SPLIT_TOKENS = 4, /* a chunk of so many is split by position */
     SPLIT_SPANS = 64, /* whose sums are kept at once */
-    STEP = 5,         /* rows of a tile between two requests for what is read next */
     SHARE = 4,        /* items a thread should find, so that the last ones wait little */
     SCALES = 8 * SL_KV_BLOCK
 };
@@ -37,11 +37,19 @@ struct job {
     uint32_t first_span, spans; /* of this round, few tokens only */
 };
 
+/* Prepared queries: codes [rows][SL_KV_QUERY] and factors where keys are packed, else fp32
+ * [rows][head_dim]. */
+struct queries {
+    float *f32;
+    int16_t *code;
+    float *factor;
+};
+
 /* Some tokens and one KV head. */
 struct part {
     const struct job *job;
     uint32_t kv_head, first_tok, n_tok;
-    const float *q; /* [n_tok * n][head_dim], prepared */
+    struct queries q; /* [n_tok * n] */
     struct state s;
     float *p; /* [n_tok * n][SL_KV_BLOCK] */
     struct sl_kv_tile k, v;
@@ -49,7 +57,7 @@ struct part {
 
 /* Where things lie in a thread's scratch, in floats. */
 struct layout {
-    size_t q, total, span, p, k, v, scale_k, scale_v, size;
+    size_t total, span, p, k, v, scale_k, scale_v, size; /* queries lie at 0 */
 };
 
 static size_t whole_lines(size_t floats)
@@ -68,15 +76,28 @@ static struct state state_at(const struct sl_attention *a, float *at, uint32_t r
     return (struct state){at, max, max + rows, max + 2 * (size_t)rows};
 }
 
+static size_t query_size(const struct sl_attention *a, uint32_t rows)
+{
+    size_t codes = SL_KV_QUERY * sizeof(int16_t) / sizeof(float);
+    return whole_lines(rows * (1 + (codes > a->head_dim ? codes : a->head_dim)));
+}
+
+static struct queries queries_at(const struct sl_attention *a, float *at, uint32_t rows)
+{
+    float *factor = at + query_size(a, rows) - rows;
+    return (struct queries){at, (int16_t *)at, factor};
+}
+
 static struct layout layout_of(const struct sl_attention *a)
 {
+    const size_t tile = (size_t)sl_kv_padded(a->head_dim) * SL_KV_BLOCK / 2; /* of s16 */
     struct layout l = {0};
-    l.total = whole_lines((size_t)a->max_rows * a->head_dim);
+    l.total = query_size(a, a->max_rows);
     l.span = l.total + state_size(a, a->max_rows);
     l.p = l.span + state_size(a, a->max_rows);
     l.k = l.p + (size_t)a->max_rows * SL_KV_BLOCK;
-    l.v = l.k + (size_t)a->head_dim * SL_KV_BLOCK;
-    l.scale_k = l.v + (size_t)sl_kv_padded(a->head_dim) * SL_KV_BLOCK;
+    l.v = l.k + tile;
+    l.scale_k = l.v + tile;
     l.scale_v = l.scale_k + SCALES;
     l.size = l.scale_v + SCALES;
     return l;
@@ -85,8 +106,7 @@ static struct layout layout_of(const struct sl_attention *a)
 /* Of one KV head when few tokens are split: queries, what was merged so far, a round of spans. */
 static size_t split_size(const struct sl_attention *a)
 {
-    return whole_lines((size_t)a->split_rows * a->head_dim) +
-           (1 + SPLIT_SPANS) * state_size(a, a->split_rows);
+    return query_size(a, a->split_rows) + (1 + SPLIT_SPANS) * state_size(a, a->split_rows);
 }
 
 int sl_attention_open(struct sl_attention *out, const struct sl_config *config,
@@ -122,51 +142,40 @@ void sl_attention_close(struct sl_attention *attention)
 
 /* ---- queries in, results out ----------------------------------------------------------------- */
 
-static bool by_tile(uint32_t rows)
-{
-    return rows > FEW_ROWS;
-}
-
-static bool values_by_tile(const struct job *j, uint32_t rows)
-{
-    return rows > j->simd->direct_rows;
-}
-
 /* Row r of a part: token by token, the group's heads. */
 static size_t row_offset(const struct job *j, uint32_t kv_head, uint32_t tok, uint32_t head)
 {
     return ((size_t)tok * j->a->n_head + kv_head * j->n + head) * j->a->head_dim;
 }
 
-/* Channels in the order in which a tile of keys has them. */
-static void order_row(enum sl_kv_format format, uint32_t dim, const float *from, float *to)
+/* Codes of a query, rotated like packed keys, and what its dots with their codes are multiplied
+ * with beside the key's scale: NaN where the query is not finite. */
+static float quantise(enum sl_kv_format format, uint32_t dim, const float *from, int16_t *to)
 {
-    uint32_t width = format == SL_KV_INT4 ? 32 : dim;
-    for (uint32_t first = 0; first < dim; first += width) {
-        uint32_t n = dim - first < width ? dim - first : width;
-        for (uint32_t i = 0; i < n; i++)
-            to[sl_kv_order(first, n, i)] = from[first + i];
-    }
+    float rotated[SL_KV_MAX_DIM];
+    int16_t code[SL_KV_MAX_DIM];
+    memcpy(rotated, from, dim * sizeof *from);
+    sl_kv_hadamard(rotated, dim);
+    memset(to, 0, SL_KV_QUERY * sizeof *to);
+    if (!sl_all_finite(rotated, dim))
+        return NAN;
+    int32_t exponent = sl_kv_quant_s16(rotated, dim, code);
+    for (uint32_t i = 0; i < dim; i++)
+        to[sl_kv_place(format, i)] = code[i];
+    return ldexpf(1.0f / sqrtf((float)dim) / (float)sl_kv_hadamard_block(dim), exponent);
 }
 
-/* q[n_tok * n][head_dim]: rotated like packed keys. */
-static void prepare(const struct job *j, const struct part *p, float *q)
+static void prepare(const struct job *j, const struct part *p, const struct queries *q)
 {
     enum sl_kv_format format = j->call->kv->format_k;
     uint32_t dim = j->a->head_dim, rows = p->n_tok * j->n;
-    for (uint32_t r = 0; r < rows; r++, q += dim) {
+    for (uint32_t r = 0; r < rows; r++) {
         const float *from =
             j->call->q + row_offset(j, p->kv_head, p->first_tok + r / j->n, r % j->n);
-        float rotated[SL_KV_MAX_DIM];
-        if (format != SL_KV_F32) {
-            memcpy(rotated, from, dim * sizeof *from);
-            sl_kv_hadamard(rotated, dim);
-            from = rotated;
-        }
-        if (by_tile(rows))
-            order_row(format, dim, from, q);
+        if (format == SL_KV_F32)
+            memcpy(q->f32 + (size_t)r * dim, from, dim * sizeof *from);
         else
-            memcpy(q, from, dim * sizeof *from);
+            q->factor[r] = quantise(format, dim, from, q->code + (size_t)r * SL_KV_QUERY);
     }
 }
 
@@ -178,7 +187,7 @@ static void finish(const struct job *j, const struct part *p, const struct state
         float *y = j->call->out + row_offset(j, p->kv_head, p->first_tok + r / j->n, r % j->n);
         const float *acc = s->acc + (size_t)r * j->padded;
         for (uint32_t i = 0; i < dim; i++)
-            y[i] = acc[i] / s->sum[r];
+            y[i] = acc[sl_kv_place(j->call->kv->format_v, i)] / s->sum[r];
         if (j->call->kv->format_v == SL_KV_F32)
             continue;
         sl_kv_hadamard(y, dim);
@@ -196,42 +205,44 @@ static uint32_t n_seen(const struct job *j, uint32_t tok, uint32_t at, uint32_t 
     return end <= at ? 0 : end - at < limit ? end - at : limit;
 }
 
-/* Records that are read next, asked for bit by bit while others are computed with. */
-struct ahead {
-    const uint8_t *rec;
-    size_t bytes;
-};
-
-/* The share of step i of n. */
-static void ask_ahead(const struct ahead *a, uint32_t i, uint32_t n)
+/* Keys in fp32. */
+static void score_f32(const struct part *p, const struct sl_kv_block *k, uint32_t first,
+                      uint32_t rows)
 {
-    for (size_t at = a->bytes * i / n / 64 * 64; at < a->bytes * (i + 1) / n; at += 64)
-        __builtin_prefetch(a->rec + at);
+    const float factor = 1.0f / sqrtf((float)k->head_dim),
+                *key = (const float *)(const void *)k->rec;
+    for (uint32_t r = first; r < first + rows; r++) {
+        const float *q = p->q.f32 + (size_t)r * k->head_dim;
+        float *s = p->p + (size_t)r * SL_KV_BLOCK;
+        for (uint32_t j = 0; j < k->n; j += 4) {
+            const float *at[4];
+            for (uint32_t i = 0; i < 4; i++) /* the last one stands in for those not there */
+                at[i] = key + (size_t)(j + i < k->n ? j + i : k->n - 1) * k->head_dim;
+            p->job->simd->dot4(at, q, k->head_dim, s + j);
+        }
+        for (uint32_t j = 0; j < k->n; j++)
+            s[j] = s[j] * factor;
+    }
 }
 
 static void add_scores(const struct part *p, const struct sl_kv_block *k, uint32_t first,
-                       uint32_t rows, const struct ahead next[2])
+                       uint32_t rows)
 {
     const struct job *j = p->job;
     enum sl_kv_format format = j->call->kv->format_k;
-    float factor = 1.0f / sqrtf((float)k->head_dim), *s = p->p + (size_t)first * SL_KV_BLOCK;
-    const float *q = p->q + (size_t)first * k->head_dim;
-    uint32_t steps = (rows + STEP - 1) / STEP;
-    if (format != SL_KV_F32)
-        factor = factor / (float)sl_kv_hadamard_block(k->head_dim);
-    if (!by_tile(p->n_tok * j->n)) {
-        j->simd->scores[format](k, q, rows, factor, s);
+    float *s = p->p + (size_t)first * SL_KV_BLOCK;
+    struct sl_kv_query q = {p->q.code + (size_t)first * SL_KV_QUERY, p->q.factor + first};
+    if (format == SL_KV_F32) {
+        score_f32(p, k, first, rows);
+        return;
+    }
+    if (p->n_tok * j->n <= FEW_QUERIES) {
+        j->simd->scores[format](k, &q, rows, s);
         return;
     }
     struct sl_kv_tile tile = p->k;
     j->simd->load_k[format](k, &tile);
-    for (uint32_t i = 0; i < steps; i++) {
-        uint32_t r = i * STEP, n = rows - r < STEP ? rows - r : STEP;
-        ask_ahead(&next[0], i, steps);
-        ask_ahead(&next[1], i, steps);
-        j->simd->tile_scores(&tile, q + (size_t)r * k->head_dim, n, factor,
-                             s + (size_t)r * SL_KV_BLOCK);
-    }
+    j->simd->tile_scores(&tile, &q, rows, s);
 }
 
 /* Rows that see n positions. What was summed up before is scaled down where the maximum rose. */
@@ -246,17 +257,27 @@ static void soften(const struct part *p, uint32_t first, uint32_t rows, uint32_t
             acc[i] = acc[i] * c[r];
 }
 
+static bool values_by_tile(const struct part *p)
+{
+    return p->job->call->kv->format_v != SL_KV_F32 && p->n_tok * p->job->n > FEW_WEIGHTS;
+}
+
 /* Values of the first v->n positions for the rows that see as many. */
 static void add_values(const struct part *p, const struct sl_kv_block *v, uint32_t first,
                        uint32_t rows)
 {
     const struct job *j = p->job;
-    const float *w = p->p + (size_t)first * SL_KV_BLOCK;
+    enum sl_kv_format format = j->call->kv->format_v;
+    const float *w = p->p + (size_t)first * SL_KV_BLOCK,
+                *value = (const float *)(const void *)v->rec;
     float *acc = p->s.acc + (size_t)first * j->padded;
-    if (values_by_tile(j, p->n_tok * j->n))
+    if (values_by_tile(p))
         j->simd->tile_accumulate(&p->v, v->n, w, rows, acc);
-    else
-        j->simd->accumulate[j->call->kv->format_v](v, w, rows, acc);
+    else if (format != SL_KV_F32)
+        j->simd->accumulate[format](v, w, rows, acc);
+    for (uint32_t r = 0; format == SL_KV_F32 && r < rows; r++, acc += j->padded, w += SL_KV_BLOCK)
+        for (uint32_t i = 0; i < v->n; i++)
+            j->simd->axpy(acc, value + (size_t)i * v->head_dim, v->head_dim, w[i]);
 }
 
 static void run_block(struct part *p, uint32_t at)
@@ -270,14 +291,8 @@ static void run_block(struct part *p, uint32_t at)
     uint32_t first = (tok - p->first_tok) * j->n, rows = (end - tok) * j->n;
     struct sl_kv_block k = {sl_kv_k(c->kv, c->kv_layer, p->kv_head, at), dim, n};
     struct sl_kv_block v = {sl_kv_v(c->kv, c->kv_layer, p->kv_head, at), dim, n};
-    bool turn_v = values_by_tile(j, p->n_tok * j->n),
-         more = n_seen(j, end - 1, at + SL_KV_BLOCK, 1);
-    size_t rec_k = sl_kv_vec_bytes(c->kv->format_k, dim);
-    size_t rec_v = sl_kv_vec_bytes(c->kv->format_v, dim);
-    const struct ahead next[2] = {{k.rec + SL_KV_BLOCK * rec_k, more ? SL_KV_BLOCK * rec_k : 0},
-                                  {v.rec, turn_v ? n * rec_v : 0}};
-    add_scores(p, &k, first, rows, next);
-    if (turn_v)
+    add_scores(p, &k, first, rows);
+    if (values_by_tile(p))
         j->simd->load_v[c->kv->format_v](&v, &p->v);
     for (uint32_t like; tok < end; tok = like, first += rows) {
         v.n = n_seen(j, tok, at, SL_KV_BLOCK);
@@ -340,11 +355,11 @@ static struct part part_of(const struct job *j, unsigned thread, float **base)
     struct layout l = layout_of(j->a);
     *base = j->a->scratch + thread * j->a->per_thread;
     return (struct part){.job = j,
-                         .q = *base + l.q,
+                         .q = queries_at(j->a, *base, j->a->max_rows),
                          .s = state_at(j->a, *base + l.span, j->a->max_rows),
                          .p = *base + l.p,
-                         .k = {.code = *base + l.k, .scale = *base + l.scale_k},
-                         .v = {.code = *base + l.v, .scale = *base + l.scale_v}};
+                         .k = {.code = (int16_t *)(*base + l.k), .scale = *base + l.scale_k},
+                         .v = {.code = (int16_t *)(*base + l.v), .scale = *base + l.scale_v}};
 }
 
 /* Item: a KV head and some tokens, over all spans. */
@@ -358,7 +373,7 @@ static void run_tile(void *user, size_t item, unsigned thread)
     p.first_tok = (uint32_t)(item % j->n_tile) * j->tile_tok;
     p.n_tok =
         j->call->n_tok - p.first_tok < j->tile_tok ? j->call->n_tok - p.first_tok : j->tile_tok;
-    prepare(j, &p, base + layout_of(j->a).q);
+    prepare(j, &p, &p.q);
     uint32_t end = j->call->pos + p.first_tok + p.n_tok;
     for (uint32_t span = 0; span * SL_ATTENTION_SPAN < end; span++) {
         run_span(&p, span);
@@ -372,10 +387,15 @@ static float *split_at(const struct job *j, uint32_t kv_head)
     return j->a->split + kv_head * split_size(j->a);
 }
 
+static struct queries split_queries(const struct job *j, uint32_t kv_head)
+{
+    return queries_at(j->a, split_at(j, kv_head), j->a->split_rows);
+}
+
 /* Sums of a KV head: 0 those of the spans merged, 1 + i those of span i of the round. */
 static struct state split_state(const struct job *j, uint32_t kv_head, uint32_t i)
 {
-    size_t q = whole_lines((size_t)j->a->split_rows * j->a->head_dim);
+    size_t q = query_size(j->a, j->a->split_rows);
     float *at = split_at(j, kv_head) + q + i * state_size(j->a, j->a->split_rows);
     return state_at(j->a, at, j->a->split_rows);
 }
@@ -385,8 +405,9 @@ static void prepare_split(void *user, size_t item, unsigned thread)
 {
     const struct job *j = user;
     struct part p = {.job = j, .kv_head = (uint32_t)item, .n_tok = j->call->n_tok};
+    struct queries q = split_queries(j, p.kv_head);
     (void)thread;
-    prepare(j, &p, split_at(j, p.kv_head));
+    prepare(j, &p, &q);
 }
 
 /* Item: a KV head and a span of the round, all tokens. */
@@ -398,7 +419,7 @@ static void run_split(void *user, size_t item, unsigned thread)
     uint32_t i = (uint32_t)(item % j->spans);
     p.kv_head = (uint32_t)(item / j->spans);
     p.n_tok = j->call->n_tok;
-    p.q = split_at(j, p.kv_head);
+    p.q = split_queries(j, p.kv_head);
     p.s = split_state(j, p.kv_head, 1 + i);
     run_span(&p, j->first_span + i);
 }

@@ -48,7 +48,7 @@ struct reading {
 
 #ifdef __x86_64__
 #define AVX2 __attribute__((target("avx2,fma")))
-#define AVX512 __attribute__((target("avx512f")))
+#define AVX512 __attribute__((target("avx512f,avx512bw,avx512vnni")))
 
 AVX2 static uint32_t read_piece(const uint8_t *p, size_t ahead)
 {
@@ -68,50 +68,60 @@ AVX2 static uint32_t read_piece(const uint8_t *p, size_t ahead)
     return (uint32_t)_mm256_extract_epi32(s[0], 0);
 }
 
-/* The barrier keeps a factor unknown, so that no step can be left out. */
-AVX512 static float spin_avx512(void)
+/* PEAK_STEPS times `step` for each of `chains` sums s[j] of a type; barriers keep the factor x
+ * unknown and the sums in use, so that no part of a step can be left out. */
+#define SPIN(type, chains, zero, step)                                                             \
+    type s[chains], x = zero;                                                                      \
+    for (int j = 0; j < (chains); j++)                                                             \
+        s[j] = x;                                                                                  \
+    for (int i = 0; i < PEAK_STEPS; i++) {                                                         \
+        _Pragma("GCC unroll 16") for (int j = 0; j < (chains); j++)                                \
+        {                                                                                          \
+            s[j] = step;                                                                           \
+            __asm__ volatile("" : "+v"(x));                                                        \
+        }                                                                                          \
+    }                                                                                              \
+    _Pragma("GCC unroll 16") for (int j = 0; j < (chains); j++) __asm__ volatile("" ::"v"(s[j]));
+
+AVX512 static void spin_f32_avx512(void){
+    SPIN(__m512, PEAK_CHAINS, _mm512_setzero_ps(), _mm512_fmadd_ps(x, x, s[j]))}
+
+AVX512 static void spin_s16_avx512(void){
+    SPIN(__m512i, PEAK_CHAINS, _mm512_setzero_si512(), _mm512_dpwssd_epi32(s[j], x, x))}
+
+/* 16 registers only. */
+AVX2 static void spin_f32_avx2(void){
+    SPIN(__m256, PEAK_CHAINS - 4, _mm256_setzero_ps(), _mm256_fmadd_ps(x, x, s[j]))}
+
+AVX2 static void spin_s16_avx2(void)
 {
-    __m512 s[PEAK_CHAINS], x = _mm512_set1_ps(0.5f);
-    for (int j = 0; j < PEAK_CHAINS; j++)
-        s[j] = x;
-    for (int i = 0; i < PEAK_STEPS; i++) {
-#pragma GCC unroll 16
-        for (int j = 0; j < PEAK_CHAINS; j++)
-            s[j] = _mm512_fmadd_ps(s[j], x, x);
-        __asm__ volatile("" : "+x"(x));
-    }
-    for (int j = 1; j < PEAK_CHAINS; j++)
-        s[0] = _mm512_add_ps(s[0], s[j]);
-    return _mm512_reduce_add_ps(s[0]);
+    SPIN(__m256i, PEAK_CHAINS - 4, _mm256_setzero_si256(),
+         _mm256_add_epi32(s[j], _mm256_madd_epi16(x, x)))
 }
 
-AVX2 static float spin_avx2(void)
+static bool wide(void)
 {
-    __m256 s[PEAK_CHAINS - 4], x = _mm256_set1_ps(0.5f); /* 16 registers */
-    for (int j = 0; j < PEAK_CHAINS - 4; j++)
-        s[j] = x;
-    for (int i = 0; i < PEAK_STEPS; i++) {
-#pragma GCC unroll 16
-        for (int j = 0; j < PEAK_CHAINS - 4; j++)
-            s[j] = _mm256_fmadd_ps(s[j], x, x);
-        __asm__ volatile("" : "+x"(x));
-    }
-    for (int j = 1; j < PEAK_CHAINS - 4; j++)
-        s[0] = _mm256_add_ps(s[0], s[j]);
-    return _mm256_cvtss_f32(s[0]);
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512vnni");
 }
 
 /* Multiply-adds of one item; 0 without the instructions. */
-static double spin_macs(void)
+static double spin_macs(bool s16)
 {
-    if (__builtin_cpu_supports("avx512f"))
-        return 16.0 * PEAK_CHAINS * PEAK_STEPS;
-    return __builtin_cpu_supports("fma") ? 8.0 * (PEAK_CHAINS - 4) * PEAK_STEPS : 0;
+    int lanes = s16 ? 2 : 1;
+    if (wide())
+        return 16.0 * lanes * PEAK_CHAINS * PEAK_STEPS;
+    return __builtin_cpu_supports("fma") ? 8.0 * lanes * (PEAK_CHAINS - 4) * PEAK_STEPS : 0;
 }
 
-static float spin(void)
+static void spin(bool s16)
 {
-    return __builtin_cpu_supports("avx512f") ? spin_avx512() : spin_avx2();
+    if (!spin_macs(s16))
+        return;
+    if (wide())
+        s16 ? spin_s16_avx512() : spin_f32_avx512();
+    else
+        s16 ? spin_s16_avx2() : spin_f32_avx2();
 }
 #else
 static uint32_t read_piece(const uint8_t *p, size_t ahead)
@@ -125,14 +135,15 @@ static uint32_t read_piece(const uint8_t *p, size_t ahead)
     return (uint32_t)s;
 }
 
-static double spin_macs(void)
+static double spin_macs(bool s16)
 {
+    (void)s16;
     return 0;
 }
 
-static float spin(void)
+static void spin(bool s16)
 {
-    return 0;
+    (void)s16;
 }
 #endif
 
@@ -155,9 +166,17 @@ static double read_rate(struct sl_pool *pool, const uint8_t *from, size_t n, siz
 
 static void spin_item(void *user, size_t i, unsigned thread)
 {
-    volatile float *keep = user; /* a value for each thread, a line apart */
-    (void)i;
-    keep[16 * thread] = spin();
+    (void)i, (void)thread;
+    spin(*(const bool *)user);
+}
+
+/* Multiply-adds per second of processor time, all threads. */
+static double peak(struct sl_pool *pool, bool s16)
+{
+    unsigned threads = sl_pool_threads(pool), items = PEAK_ITEMS * threads;
+    double start = cpu();
+    sl_pool_run(pool, spin_item, &s16, items);
+    return threads * items * spin_macs(s16) / (cpu() - start);
 }
 
 /* ---- attention ------------------------------------------------------------------------------- */
@@ -167,7 +186,7 @@ struct bench {
     struct sl_attention_shape shape;
     struct sl_kv kv;
     struct sl_attention attention;
-    float *q, *out, *keep;
+    float *q, *out;
 };
 
 static double uniform(uint64_t *state)
@@ -231,8 +250,7 @@ static int bench_open(struct bench *b)
         return err;
     b->q = sl_alloc(n, sizeof *b->q);
     b->out = sl_alloc(n, sizeof *b->out);
-    b->keep = sl_alloc(sl_pool_threads(b->pool), 64);
-    if (!b->q || !b->out || !b->keep)
+    if (!b->q || !b->out)
         return SL_ERR_NOMEM;
     for (size_t i = 0; i < n; i++)
         b->q[i] = (float)uniform(&state);
@@ -243,7 +261,6 @@ static void bench_close(struct bench *b)
 {
     free(b->q);
     free(b->out);
-    free(b->keep);
     sl_attention_close(&b->attention);
     sl_kv_close(&b->kv);
 }
@@ -281,10 +298,10 @@ static struct sl_attention_result turn(struct bench *b, unsigned i)
     const uint8_t *farther = sl_kv_v(&b->kv, (layer + n_layer / 2) % n_layer, 0, 0);
     double plain = read_rate(b->pool, far, bytes, 0);
     double ahead = read_rate(b->pool, farther, bytes, READ_AHEAD);
-    unsigned threads = sl_pool_threads(b->pool), items = PEAK_ITEMS * threads;
-    double giga = 1e-9 * threads, start = cpu(); /* of each thread, all threads */
-    sl_pool_run(b->pool, spin_item, b->keep, items);
-    r.peak = giga * items * spin_macs() / (cpu() - start);
+    unsigned threads = sl_pool_threads(b->pool);
+    double giga = 1e-9 * threads;
+    r.peak = 1e-9 * peak(b->pool, false);
+    r.peak16 = 1e-9 * peak(b->pool, true);
     double seconds = attend(b, layer, &r.seconds);
     r.busy = seconds / threads / r.seconds;
     r.read = giga * (plain > ahead ? plain : ahead);
@@ -292,6 +309,7 @@ static struct sl_attention_result turn(struct bench *b, unsigned i)
     r.read_share = r.bytes / r.read;
     r.macs = giga * all_macs(s) / seconds;
     r.peak_share = r.peak > 0 ? r.macs / r.peak : 0;
+    r.peak16_share = r.peak16 > 0 ? r.macs / r.peak16 : 0;
     return r;
 }
 
@@ -324,9 +342,10 @@ int sl_attention_bench(struct sl_attention_result *out, const struct sl_attentio
         r[i] = turn(&b, i);
 #define MEDIAN(member) .member = median(r, turns, offsetof(struct sl_attention_result, member))
     if (!err)
-        *out = (struct sl_attention_result){MEDIAN(seconds), MEDIAN(busy),       MEDIAN(read),
-                                            MEDIAN(bytes),   MEDIAN(read_share), MEDIAN(peak),
-                                            MEDIAN(macs),    MEDIAN(peak_share)};
+        *out = (struct sl_attention_result){
+            MEDIAN(seconds),    MEDIAN(busy),        MEDIAN(read),   MEDIAN(bytes),
+            MEDIAN(read_share), MEDIAN(peak),        MEDIAN(peak16), MEDIAN(macs),
+            MEDIAN(peak_share), MEDIAN(peak16_share)};
 #undef MEDIAN
     bench_close(&b);
     return err;

@@ -27,8 +27,9 @@ struct sl_attention_result {
     double bytes;      /* bytes of the cache passed by, each counted once */
     double read_share; /* bytes / read within a turn */
     double peak;       /* fp32 multiply-adds between registers; 0 where it is not known */
+    double peak16;     /* the same of s16 with sums of 32 bits, which packed caches are read with */
     double macs;       /* multiply-adds of scores and weighted sums */
-    double peak_share; /* macs / peak within a turn; 0 where there is no peak */
+    double peak_share, peak16_share; /* macs / peak within a turn; 0 where there is no peak */
 };
 
 enum { SL_ATTENTION_MAX_TURNS = 999 };

@@ -9,6 +9,7 @@
 #include "base/pool.h"
 #include "engine/kv_quant.h"
 #include "engine/mathf.h"
+#include "engine/simd.h"
 
 uint64_t sl_kv_bytes(const struct sl_config *config, uint32_t n_ctx, enum sl_kv_format format)
 {
@@ -27,6 +28,12 @@ static int check_memory(uint64_t bytes, uint32_t n_ctx)
     return sl_fail(SL_ERR_NOMEM, "choose a smaller context (-c) or cache type int4",
                    "KV cache: %u tokens take %.2f GB, and %s leaves %.2f GB", n_ctx,
                    1e-9 * (double)bytes, limit_by, 1e-9 * (double)available);
+}
+
+/* Readable behind the last record, so that blocks are read in whole (engine/simd.h). */
+static uint64_t behind(enum sl_kv_format format, uint32_t head_dim)
+{
+    return SL_KV_BLOCK * (uint64_t)sl_kv_vec_bytes(format, head_dim) + SL_KV_GROUP;
 }
 
 int sl_kv_open(struct sl_kv *out, const struct sl_config *config, uint32_t n_ctx,
@@ -48,8 +55,8 @@ int sl_kv_open(struct sl_kv *out, const struct sl_config *config, uint32_t n_ctx
     int err = check_memory(bytes_k + bytes_v, n_ctx);
     if (err)
         return err;
-    kv.k = sl_alloc(bytes_k, 1);
-    kv.v = sl_alloc(bytes_v, 1);
+    kv.k = sl_alloc(bytes_k + behind(format_k, kv.head_dim), 1);
+    kv.v = sl_alloc(bytes_v + behind(format_v, kv.head_dim), 1);
     if (!kv.k || !kv.v) {
         sl_kv_close(&kv);
         return SL_ERR_NOMEM;

@@ -13,7 +13,11 @@ const struct sl_simd *sl_simd_at(enum sl_simd_level level)
         /* Every processor with AVX2 and FMA has F16C too (compilers cannot ask for it by name). */
         return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? sl_simd_avx2()
                                                                                : NULL;
-    case SL_SIMD_AVX512: return __builtin_cpu_supports("avx512f") ? sl_simd_avx512() : NULL;
+    case SL_SIMD_AVX512:
+        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                       __builtin_cpu_supports("avx512vnni")
+                   ? sl_simd_avx512()
+                   : NULL;
 #endif
     default: return NULL;
     }

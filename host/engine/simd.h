@@ -15,34 +15,48 @@
 #include "base/half.h"
 #include "engine/ops.h"
 
-enum { SL_KV_BLOCK = 64 }; /* absolute positions that attention takes together */
+enum {
+    SL_KV_BLOCK = 64, /* absolute positions that attention takes together */
+    SL_KV_GROUP = 32, /* channels of an int4 record with a scale of their own */
+    SL_KV_QUERY = 256 /* codes from one query to the next */
+};
 
-/* n <= SL_KV_BLOCK consecutive records (engine/ops.h: sl_kv_vec_bytes) of one head. */
+/* n <= SL_KV_BLOCK consecutive records (engine/ops.h: sl_kv_vec_bytes) of one head. SL_KV_BLOCK of
+ * them and SL_KV_GROUP bytes more are readable. */
 struct sl_kv_block {
     const uint8_t *rec;
     uint32_t head_dim, n;
 };
 
-/* Floats from one row of sums to the next: whole vectors of 16. */
+/* Values of a row of sums: whole groups. */
 static inline uint32_t sl_kv_padded(uint32_t head_dim)
 {
-    return (head_dim + 15) / 16 * 16;
+    return (head_dim + SL_KV_GROUP - 1) / SL_KV_GROUP * SL_KV_GROUP;
 }
 
-/* Where channel first + i of n channels lies when those of one partial sum lie side by side: a
- * tile's keys and the queries that meet them, n a group of channels that share a scale. */
-static inline uint32_t sl_kv_order(uint32_t first, uint32_t n, uint32_t i)
+/* Where channel i lies in queries that meet packed keys and in sums of packed values: as nibbles
+ * come out of halfwords, within a group of 32. */
+static inline uint32_t sl_kv_place(enum sl_kv_format format, uint32_t i)
 {
-    uint32_t partial = i % 16, longer = n % 16;
-    return first + partial * (n / 16) + (partial < longer ? partial : longer) + i / 16;
+    return format == SL_KV_INT4 ? i / 32 * 32 + i % 4 * 8 + i % 32 / 4 : i;
 }
 
-/* A block's codes as fp32. Keys: code[head_dim][SL_KV_BLOCK], channels in sl_kv_order(). Values:
- * code[SL_KV_BLOCK][padded]. scale[groups][SL_KV_BLOCK]. The caller's memory, by 64 bytes. */
+/* Queries as packed keys meet them: s16 codes [n_q][SL_KV_QUERY], channels by sl_kv_place(), 0
+ * where there is none; and what a dot of codes times the key's scale is multiplied with, [n_q]. */
+struct sl_kv_query {
+    const int16_t *code;
+    const float *factor;
+};
+
+/* A block's codes as pairs of s16. Keys: code[padded / 2][SL_KV_BLOCK][2] (two places of a query),
+ * values: code[SL_KV_BLOCK / 2][padded][2] (two positions). scale[groups][SL_KV_BLOCK]. The
+ * caller's memory. */
 struct sl_kv_tile {
-    float *code, *scale;
+    int16_t *code;
+    float *scale;
+    const uint8_t *rec; /* what it was made of */
     uint32_t head_dim, n;
-    bool grouped; /* each 32 channels have a scale of their own: int4 */
+    enum sl_kv_format format;
 };
 
 /* Of n_q rows: their largest score so far, the sum of their exponentials, the last step's factor.
@@ -67,18 +81,18 @@ struct sl_simd {
     void (*silu_mul)(float *h, const float *g, const float *u, size_t n);
     /* dst[n] = src[n] * scale in fp32; src may be unaligned. */
     void (*widen)(enum sl_dtype dtype, const uint8_t *src, size_t n, float scale, float *dst);
-    /* By enum sl_kv_format, for n_q query heads over the same block, from its records: for a few.
-     * q[n_q][head_dim] to s[n_q][SL_KV_BLOCK]: s_j = (q . k_j) * (scale of k_j) * factor. Rows of s
-     * are written to their ends or up to n. */
-    void (*scores[3])(const struct sl_kv_block *k, const float *q, uint32_t n_q, float factor,
+    /* By enum sl_kv_format, packed ones only, for n_q rows over the same block, from its records:
+     * for a few. s[n_q][SL_KV_BLOCK]: s_j = (q . k_j) * (scale of k_j) * factor; rows of s are
+     * written to their ends or up to n. */
+    void (*scores[3])(const struct sl_kv_block *k, const struct sl_kv_query *q, uint32_t n_q,
                       float *s);
-    /* acc[n_q][padded]: for j < n ascending acc = fmaf(p_j * (scale of v_j), v_j, acc). */
+    /* acc[n_q][padded] += the sum over j < n of p_j * v_j. Rows of p are readable to their ends,
+     * and 0 from n up to the next multiple of 16. */
     void (*accumulate[3])(const struct sl_kv_block *v, const float *p, uint32_t n_q, float *acc);
-    /* The same by way of a tile, for many: q with the channels of each row in sl_kv_order(); n of
-     * the sums at most the tile's. Rows of p are readable to their ends. */
+    /* The same by way of a tile, for many; n of the sums at most the tile's. */
     void (*load_k[3])(const struct sl_kv_block *k, struct sl_kv_tile *out);
     void (*load_v[3])(const struct sl_kv_block *v, struct sl_kv_tile *out);
-    void (*tile_scores)(const struct sl_kv_tile *k, const float *q, uint32_t n_q, float factor,
+    void (*tile_scores)(const struct sl_kv_tile *k, const struct sl_kv_query *q, uint32_t n_q,
                         float *s);
     void (*tile_accumulate)(const struct sl_kv_tile *v, uint32_t n, const float *p, uint32_t n_q,
                             float *acc);
@@ -87,8 +101,6 @@ struct sl_simd {
      * what was summed up before is to be multiplied, sum[h] = sum[h] * c[h] + sum of the row,
      * max[h] = m. Rows are overwritten up to the next multiple of 16. */
     void (*soften)(float *s, uint32_t n_q, uint32_t n, struct sl_softmax *state);
-    /* Up to so many rows of weighted sums meet the records themselves: more are worth a tile. */
-    uint32_t direct_rows;
 };
 
 enum sl_simd_level { SL_SIMD_GENERIC, SL_SIMD_AVX2, SL_SIMD_AVX512, SL_N_SIMD_LEVEL };

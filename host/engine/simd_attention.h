@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One block of packed keys or values and a few queries, straight from the records: what decode of
+ * One block of packed keys or values and a few rows, straight from the records: what decode of
  * multi-head attention is made of. Bound by memory, so that records are asked for ahead of use.
+ * Products are of codes of 16 bits, two at a time, and their sums exact (docs/numerics.md section
+ * 6), so that they may be taken in any order. Records are read in whole vectors: what lies behind a
+ * vector or the block meets codes of 0.
  */
 #ifndef SL_ENGINE_SIMD_ATTENTION_H
 #define SL_ENGINE_SIMD_ATTENTION_H
@@ -9,278 +12,282 @@
 #include "engine/simd_vector.h"
 
 enum {
-    KV_GROUP = 32,    /* channels that share a scale in int4 */
-    KV_MAX_GROUP = 8, /* of a packed head vector: 256 channels */
-    KV_AHEAD = 8192   /* bytes: the least distance at which a record is asked for */
+    KV_MAX_GROUP = 8,          /* of a packed head vector: 256 channels */
+    KV_PAIR = 2 * SL_N_PARTIAL /* s16 of one vector of pairs */
 };
 
 /* What the registers hold at once: records whose dots are summed side by side; vectors of sums of
- * one query; rows and vectors of several. KV_DIRECT: of sl_simd. */
+ * one row; rows of sums, and vectors of each; rows where each 32 channels have weights of their
+ * own. */
 #ifdef SL_SIMD_PORTABLE
-enum { KV_RECORDS = 4, KV_STRIP = 1, KV_ROWS = 1, KV_WIDTH = 1, KV_DIRECT = 10 };
+enum { KV_RECORDS = 4, KV_STRIP = 2, KV_ROWS = 1, KV_WIDTH = 1, KV_GROUPED_ROWS = 1 };
 #elif defined SL_SIMD_WIDE
-enum { KV_RECORDS = 8, KV_STRIP = 16, KV_ROWS = 5, KV_WIDTH = 5, KV_DIRECT = 10 };
+enum { KV_RECORDS = 8, KV_STRIP = 16, KV_ROWS = 5, KV_WIDTH = 4, KV_GROUPED_ROWS = 5 };
 #else
-enum { KV_RECORDS = 4, KV_STRIP = 4, KV_ROWS = 5, KV_WIDTH = 1, KV_DIRECT = 5 };
+enum { KV_RECORDS = 4, KV_STRIP = 4, KV_ROWS = 5, KV_WIDTH = 1, KV_GROUPED_ROWS = 2 };
 #endif
-
-/* 16 channels from i on, without their scale. */
-SL_SIMD_INLINE v16 kv_load(enum sl_kv_format format, const uint8_t *rec, uint32_t i, float z)
-{
-    switch (format) {
-    case SL_KV_INT8: return v16_load_s8((const int8_t *)rec + i);
-    case SL_KV_INT4: return v16_load_u4(rec + i / 2, z);
-    default: return v16_load((const float *)(const void *)rec + i);
-    }
-}
-
-SL_SIMD_INLINE float kv_channel(enum sl_kv_format format, const uint8_t *rec, uint32_t i, float z)
-{
-    switch (format) {
-    case SL_KV_INT8: return (float)((const int8_t *)rec)[i];
-    case SL_KV_INT4: return (float)(rec[i / 2] >> (i % 2 * 4) & 15) - z;
-    default: return ((const float *)(const void *)rec)[i];
-    }
-}
 
 /* Groups of channels that share a scale. */
 SL_SIMD_INLINE uint32_t kv_groups(enum sl_kv_format format, uint32_t head_dim)
 {
-    return format == SL_KV_INT4 ? (head_dim + KV_GROUP - 1) / KV_GROUP : 1;
+    return format == SL_KV_INT4 ? (head_dim + SL_KV_GROUP - 1) / SL_KV_GROUP : 1;
 }
 
-/* Scale of group g; 1 where there is none. */
+/* Scale of group g. */
 SL_SIMD_INLINE float kv_scale(enum sl_kv_format format, const uint8_t *rec, uint32_t head_dim,
                               uint32_t g)
 {
-    switch (format) {
-    case SL_KV_INT8: return sl_kv_scale(rec + head_dim);
-    case SL_KV_INT4: return sl_kv_scale(rec + head_dim / 2 + 2 * g);
-    default: return 1.0f;
-    }
+    return format == SL_KV_INT4 ? sl_kv_scale(rec + head_dim / 2 + 2 * g)
+                                : sl_kv_scale(rec + head_dim);
 }
 
-SL_SIMD_INLINE float kv_zero(enum sl_kv_format format, const uint8_t *rec, uint32_t head_dim,
-                             uint32_t g)
+/* Of int4 records. */
+SL_SIMD_INLINE int kv_zero(const uint8_t *rec, uint32_t head_dim, uint32_t g)
 {
-    return format == SL_KV_INT4 ? rec[head_dim / 2 + 2 * kv_groups(format, head_dim) + g] : 0.0f;
+    return rec[head_dim / 2 + 2 * kv_groups(SL_KV_INT4, head_dim) + g];
 }
 
-/* Asks for `bytes` bytes a block of records ahead, or KV_AHEAD where blocks are small. A hint: the
- * address may lie behind the cache. */
-SL_SIMD_INLINE void kv_ahead(const uint8_t *rec, size_t stride, size_t bytes)
+/* The next block's records, asked for a little with each step of a product: into L2, where they
+ * wait until their block comes. Hints: they may lie behind the cache. */
+struct kv_next {
+    uintptr_t at;
+    size_t step;
+};
+
+/* For the first product with all codes of a block, or the first two of them; in a step two codes of
+ * `width` vectors meet others. */
+SL_SIMD_INLINE struct kv_next kv_next(enum sl_kv_format format, const struct sl_kv_block *block,
+                                      uint32_t width, bool two)
 {
-    size_t block = SL_KV_BLOCK * stride, ahead = block > KV_AHEAD ? block : KV_AHEAD;
-    for (size_t i = 0; i < bytes; i += 64)
-        __builtin_prefetch((const void *)((uintptr_t)rec + ahead + i));
+    size_t bytes = SL_KV_BLOCK * sl_kv_vec_bytes(format, block->head_dim);
+    size_t steps = SL_KV_BLOCK * (size_t)block->head_dim * (two ? 2 : 1) / (KV_PAIR * width);
+    return (struct kv_next){(uintptr_t)block->rec + bytes, bytes / (steps ? steps : 1) + 1};
+}
+
+/* A step's share, in whole lines: of int8's 33 bytes or less for each vector, rounded up. */
+SL_SIMD_INLINE void kv_ask(struct kv_next *next, uint32_t width)
+{
+    SL_UNROLL for (uint32_t i = 0; i < width * 34; i += 64)
+        __builtin_prefetch((const void *)(next->at + i), 0, 2);
+    next->at += next->step;
 }
 
 /* ---- scores ---------------------------------------------------------------------------------- */
 
-/* Channels first .. end of some records, and the query they meet. */
-struct kv_span {
-    const uint8_t *rec[KV_RECORDS];
-    const float *q; /* [head_dim] */
-    uint32_t head_dim, group, first, end;
-};
-
-/* Dots of a span, by the 16-partial rule counted from `first`. */
-SL_SIMD_INLINE void kv_dots(enum sl_kv_format format, const struct kv_span *k,
-                            float out[KV_RECORDS])
+/* Dots of one query with group g of some records, times their scales; group after group in out. */
+SL_SIMD_INLINE void kv_dots(enum sl_kv_format format, uint32_t dim, const uint8_t *rec,
+                            const int16_t *q, uint32_t g, float out[KV_RECORDS])
 {
-    v16 s[KV_RECORDS];
-    float z[KV_RECORDS];
-    uint32_t i = k->first;
-    SL_UNROLL for (int r = 0; r < KV_RECORDS; r++)
-    {
-        s[r] = v16_set1(0.0f);
-        z[r] = kv_zero(format, k->rec[r], k->head_dim, k->group);
-    }
-    for (; i + SL_N_PARTIAL <= k->end; i += SL_N_PARTIAL) {
-        v16 q = v16_load(k->q + i);
-        SL_UNROLL for (int r = 0; r < KV_RECORDS; r++) s[r] =
-            v16_fma(q, kv_load(format, k->rec[r], i, z[r]), s[r]);
-    }
-    if (i == k->end) {
-        SL_UNROLL for (int r = 0; r < KV_RECORDS; r += 4) v16_tree4(s + r, out + r);
-        return;
-    }
-    float t[KV_RECORDS][SL_N_PARTIAL];
-    SL_UNROLL for (int r = 0; r < KV_RECORDS; r++) v16_store(t[r], s[r]);
-    for (int r = 0; r < KV_RECORDS; r++) {
-        for (uint32_t l = 0; i + l < k->end; l++)
-            t[r][l] = fmaf(k->q[i + l], kv_channel(format, k->rec[r], i + l, z[r]), t[r][l]);
-        out[r] = sl_tree16(t[r]);
-    }
-}
-
-/* The query's dots with what the records stand for. */
-SL_SIMD_INLINE void kv_records(enum sl_kv_format format, struct kv_span *k, float out[KV_RECORDS])
-{
-    uint32_t width = format == SL_KV_INT4 ? (uint32_t)KV_GROUP : k->head_dim;
-    k->group = 0;
-    for (k->first = 0; k->first < k->head_dim; k->first = k->end, k->group++) {
-        float part[KV_RECORDS];
-        k->end = k->first + width < k->head_dim ? k->first + width : k->head_dim;
-        kv_dots(format, k, part);
-        for (int r = 0; r < KV_RECORDS; r++) {
-            float dot = part[r] * kv_scale(format, k->rec[r], k->head_dim, k->group);
-            out[r] = k->first ? out[r] + dot : dot;
+    const size_t stride = sl_kv_vec_bytes(format, dim);
+    const uint32_t end = format == SL_KV_INT4 ? (g + 1) * SL_KV_GROUP : dim;
+    int32_t total[KV_RECORDS];
+    s16 s[KV_RECORDS];
+    SL_UNROLL for (int r = 0; r < KV_RECORDS; r++) s[r] = s16_zero();
+    for (uint32_t i = g * SL_KV_GROUP; i < end; i += KV_PAIR) {
+        p16 x = p16_load(q + i);
+        SL_UNROLL for (int r = 0; r < KV_RECORDS; r++)
+        {
+            const uint8_t *at = rec + (size_t)r * stride;
+            s[r] = s16_madd(x,
+                            format == SL_KV_INT4 ? p16_load_u4(at + i / 2, kv_zero(at, dim, g))
+                                                 : p16_load_s8(at + i),
+                            s[r]);
         }
+    }
+    SL_UNROLL for (int r = 0; r < KV_RECORDS; r += 4) s16_totals(s + r, total + r);
+    for (int r = 0; r < KV_RECORDS; r++) {
+        float dot = (float)total[r] * kv_scale(format, rec + (size_t)r * stride, dim, g);
+        out[r] = g ? out[r] + dot : dot;
     }
 }
 
 SL_SIMD_INLINE void scores_any(enum sl_kv_format format, const struct sl_kv_block *k,
-                               const float *q, uint32_t n_q, float factor, float *s)
+                               const struct sl_kv_query *q, uint32_t n_q, float *s)
 {
-    size_t stride = sl_kv_vec_bytes(format, k->head_dim);
-    struct kv_span span = {.head_dim = k->head_dim};
+    const uint32_t dim = k->head_dim;
+    size_t stride = sl_kv_vec_bytes(format, dim);
+    uintptr_t next = (uintptr_t)k->rec + SL_KV_BLOCK * stride;
     for (uint32_t j = 0; j < k->n; j += KV_RECORDS) {
-        for (uint32_t r = 0; r < KV_RECORDS; r++) /* the last one stands in for those not there */
-            span.rec[r] = k->rec + (j + r < k->n ? j + r : k->n - 1) * stride;
-        kv_ahead(span.rec[0], stride, KV_RECORDS * stride);
+        const uint8_t *rec = k->rec + j * stride;
+        for (size_t i = 0; i < KV_RECORDS * stride; i += 64)
+            __builtin_prefetch((const void *)(next + j * stride + i), 0, 2);
         for (uint32_t h = 0; h < n_q; h++) {
             float dot[KV_RECORDS];
-            span.q = q + (size_t)h * k->head_dim;
-            kv_records(format, &span, dot);
+            kv_dots(format, dim, rec, q->code + h * SL_KV_QUERY, 0, dot);
+            for (uint32_t g = 1; g < kv_groups(format, dim); g++)
+                kv_dots(format, dim, rec, q->code + h * SL_KV_QUERY, g, dot);
             for (uint32_t r = 0; r < KV_RECORDS; r++)
-                s[h * SL_KV_BLOCK + j + r] = dot[r] * factor;
+                s[h * SL_KV_BLOCK + j + r] = dot[r] * q->factor[h];
         }
     }
 }
 
 /* ---- weighted sums --------------------------------------------------------------------------- */
 
-/* Rows of sums that meet n vectors of values. */
-struct kv_sum {
-    const uint8_t *rec;
-    size_t stride; /* bytes */
-    uint32_t n, n_group, acc_stride;
-    const float *w;    /* [rows][n_group][SL_KV_BLOCK]: p_j * scale of v_j in the group */
-    const float *zero; /* [n_group][SL_KV_BLOCK], int4 */
-    float *acc;
-    size_t ahead; /* bytes of each record that this pass asks for ahead of its use; 0: none */
+/* Weights of one row over a block, for each group of channels codes of one power of two. */
+struct kv_weights {
+    int16_t code[KV_MAX_GROUP][SL_KV_BLOCK];
+    float unit[KV_MAX_GROUP]; /* what a code of 1 stands for */
 };
 
-/* `width` vectors of channels from i on stay in registers while the positions pass by. grouped:
- * each 32 channels have weights of their own. */
-SL_SIMD_INLINE void sum_strip(enum sl_kv_format format, const struct kv_sum *c, bool grouped,
-                              uint32_t rows, uint32_t width, uint32_t i)
+/* 2^(e - 14), where 2^e is the power of two at or below x; x counts as 2^-100 at least. */
+SL_SIMD_INLINE float kv_unit(float x)
 {
-    v16 a[KV_ROWS][KV_STRIP];
-    const uint8_t *rec = c->rec;
-    float *acc = c->acc + i;
-    SL_UNROLL for (uint32_t h = 0; h < rows; h++) SL_UNROLL for (uint32_t l = 0; l < width; l++)
-        a[h][l] = v16_load(acc + (size_t)h * c->acc_stride + SL_N_PARTIAL * l);
-    for (uint32_t j = 0; j < c->n; j++, rec += c->stride) {
-        kv_ahead(rec, c->stride, c->ahead);
-        SL_UNROLL for (uint32_t l = 0; l < width; l++)
-        {
-            uint32_t at = i + SL_N_PARTIAL * l, g = grouped ? at / KV_GROUP : 0;
-            float z = format == SL_KV_INT4 ? c->zero[g * SL_KV_BLOCK + j] : 0;
-            v16 x = kv_load(format, rec, at, z);
-            SL_UNROLL for (uint32_t h = 0; h < rows; h++) a[h][l] =
-                v16_fma(v16_set1(c->w[(h * c->n_group + g) * SL_KV_BLOCK + j]), x, a[h][l]);
+    union {
+        float f;
+        uint32_t u;
+    } bits = {x > 0x1p-100f ? x : 0x1p-100f};
+    bits.u = (bits.u & 0x7F800000u) - (14u << 23);
+    return bits.f;
+}
+
+/* p[n] times scale[groups][SL_KV_BLOCK]. What lies behind n up to a whole vector has weight 0. */
+SL_SIMD_INLINE void kv_weigh(const float *p, const float *scale, uint32_t n, uint32_t n_group,
+                             struct kv_weights *out)
+{
+    for (uint32_t g = 0; g < n_group; g++, scale += SL_KV_BLOCK) {
+        v16 w[SL_KV_BLOCK / SL_N_PARTIAL], top = v16_set1(0.0f);
+        for (uint32_t i = 0; i * SL_N_PARTIAL < n; i++) {
+            w[i] = v16_mul(v16_load(p + i * SL_N_PARTIAL), v16_load(scale + i * SL_N_PARTIAL));
+            top = v16_max(w[i], top);
         }
+        out->unit[g] = kv_unit(v16_top(top));
+        v16 per_unit = v16_set1(1.0f / out->unit[g]); /* exact: powers of two */
+        for (uint32_t i = 0; i * SL_N_PARTIAL < n; i++)
+            v16_store_codes(out->code[g] + i * SL_N_PARTIAL, v16_mul(w[i], per_unit));
+    }
+}
+
+/* Values of pair j of positions: `width` vectors from vector `at` on; of int4, whole groups. */
+SL_SIMD_INLINE void load_pair(enum sl_kv_format format, const struct sl_kv_block *v, uint32_t j,
+                              uint32_t at, uint32_t width, p16 x[KV_STRIP])
+{
+    const uint8_t *even = v->rec + j * sl_kv_vec_bytes(format, v->head_dim);
+    const uint8_t *odd = even + sl_kv_vec_bytes(format, v->head_dim);
+    size_t i = SL_N_PARTIAL * (size_t)at;
+    if (format == SL_KV_INT8) {
+        SL_UNROLL for (uint32_t l = 0; l < width; l++) x[l] =
+            p16_zip_s8(even + i + l * SL_N_PARTIAL, odd + i + l * SL_N_PARTIAL);
+        return;
+    }
+    SL_UNROLL for (uint32_t l = 0; l < width; l += 2)
+    {
+        uint32_t g = (at + l) / 2;
+        const int16_t zero[2] = {(int16_t)kv_zero(even, v->head_dim, g),
+                                 (int16_t)kv_zero(odd, v->head_dim, g)};
+        p16_zip_u4(even + g * SL_KV_GROUP / 2, odd + g * SL_KV_GROUP / 2, zero, x + l);
+    }
+}
+
+/* The sums of a few rows stay in registers while pairs of positions pass by. */
+SL_SIMD_INLINE void sum_strip(enum sl_kv_format format, const struct sl_kv_block *v,
+                              const struct kv_weights *w, uint32_t rows, uint32_t at,
+                              uint32_t width, struct kv_next *next, float *acc)
+{
+    const bool grouped = format == SL_KV_INT4;
+    s16 a[KV_ROWS][KV_STRIP];
+    SL_UNROLL for (uint32_t h = 0; h < rows; h++) SL_UNROLL for (uint32_t l = 0; l < width; l++)
+        a[h][l] = s16_zero();
+    for (uint32_t j = 0; j < v->n; j += 2) {
+        p16 x[KV_STRIP];
+        kv_ask(next, width);
+        load_pair(format, v, j, at, width, x);
+        SL_UNROLL for (uint32_t h = 0; h < rows; h++) SL_UNROLL for (uint32_t l = 0; l < width; l++)
+            a[h][l] = s16_madd(p16_set1(w[h].code[grouped ? (at + l) / 2 : 0] + j), x[l], a[h][l]);
     }
     SL_UNROLL for (uint32_t h = 0; h < rows; h++) SL_UNROLL for (uint32_t l = 0; l < width; l++)
-        v16_store(acc + (size_t)h * c->acc_stride + SL_N_PARTIAL * l, a[h][l]);
-}
-
-SL_SIMD_INLINE void sum_channel(enum sl_kv_format format, const struct kv_sum *c, uint32_t h,
-                                uint32_t i)
-{
-    uint32_t g = format == SL_KV_INT4 ? i / KV_GROUP : 0;
-    const float *w = c->w + (h * c->n_group + g) * SL_KV_BLOCK;
-    const uint8_t *rec = c->rec;
-    float *acc = c->acc + (size_t)h * c->acc_stride + i, a = *acc;
-    for (uint32_t j = 0; j < c->n; j++, rec += c->stride) {
-        float z = format == SL_KV_INT4 ? c->zero[g * SL_KV_BLOCK + j] : 0;
-        a = fmaf(w[j], kv_channel(format, rec, i, z), a);
+    {
+        float *to = acc + h * sl_kv_padded(v->head_dim) + SL_N_PARTIAL * (size_t)(at + l);
+        v16 unit = v16_set1(w[h].unit[grouped ? (at + l) / 2 : 0]);
+        v16_store(to, v16_fma(v16_from_s16(a[h][l]), unit, v16_load(to)));
     }
-    *acc = a;
 }
 
-/* All whole vectors of a few rows: strips of KV_WIDTH, 4, 2 and 1, one row's as wide as goes. */
-SL_SIMD_INLINE uint32_t sum_vectors(enum sl_kv_format format, struct kv_sum *c, bool grouped,
-                                    uint32_t rows, uint32_t dim)
+/* Vectors of a row's sums that are worked on. */
+SL_SIMD_INLINE uint32_t kv_vectors(enum sl_kv_format format, uint32_t head_dim)
 {
-    uint32_t left = dim / SL_N_PARTIAL, i = 0, width;
-    for (; left; left -= width, i += width * SL_N_PARTIAL, c->ahead = 0) {
-        if (rows == 1 && KV_STRIP > KV_WIDTH && left >= KV_STRIP)
-            sum_strip(format, c, grouped, rows, width = KV_STRIP, i);
-        else if (KV_WIDTH > 4 && left == KV_WIDTH)
-            sum_strip(format, c, grouped, rows, width = KV_WIDTH, i);
-        else if ((KV_WIDTH > 4 || (rows == 1 && KV_STRIP >= 4)) && left >= 4)
-            sum_strip(format, c, grouped, rows, width = 4, i);
-        else if (KV_WIDTH >= 2 && left >= 2)
-            sum_strip(format, c, grouped, rows, width = 2, i);
+    return format == SL_KV_INT4 ? 2 * kv_groups(format, head_dim)
+                                : (head_dim + SL_N_PARTIAL - 1) / SL_N_PARTIAL;
+}
+
+/* Strips of the widest that there is room for, 4, 2 and 1. */
+SL_SIMD_INLINE void sum_rows(enum sl_kv_format format, const struct sl_kv_block *v,
+                             const struct kv_weights *w, uint32_t rows, float *acc)
+{
+    const uint32_t most = rows == 1 ? KV_STRIP : format == SL_KV_INT4 ? 2 : KV_WIDTH;
+    struct kv_next next = kv_next(format, v, most, false);
+    uint32_t left = kv_vectors(format, v->head_dim), at = 0, width;
+    for (; left; left -= width, at += width) {
+        if (left >= most)
+            sum_strip(format, v, w, rows, at, width = most, &next, acc);
+        else if (most > 4 && left >= 4)
+            sum_strip(format, v, w, rows, at, width = 4, &next, acc);
+        else if (most > 2 && left >= 2)
+            sum_strip(format, v, w, rows, at, width = 2, &next, acc);
         else
-            sum_strip(format, c, grouped, rows, width = 1, i);
-    }
-    return i;
-}
-
-/* Weights of a few rows, then their sums. scale: rows of SL_KV_BLOCK, by group. */
-SL_SIMD_INLINE void sum_rows(enum sl_kv_format format, struct kv_sum *c, bool grouped,
-                             uint32_t rows, const float *p, const float *scale, uint32_t dim)
-{
-    float w[KV_ROWS * KV_MAX_GROUP * SL_KV_BLOCK], *to = w;
-    for (uint32_t h = 0; h < rows; h++)
-        for (uint32_t g = 0; g < c->n_group; g++, to += SL_KV_BLOCK)
-            for (uint32_t j = 0; j < c->n; j += SL_N_PARTIAL)
-                v16_store(to + j, v16_mul(v16_load(p + h * SL_KV_BLOCK + j),
-                                          v16_load(scale + g * SL_KV_BLOCK + j)));
-    c->w = w;
-    uint32_t done = sum_vectors(format, c, grouped, rows, dim);
-    for (uint32_t h = 0; h < rows; h++)
-        for (uint32_t i = done; i < dim; i++)
-            sum_channel(format, c, h, i);
-}
-
-/* n_q rows, a few at a time. */
-SL_SIMD_INLINE void sum_all(enum sl_kv_format format, struct kv_sum *c, bool grouped,
-                            const float *p, const float *scale, uint32_t n_q, uint32_t dim)
-{
-    uint32_t left = n_q, rows;
-    for (; left; left -= rows, p += rows * SL_KV_BLOCK, c->acc += (size_t)rows * c->acc_stride) {
-        if (left >= KV_ROWS)
-            sum_rows(format, c, grouped, rows = KV_ROWS, p, scale, dim);
-        else if (KV_ROWS > 4 && left == 4)
-            sum_rows(format, c, grouped, rows = 4, p, scale, dim);
-        else if (KV_ROWS > 2 && left >= 2)
-            sum_rows(format, c, grouped, rows = 2, p, scale, dim);
-        else
-            sum_rows(format, c, grouped, rows = 1, p, scale, dim);
+            sum_strip(format, v, w, rows, at, width = 1, &next, acc);
     }
 }
+
+/* scale[groups][SL_KV_BLOCK] of a block's records; 0 behind them. */
+SL_SIMD_INLINE void kv_scales(enum sl_kv_format format, const struct sl_kv_block *v, float *scale)
+{
+    const size_t stride = sl_kv_vec_bytes(format, v->head_dim);
+    for (uint32_t g = 0; g < kv_groups(format, v->head_dim); g++, scale += SL_KV_BLOCK) {
+        for (uint32_t j = 0; j < v->n; j++)
+            scale[j] = kv_scale(format, v->rec + j * stride, v->head_dim, g);
+        for (uint32_t j = v->n; j < SL_KV_BLOCK; j++)
+            scale[j] = 0;
+    }
+}
+
+/* Rows of the next product when so many are left: `most` at most, all about equally many. */
+SL_SIMD_INLINE uint32_t next_rows(uint32_t left, uint32_t most)
+{
+    uint32_t n = (left + most - 1) / most;
+    return (left + n - 1) / n;
+}
+
+/* The call with a constant number of rows, so that sums stay in registers. */
+#ifdef SL_SIMD_PORTABLE
+#define KV_BY_ROWS(rows, left, most, call) (rows = 1, call)
+#else
+#define KV_BY_ROWS(rows, left, most, call)                                                         \
+    do {                                                                                           \
+        switch (next_rows(left, most)) {                                                           \
+        case 5: rows = (most) < 5 ? 1 : 5, call; break;                                            \
+        case 4: rows = (most) < 4 ? 1 : 4, call; break;                                            \
+        case 3: rows = (most) < 3 ? 1 : 3, call; break;                                            \
+        case 2: rows = 2, call; break;                                                             \
+        default: rows = 1, call; break;                                                            \
+        }                                                                                          \
+    } while (0)
+#endif
 
 SL_SIMD_INLINE void accumulate_any(enum sl_kv_format format, const struct sl_kv_block *v,
                                    const float *p, uint32_t n_q, float *acc)
 {
-    float scale[KV_MAX_GROUP][SL_KV_BLOCK] = {0}, zero[KV_MAX_GROUP][SL_KV_BLOCK];
-    struct kv_sum c = {.rec = v->rec,
-                       .stride = sl_kv_vec_bytes(format, v->head_dim),
-                       .n = v->n,
-                       .n_group = kv_groups(format, v->head_dim),
-                       .acc_stride = sl_kv_padded(v->head_dim),
-                       .zero = zero[0],
-                       .acc = acc,
-                       .ahead = sl_kv_vec_bytes(format, v->head_dim)};
-    const uint8_t *rec = v->rec;
-    for (uint32_t j = 0; j < v->n; j++, rec += c.stride)
-        for (uint32_t g = 0; g < c.n_group; g++) {
-            scale[g][j] = kv_scale(format, rec, v->head_dim, g);
-            zero[g][j] = kv_zero(format, rec, v->head_dim, g);
-        }
-    sum_all(format, &c, format == SL_KV_INT4, p, scale[0], n_q, v->head_dim);
+    const uint32_t n_group = kv_groups(format, v->head_dim);
+    float scale[KV_MAX_GROUP * SL_KV_BLOCK];
+    struct kv_weights w[KV_ROWS];
+    kv_scales(format, v, scale);
+    for (uint32_t left = n_q, rows; left; left -= rows) {
+        rows = next_rows(left, format == SL_KV_INT4 ? KV_GROUPED_ROWS : KV_ROWS);
+        for (uint32_t h = 0; h < rows; h++, p += SL_KV_BLOCK)
+            kv_weigh(p, scale, v->n, n_group, &w[h]);
+        if (format == SL_KV_INT4)
+            KV_BY_ROWS(rows, left, KV_GROUPED_ROWS, sum_rows(format, v, w, rows, acc));
+        else
+            KV_BY_ROWS(rows, left, KV_ROWS, sum_rows(format, v, w, rows, acc));
+        acc += (size_t)rows * sl_kv_padded(v->head_dim);
+    }
 }
 
 #define SL_SIMD_KV(suffix, format)                                                                 \
     SL_SIMD_TARGET static void SL_SIMD(scores_##suffix)(                                           \
-        const struct sl_kv_block *k, const float *q, uint32_t n_q, float factor, float *s)         \
+        const struct sl_kv_block *k, const struct sl_kv_query *q, uint32_t n_q, float *s)          \
     {                                                                                              \
-        scores_any(format, k, q, n_q, factor, s);                                                  \
+        scores_any(format, k, q, n_q, s);                                                          \
     }                                                                                              \
     SL_SIMD_TARGET static void SL_SIMD(accumulate_##suffix)(                                       \
         const struct sl_kv_block *v, const float *p, uint32_t n_q, float *acc)                     \
@@ -288,7 +295,6 @@ SL_SIMD_INLINE void accumulate_any(enum sl_kv_format format, const struct sl_kv_
         accumulate_any(format, v, p, n_q, acc);                                                    \
     }
 
-SL_SIMD_KV(f32, SL_KV_F32)
 SL_SIMD_KV(int8, SL_KV_INT8)
 SL_SIMD_KV(int4, SL_KV_INT4)
 
@@ -319,7 +325,7 @@ SL_SIMD_TARGET static void SL_SIMD(soften)(float *s, uint32_t n_q, uint32_t n,
     for (uint32_t h = 0; h < n_q; h++, s += SL_KV_BLOCK) {
         v16 top = v16_set1(state->max[h]), total = v16_set1(0.0f);
         for (uint32_t i = 0; i < n; i += SL_N_PARTIAL) {
-            v16 p = v16_exp(v16_sub(v16_load(s + i), top));
+            v16 p = v16_exp_low(v16_sub(v16_load(s + i), top));
             v16_store(s + i, p);
             total = v16_add(total, p);
         }

@@ -32,30 +32,6 @@ V16 void v16_store(float *p, v16 a)
     _mm256_storeu_ps(p + 8, a.hi);
 }
 
-V16 v16 v16_load_s8(const int8_t *p)
-{
-    __m128i b;
-    memcpy(&b, p, sizeof b);
-    return (v16){_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(b)),
-                 _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_srli_si128(b, 8)))};
-}
-
-/* Lane l takes nibble l of its half's 32 bits. */
-V16 __m256 load_u4x8(const uint8_t *p, __m256 zero)
-{
-    int32_t bits;
-    memcpy(&bits, p, sizeof bits);
-    const __m256i shift = _mm256_setr_epi32(0, 4, 8, 12, 16, 20, 24, 28);
-    __m256i c = _mm256_srlv_epi32(_mm256_set1_epi32(bits), shift);
-    return _mm256_sub_ps(_mm256_cvtepi32_ps(_mm256_and_si256(c, _mm256_set1_epi32(15))), zero);
-}
-
-V16 v16 v16_load_u4(const uint8_t *p, float z)
-{
-    __m256 zero = _mm256_set1_ps(z);
-    return (v16){load_u4x8(p, zero), load_u4x8(p + 4, zero)};
-}
-
 V16 v16 v16_add(v16 a, v16 b)
 {
     return (v16){_mm256_add_ps(a.lo, b.lo), _mm256_add_ps(a.hi, b.hi)};
@@ -97,11 +73,9 @@ V16 __m256 step8(__m256 p, __m256 r, float c)
     return _mm256_fmadd_ps(p, r, _mm256_set1_ps(c));
 }
 
-/* sl_expf on 8 lanes. */
-V16 __m256 exp8(__m256 x)
+/* c in SL_EXP_MIN .. SL_EXP_MAX: its power of two, and the polynomial of what is left. */
+V16 __m256 exp_parts(__m256 c, __m256i *k)
 {
-    __m256 low = _mm256_set1_ps(SL_EXP_MIN), high = _mm256_set1_ps(SL_EXP_MAX);
-    __m256 c = _mm256_min_ps(_mm256_max_ps(x, low), high);
     __m256 n = _mm256_round_ps(_mm256_mul_ps(c, _mm256_set1_ps(SL_EXP_LOG2E)),
                                _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
     __m256 r = _mm256_fmadd_ps(n, _mm256_set1_ps(-SL_EXP_LN2_HI), c);
@@ -111,13 +85,36 @@ V16 __m256 exp8(__m256 x)
     p = step8(p, r, SL_EXP_C3);
     p = step8(p, r, SL_EXP_C2);
     p = step8(p, r, 1.0f);
-    p = step8(p, r, 1.0f);
-    __m256i k = _mm256_cvtps_epi32(n);
+    *k = _mm256_cvtps_epi32(n);
+    return step8(p, r, 1.0f);
+}
+
+/* sl_expf on 8 lanes. */
+V16 __m256 exp8(__m256 x)
+{
+    __m256 low = _mm256_set1_ps(SL_EXP_MIN), high = _mm256_set1_ps(SL_EXP_MAX);
+    __m256i k;
+    __m256 p = exp_parts(_mm256_min_ps(_mm256_max_ps(x, low), high), &k);
     __m256i half = _mm256_srai_epi32(_mm256_add_epi32(k, _mm256_srli_epi32(k, 31)), 1);
     p = _mm256_mul_ps(_mm256_mul_ps(p, pow2i8(half)), pow2i8(_mm256_sub_epi32(k, half)));
     p = _mm256_andnot_ps(_mm256_cmp_ps(x, low, _CMP_LT_OQ), p);
     p = _mm256_blendv_ps(p, _mm256_set1_ps(INFINITY), _mm256_cmp_ps(x, high, _CMP_GT_OQ));
     return _mm256_blendv_ps(p, x, _mm256_cmp_ps(x, x, _CMP_UNORD_Q));
+}
+
+/* The same where x <= 0: the power of two, 2^-126 at least, is one factor. A NaN passes all steps.
+ */
+V16 __m256 exp_low8(__m256 x)
+{
+    __m256 low = _mm256_set1_ps(SL_EXP_MIN);
+    __m256i k;
+    __m256 p = exp_parts(_mm256_max_ps(low, x), &k);
+    return _mm256_andnot_ps(_mm256_cmp_ps(x, low, _CMP_LT_OQ), _mm256_mul_ps(p, pow2i8(k)));
+}
+
+V16 v16 v16_exp_low(v16 x)
+{
+    return (v16){exp_low8(x.lo), exp_low8(x.hi)};
 }
 
 V16 v16 v16_exp(v16 x)
@@ -131,21 +128,6 @@ V16 float v16_tree(v16 a)
     __m128 s4 = _mm_add_ps(_mm256_castps256_ps128(s8), _mm256_extractf128_ps(s8, 1));
     __m128 s2 = _mm_add_ps(s4, _mm_movehl_ps(s4, s4));
     return _mm_cvtss_f32(_mm_add_ss(s2, _mm_movehdup_ps(s2)));
-}
-
-/* Four trees at once: lanes of the last two steps belong to four sums. */
-V16 void v16_tree4(const v16 a[4], float out[4])
-{
-    __m128 s[4];
-    for (int r = 0; r < 4; r++) {
-        __m256 s8 = _mm256_add_ps(a[r].lo, a[r].hi);
-        s[r] = _mm_add_ps(_mm256_castps256_ps128(s8), _mm256_extractf128_ps(s8, 1));
-    }
-    __m128 lo = _mm_add_ps(_mm_movelh_ps(s[0], s[1]), _mm_movehl_ps(s[1], s[0]));
-    __m128 hi = _mm_add_ps(_mm_movelh_ps(s[2], s[3]), _mm_movehl_ps(s[3], s[2]));
-    __m128 even = _mm_shuffle_ps(lo, hi, _MM_SHUFFLE(2, 0, 2, 0));
-    __m128 odd = _mm_shuffle_ps(lo, hi, _MM_SHUFFLE(3, 1, 3, 1));
-    _mm_storeu_ps(out, _mm_add_ps(even, odd));
 }
 
 /* E4M3 bits in fp32's places are 2^120 too small; only the NaN code differs beyond that. */
@@ -188,24 +170,111 @@ V16 float v16_top(v16 a)
     return _mm_cvtss_f32(_mm_max_ss(m2, _mm_movehdup_ps(m2)));
 }
 
+/* Sixteen lanes of 32 bits: pairs of s16, sums of products, four bytes of each of 16 records. */
 typedef struct {
     __m256i lo, hi;
-} d16;
-typedef int32_t s32x8 __attribute__((vector_size(32)));
-typedef uint32_t u32x8 __attribute__((vector_size(32)));
+} p16;
+typedef p16 s16;
+typedef p16 d16;
 
-V16 v16 v16_from_s8(d16 a, int m)
+V16 p16 p16_load(const int16_t *p)
 {
-    int n = 24 - 8 * m;
-    return (v16){_mm256_cvtepi32_ps((__m256i)((s32x8)a.lo << n >> 24)),
-                 _mm256_cvtepi32_ps((__m256i)((s32x8)a.hi << n >> 24))};
+    return (p16){_mm256_loadu_si256((const void *)p), _mm256_loadu_si256((const void *)(p + 16))};
 }
 
-V16 v16 v16_from_u4(d16 a, int m)
+V16 void p16_store(int16_t *p, p16 a)
 {
-    int n = 28 - 4 * m;
-    return (v16){_mm256_cvtepi32_ps((__m256i)((u32x8)a.lo << n >> 28)),
-                 _mm256_cvtepi32_ps((__m256i)((u32x8)a.hi << n >> 28))};
+    _mm256_storeu_si256((void *)p, a.lo);
+    _mm256_storeu_si256((void *)(p + 16), a.hi);
+}
+
+V16 p16 p16_set1(const int16_t *pair)
+{
+    int32_t both;
+    memcpy(&both, pair, sizeof both);
+    return (p16){_mm256_set1_epi32(both), _mm256_set1_epi32(both)};
+}
+
+V16 __m128i load16(const uint8_t *p)
+{
+    return _mm_loadu_si128((const void *)p);
+}
+
+V16 p16 p16_load_s8(const uint8_t *p)
+{
+    return (p16){_mm256_cvtepi8_epi16(load16(p)), _mm256_cvtepi8_epi16(load16(p + 16))};
+}
+
+V16 p16 p16_load_u4(const uint8_t *p, int zero)
+{
+    __m128i x = load16(p);
+    __m256i both = _mm256_inserti128_si256(_mm256_castsi128_si256(x), _mm_srli_epi16(x, 4), 1);
+    __m256i low = _mm256_set1_epi16(15), z = _mm256_set1_epi16((short)zero);
+    return (p16){_mm256_sub_epi16(_mm256_and_si256(both, low), z),
+                 _mm256_sub_epi16(_mm256_and_si256(_mm256_srli_epi16(both, 8), low), z)};
+}
+
+V16 p16 p16_zip_s8(const uint8_t *a, const uint8_t *b)
+{
+    __m128i x = load16(a), y = load16(b);
+    return (p16){_mm256_cvtepi8_epi16(_mm_unpacklo_epi8(x, y)),
+                 _mm256_cvtepi8_epi16(_mm_unpackhi_epi8(x, y))};
+}
+
+V16 void p16_zip_u4(const uint8_t *a, const uint8_t *b, const int16_t zero[2], p16 out[2])
+{
+    __m128i x = load16(a), y = load16(b);
+    __m256i zip = _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_unpacklo_epi16(x, y)),
+                                          _mm_unpackhi_epi16(x, y), 1);
+    __m256i low = _mm256_set1_epi16(15), z = p16_set1(zero).lo;
+    out[0].lo = _mm256_sub_epi16(_mm256_and_si256(zip, low), z);
+    out[0].hi = _mm256_sub_epi16(_mm256_and_si256(_mm256_srli_epi16(zip, 4), low), z);
+    out[1].lo = _mm256_sub_epi16(_mm256_and_si256(_mm256_srli_epi16(zip, 8), low), z);
+    out[1].hi = _mm256_sub_epi16(_mm256_srli_epi16(zip, 12), z);
+}
+
+V16 s16 s16_zero(void)
+{
+    return (s16){_mm256_setzero_si256(), _mm256_setzero_si256()};
+}
+
+V16 s16 s16_madd(p16 a, p16 b, s16 c)
+{
+    __m256i lo = _mm256_madd_epi16(a.lo, b.lo), hi = _mm256_madd_epi16(a.hi, b.hi);
+    __asm__("vpaddd %1, %0, %0" : "+x"(c.lo) : "x"(lo));
+    __asm__("vpaddd %1, %0, %0" : "+x"(c.hi) : "x"(hi));
+    return c;
+}
+
+V16 const int16_t *s16_then(const int16_t *at, s16 sum)
+{
+    __asm__("" : "+r"(at) : "x"(sum.hi));
+    return at;
+}
+
+V16 void s16_totals(const s16 a[4], int32_t out[4])
+{
+    __m256i s[4];
+    for (int r = 0; r < 4; r++)
+        s[r] = _mm256_add_epi32(a[r].lo, a[r].hi);
+    __m256i two = _mm256_hadd_epi32(_mm256_hadd_epi32(s[0], s[1]), _mm256_hadd_epi32(s[2], s[3]));
+    _mm_storeu_si128((void *)out,
+                     _mm_add_epi32(_mm256_castsi256_si128(two), _mm256_extracti128_si256(two, 1)));
+}
+
+V16 v16 v16_from_s16(s16 a)
+{
+    return (v16){_mm256_cvtepi32_ps(a.lo), _mm256_cvtepi32_ps(a.hi)};
+}
+
+/* What is above comes out of the conversion as the least integer, so it is held back before. */
+V16 void v16_store_codes(int16_t *p, v16 a)
+{
+    __m256 top = _mm256_set1_ps(INT16_MAX);
+    __m256i lo = _mm256_cvtps_epi32(_mm256_min_ps(a.lo, top));
+    __m256i hi = _mm256_cvtps_epi32(_mm256_min_ps(a.hi, top));
+    __m256i codes = _mm256_permute4x64_epi64(_mm256_packs_epi32(lo, hi), _MM_SHUFFLE(3, 1, 2, 0));
+    _mm256_storeu_si256((void *)p, codes);
 }
 
 /* Rows 0 and 4 from src on, in the two lanes. */
@@ -234,8 +303,28 @@ V16 void turn16(const uint8_t *src, size_t stride, d16 out[4])
     __m256i low[4], high[4];
     turn8(src, stride, low);
     turn8(src + 8 * stride, stride, high);
-    for (int i = 0; i < 4; i++)
-        out[i] = (d16){low[i], high[i]};
+    out[0] = (d16){low[0], high[0]};
+    out[1] = (d16){low[1], high[1]};
+    out[2] = (d16){low[2], high[2]};
+    out[3] = (d16){low[3], high[3]};
+}
+
+/* Each byte above zeros in its half, then moved down with its sign. */
+V16 p16 p16_from_s8(d16 a, bool high)
+{
+    __m128i pair = _mm_set_epi32(0x0D800C80, 0x09800880, 0x05800480, 0x01800080);
+    __m256i from =
+        _mm256_broadcastsi128_si256(_mm_add_epi32(pair, _mm_set1_epi32(high ? 0x02000200 : 0)));
+    return (p16){_mm256_srai_epi16(_mm256_shuffle_epi8(a.lo, from), 8),
+                 _mm256_srai_epi16(_mm256_shuffle_epi8(a.hi, from), 8)};
+}
+
+V16 p16 p16_from_u4(d16 a, int m, p16 zero)
+{
+    __m256i low = _mm256_set1_epi16(15);
+    __m256i lo = _mm256_and_si256(_mm256_srli_epi16(a.lo, 4 * m), low);
+    __m256i hi = _mm256_and_si256(_mm256_srli_epi16(a.hi, 4 * m), low);
+    return (p16){_mm256_sub_epi16(lo, zero.lo), _mm256_sub_epi16(hi, zero.hi)};
 }
 
 #include "engine/simd_kernels.h"

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #define SL_SIMD_SET avx512
-#define SL_SIMD_TARGET __attribute__((target("avx512f,avx2,fma")))
+#define SL_SIMD_TARGET __attribute__((target("avx512f,avx512bw,avx512vnni,avx2,fma")))
 #include "engine/mathf.h"
 
 typedef __m512 v16;
@@ -27,28 +27,6 @@ V16 v16 v16_load(const float *p)
 V16 void v16_store(float *p, v16 a)
 {
     _mm512_storeu_ps(p, a);
-}
-
-V16 v16 v16_load_s8(const int8_t *p)
-{
-    __m128i b;
-    memcpy(&b, p, sizeof b);
-    return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(b));
-}
-
-/* Lane l takes nibble l: its half's 32 bits are shifted there, and the lowest four choose from what
- * the codes stand for. */
-V16 v16 v16_load_u4(const uint8_t *p, float z)
-{
-    const __m512i shift =
-        _mm512_setr_epi32(0, 4, 8, 12, 16, 20, 24, 28, 0, 4, 8, 12, 16, 20, 24, 28);
-    const v16 codes = _mm512_setr_ps(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-    int32_t low, high;
-    memcpy(&low, p, sizeof low);
-    memcpy(&high, p + 4, sizeof high);
-    __m512i bits = _mm512_mask_set1_epi32(_mm512_set1_epi32(low), 0xFF00, high);
-    return _mm512_permutexvar_ps(_mm512_srlv_epi32(bits, shift),
-                                 _mm512_sub_ps(codes, _mm512_set1_ps(z)));
 }
 
 V16 v16 v16_add(v16 a, v16 b)
@@ -100,6 +78,11 @@ V16 v16 v16_exp(v16 x)
     return _mm512_mask_mov_ps(p, _mm512_cmp_ps_mask(x, high, _CMP_GT_OQ), v16_set1(INFINITY));
 }
 
+V16 v16 v16_exp_low(v16 x)
+{
+    return v16_exp(x);
+}
+
 /* First step of the tree: distance 8. */
 V16 __m256 fold8(v16 a)
 {
@@ -113,21 +96,6 @@ V16 float v16_tree(v16 a)
     __m128 s4 = _mm_add_ps(_mm256_castps256_ps128(s8), _mm256_extractf128_ps(s8, 1));
     __m128 s2 = _mm_add_ps(s4, _mm_movehl_ps(s4, s4));
     return _mm_cvtss_f32(_mm_add_ss(s2, _mm_movehdup_ps(s2)));
-}
-
-/* Four trees at once: lanes of the last two steps belong to four sums. */
-V16 void v16_tree4(const v16 a[4], float out[4])
-{
-    __m128 s[4];
-    for (int r = 0; r < 4; r++) {
-        __m256 s8 = fold8(a[r]);
-        s[r] = _mm_add_ps(_mm256_castps256_ps128(s8), _mm256_extractf128_ps(s8, 1));
-    }
-    __m128 lo = _mm_add_ps(_mm_movelh_ps(s[0], s[1]), _mm_movehl_ps(s[1], s[0]));
-    __m128 hi = _mm_add_ps(_mm_movelh_ps(s[2], s[3]), _mm_movehl_ps(s[3], s[2]));
-    __m128 even = _mm_shuffle_ps(lo, hi, _MM_SHUFFLE(2, 0, 2, 0));
-    __m128 odd = _mm_shuffle_ps(lo, hi, _MM_SHUFFLE(3, 1, 3, 1));
-    _mm_storeu_ps(out, _mm_add_ps(even, odd));
 }
 
 /* E4M3 bits in fp32's places are 2^120 too small; only the NaN code differs beyond that. */
@@ -161,18 +129,110 @@ V16 float v16_top(v16 a)
     return _mm512_reduce_max_ps(a);
 }
 
+/* Sixteen lanes of 32 bits: pairs of s16, sums of products, four bytes of each of 16 records. */
+typedef __m512i p16;
+typedef __m512i s16;
 typedef __m512i d16;
-typedef int32_t s32x16 __attribute__((vector_size(64)));
-typedef uint32_t u32x16 __attribute__((vector_size(64)));
 
-V16 v16 v16_from_s8(d16 a, int m)
+V16 p16 p16_load(const int16_t *p)
 {
-    return _mm512_cvtepi32_ps((__m512i)((s32x16)a << (24 - 8 * m) >> 24));
+    return _mm512_loadu_si512(p);
 }
 
-V16 v16 v16_from_u4(d16 a, int m)
+V16 void p16_store(int16_t *p, p16 a)
 {
-    return _mm512_cvtepi32_ps((__m512i)((u32x16)a << (28 - 4 * m) >> 28));
+    _mm512_storeu_si512(p, a);
+}
+
+V16 p16 p16_set1(const int16_t *pair)
+{
+    int32_t both;
+    memcpy(&both, pair, sizeof both);
+    return _mm512_set1_epi32(both);
+}
+
+V16 __m128i load16(const uint8_t *p)
+{
+    return _mm_loadu_si128((const void *)p);
+}
+
+V16 p16 p16_load_s8(const uint8_t *p)
+{
+    return _mm512_cvtepi8_epi16(_mm256_loadu_si256((const void *)p));
+}
+
+V16 p16 p16_load_u4(const uint8_t *p, int zero)
+{
+    const __m512i shift =
+        _mm512_setr_epi64(0, 0, 0x0004000400040004, 0x0004000400040004, 0x0008000800080008,
+                          0x0008000800080008, 0x000C000C000C000C, 0x000C000C000C000C);
+    __m512i code = _mm512_srlv_epi16(_mm512_broadcast_i32x4(load16(p)), shift);
+    return _mm512_sub_epi16(_mm512_and_si512(code, _mm512_set1_epi16(15)),
+                            _mm512_set1_epi16((short)zero));
+}
+
+V16 __m256i zip(__m128i low, __m128i high)
+{
+    return _mm256_inserti128_si256(_mm256_castsi128_si256(low), high, 1);
+}
+
+V16 p16 p16_zip_s8(const uint8_t *a, const uint8_t *b)
+{
+    __m128i x = load16(a), y = load16(b);
+    return _mm512_cvtepi8_epi16(zip(_mm_unpacklo_epi8(x, y), _mm_unpackhi_epi8(x, y)));
+}
+
+V16 void p16_zip_u4(const uint8_t *a, const uint8_t *b, const int16_t zero[2], p16 out[2])
+{
+    __m128i x = load16(a), y = load16(b);
+    __m512i both = _mm512_broadcast_i64x4(zip(_mm_unpacklo_epi16(x, y), _mm_unpackhi_epi16(x, y)));
+    const __m512i shift = _mm512_setr_epi64(0, 0, 0, 0, 0x0004000400040004, 0x0004000400040004,
+                                            0x0004000400040004, 0x0004000400040004);
+    __m512i z = p16_set1(zero), low = _mm512_set1_epi16(15), code = _mm512_srlv_epi16(both, shift);
+    out[0] = _mm512_sub_epi16(_mm512_and_si512(code, low), z);
+    out[1] = _mm512_sub_epi16(_mm512_and_si512(_mm512_srli_epi16(code, 8), low), z);
+}
+
+V16 s16 s16_zero(void)
+{
+    return _mm512_setzero_si512();
+}
+
+V16 s16 s16_madd(p16 a, p16 b, s16 c)
+{
+    return _mm512_dpwssd_epi32(c, a, b);
+}
+
+V16 __m256i fold8_s32(s16 a)
+{
+    return _mm256_add_epi32(_mm512_castsi512_si256(a), _mm512_extracti64x4_epi64(a, 1));
+}
+
+V16 const int16_t *s16_then(const int16_t *at, s16 sum)
+{
+    (void)sum; /* there are registers enough */
+    return at;
+}
+
+V16 void s16_totals(const s16 a[4], int32_t out[4])
+{
+    __m256i low = _mm256_hadd_epi32(fold8_s32(a[0]), fold8_s32(a[1]));
+    __m256i high = _mm256_hadd_epi32(fold8_s32(a[2]), fold8_s32(a[3]));
+    __m256i two = _mm256_hadd_epi32(low, high);
+    _mm_storeu_si128((void *)out,
+                     _mm_add_epi32(_mm256_castsi256_si128(two), _mm256_extracti128_si256(two, 1)));
+}
+
+V16 v16 v16_from_s16(s16 a)
+{
+    return _mm512_cvtepi32_ps(a);
+}
+
+/* What is above comes out of the conversion as the least integer, so it is held back before. */
+V16 void v16_store_codes(int16_t *p, v16 a)
+{
+    __m512i codes = _mm512_cvtps_epi32(_mm512_min_ps(a, v16_set1(INT16_MAX)));
+    _mm256_storeu_si256((void *)p, _mm512_cvtsepi32_epi16(codes));
 }
 
 /* Rows 0, 4, 8, 12 from src on, in the four lanes. */
@@ -194,6 +254,21 @@ V16 void turn16(const uint8_t *src, size_t stride, d16 out[4])
     out[1] = _mm512_unpackhi_epi64(a, c);
     out[2] = _mm512_unpacklo_epi64(b, d);
     out[3] = _mm512_unpackhi_epi64(b, d);
+}
+
+/* Each byte above zeros in its half, then moved down with its sign. */
+V16 p16 p16_from_s8(d16 a, bool high)
+{
+    __m128i pair = _mm_set_epi32(0x0D800C80, 0x09800880, 0x05800480, 0x01800080);
+    __m512i from =
+        _mm512_broadcast_i32x4(_mm_add_epi32(pair, _mm_set1_epi32(high ? 0x02000200 : 0)));
+    return _mm512_srai_epi16(_mm512_shuffle_epi8(a, from), 8);
+}
+
+V16 p16 p16_from_u4(d16 a, int m, p16 zero)
+{
+    __m512i code = _mm512_srli_epi16(a, (unsigned)(4 * m));
+    return _mm512_sub_epi16(_mm512_and_si512(code, _mm512_set1_epi16(15)), zero);
 }
 
 #define SL_SIMD_WIDE

@@ -176,14 +176,14 @@ __attribute__((unused)) static const struct sl_simd SL_SIMD(table) = {
     .widen = SL_SIMD(widen),
     .exp_sub = SL_SIMD(exp_sub),
     .silu_mul = SL_SIMD(silu_mul),
-    .scores = {SL_SIMD(scores_f32), SL_SIMD(scores_int8), SL_SIMD(scores_int4)},
-    .accumulate = {SL_SIMD(accumulate_f32), SL_SIMD(accumulate_int8), SL_SIMD(accumulate_int4)},
-    .load_k = {SL_SIMD(load_k_f32), SL_SIMD(load_k_int8), SL_SIMD(load_k_int4)},
-    .load_v = {SL_SIMD(load_v_f32), SL_SIMD(load_v_int8), SL_SIMD(load_v_int4)},
+    .scores = {[SL_KV_INT8] = SL_SIMD(scores_int8), [SL_KV_INT4] = SL_SIMD(scores_int4)},
+    .accumulate =
+        {[SL_KV_INT8] = SL_SIMD(accumulate_int8), [SL_KV_INT4] = SL_SIMD(accumulate_int4)},
+    .load_k = {[SL_KV_INT8] = SL_SIMD(load_k_int8), [SL_KV_INT4] = SL_SIMD(load_k_int4)},
+    .load_v = {[SL_KV_INT8] = SL_SIMD(load_v_int8), [SL_KV_INT4] = SL_SIMD(load_v_int4)},
     .tile_scores = SL_SIMD(tile_scores),
     .tile_accumulate = SL_SIMD(tile_accumulate),
     .soften = SL_SIMD(soften),
-    .direct_rows = KV_DIRECT,
 };
 
 #endif

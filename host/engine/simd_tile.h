@@ -1,146 +1,98 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One block of keys or values and many queries: heads of a group, tokens of a chunk. The block's
- * codes become fp32 once, in a tile that stays in the thread's L1 or L2, and two small matrix
- * products follow. The keys' tile is turned: a vector holds one channel of 16 positions, and the 16
- * partial sums of the rule are computed one after the other, each in its own chain, so that they
- * meet lane by lane in the fixed tree and nothing is summed across lanes.
+ * One block of keys or values and many rows: heads of a group, tokens of a chunk. The block's codes
+ * become pairs of s16 once, in a tile that stays in the thread's L1 or L2, and two small matrix
+ * products of one form follow: rows of codes times pairs in 16 lanes. Of keys a lane is a position
+ * and a pair two channels, so that nothing is summed across lanes; of values a lane is a channel
+ * and a pair two positions.
  */
 #ifndef SL_ENGINE_SIMD_TILE_H
 #define SL_ENGINE_SIMD_TILE_H
 
 #include "engine/simd_attention.h"
 
-#ifdef SL_SIMD_PORTABLE
-enum { KV_SCORE_VECS = 1, KV_SCORE_ROWS = 1 };
-#elif defined SL_SIMD_WIDE
-enum { KV_SCORE_VECS = 2, KV_SCORE_ROWS = 5 };
-#else
-enum { KV_SCORE_VECS = 1, KV_SCORE_ROWS = 5 };
-#endif
-enum { KV_LEVELS = 4 }; /* of the tree over 16 partial sums */
+enum { KV_LINE = 2 * SL_KV_BLOCK /* s16 of a pair of channels of the keys */ };
 
 /* ---- loading --------------------------------------------------------------------------------- */
 
-/* Up to 16 records of a head. */
-struct kv_rows {
-    const uint8_t *rec;
-    size_t stride;
-    uint32_t n;
-};
-
-/* Turns n <= 16 bytes of each from `offset` on. What a record or the block does not have is left
- * out of the reading: its place holds anything. */
-SL_SIMD_INLINE void kv_turn(const struct kv_rows *from, size_t offset, uint32_t n, d16 out[4])
+/* 16 positions. */
+SL_SIMD_INLINE void turn_int8(const uint8_t *rec, uint32_t dim, int16_t *code)
 {
-    uint8_t pad[SL_N_PARTIAL * SL_N_PARTIAL] = {0};
-    if (from->n == SL_N_PARTIAL && offset + SL_N_PARTIAL <= from->stride) {
-        turn16(from->rec + offset, from->stride, out);
-        return;
-    }
-    for (uint32_t r = 0; r < from->n; r++)
-        for (uint32_t i = 0; i < n; i++)
-            pad[r * SL_N_PARTIAL + i] = from->rec[r * from->stride + offset + i];
-    turn16(pad, SL_N_PARTIAL, out);
-}
-
-/* Floats of the tile from a channel of n to the next, which starts the next partial sum. */
-SL_SIMD_INLINE size_t kv_step(uint32_t n, uint32_t i)
-{
-    return (size_t)SL_KV_BLOCK * (n / SL_N_PARTIAL + (i % SL_N_PARTIAL < n % SL_N_PARTIAL));
-}
-
-SL_SIMD_INLINE void turn_int8(const struct kv_rows *from, uint32_t dim, float *code)
-{
-    for (uint32_t i = 0; i < dim; i += SL_N_PARTIAL, code += SL_KV_BLOCK) {
-        uint32_t n = dim - i < SL_N_PARTIAL ? dim - i : SL_N_PARTIAL;
+    for (uint32_t i = 0; i < dim; i += SL_N_PARTIAL) {
         d16 turned[4];
-        float *to = code;
-        kv_turn(from, i, n, turned);
-        SL_UNROLL for (uint32_t l = 0; l < SL_N_PARTIAL; l++) if (l < n)
-        {
-            v16_store(to, v16_from_s8(turned[l / 4], (int)(l % 4)));
-            to += kv_step(dim, l);
-        }
+        turn16(rec + i, sl_kv_vec_bytes(SL_KV_INT8, dim), turned);
+        SL_UNROLL for (int l = 0; l < 8; l++, code += KV_LINE)
+            p16_store(code, p16_from_s8(turned[l / 2], l % 2));
     }
 }
 
-SL_SIMD_INLINE v16 kv_zeros(const struct kv_rows *from, uint32_t dim, uint32_t g)
+/* The zero points of 16 records, each twice. */
+SL_SIMD_INLINE p16 kv_zeros(const uint8_t *rec, uint32_t dim, uint32_t g)
 {
-    float z[SL_N_PARTIAL] = {0};
-    for (uint32_t r = 0; r < from->n; r++)
-        z[r] = kv_zero(SL_KV_INT4, from->rec + r * from->stride, dim, g);
-    return v16_load(z);
+    int16_t z[KV_PAIR];
+    for (uint32_t r = 0; r < SL_N_PARTIAL; r++, rec += sl_kv_vec_bytes(SL_KV_INT4, dim))
+        z[2 * r] = z[2 * r + 1] = (int16_t)kv_zero(rec, dim, g);
+    return p16_load(z);
 }
 
-SL_SIMD_INLINE void turn_int4(const struct kv_rows *from, uint32_t dim, float *code)
+/* Channels 8 i + m and 8 i + m + 4 of a group are side by side in the order of sl_kv_place(). */
+SL_SIMD_INLINE void turn_int4(const uint8_t *rec, uint32_t dim, int16_t *code)
 {
-    for (uint32_t first = 0; first < dim; first += KV_GROUP) {
-        uint32_t n = dim - first < KV_GROUP ? dim - first : KV_GROUP;
-        v16 zero = kv_zeros(from, dim, first / KV_GROUP);
+    const size_t stride = sl_kv_vec_bytes(SL_KV_INT4, dim);
+    for (uint32_t g = 0; g < kv_groups(SL_KV_INT4, dim); g++) {
+        p16 zero = kv_zeros(rec, dim, g);
         d16 turned[4];
-        kv_turn(from, first / 2, n / 2, turned);
-        SL_UNROLL for (uint32_t i = 0; i < SL_N_PARTIAL; i++) if (2 * i < n)
-        {
-            float *low = code + (size_t)sl_kv_order(first, n, 2 * i) * SL_KV_BLOCK;
-            float *high = low + kv_step(n, 2 * i);
-            v16_store(low, v16_sub(v16_from_u4(turned[i / 4], (int)(i % 4 * 2)), zero));
-            v16_store(high, v16_sub(v16_from_u4(turned[i / 4], (int)(i % 4 * 2 + 1)), zero));
-        }
-    }
-}
-
-SL_SIMD_INLINE void turn_f32(const struct kv_rows *from, uint32_t dim, float *code)
-{
-    for (uint32_t i = 0; i < dim; i++) {
-        float *to = code + (size_t)sl_kv_order(0, dim, i) * SL_KV_BLOCK;
-        for (uint32_t r = 0; r < from->n; r++)
-            to[r] = kv_channel(SL_KV_F32, from->rec + r * from->stride, i, 0);
+        turn16(rec + g * SL_KV_GROUP / 2, stride, turned);
+        SL_UNROLL for (int l = 0; l < SL_KV_GROUP / 2; l++, code += KV_LINE)
+            p16_store(code, p16_from_u4(turned[l % 4], l / 4, zero));
     }
 }
 
 SL_SIMD_INLINE void load_k_any(enum sl_kv_format format, const struct sl_kv_block *k,
                                struct sl_kv_tile *out)
 {
-    const uint32_t n_group = kv_groups(format, k->head_dim), dim = k->head_dim;
-    struct kv_rows from = {k->rec, sl_kv_vec_bytes(format, dim), SL_N_PARTIAL};
-    float *code = out->code, *scale = out->scale;
-    out->head_dim = dim;
-    out->n = k->n;
-    out->grouped = format == SL_KV_INT4;
+    size_t stride = sl_kv_vec_bytes(format, k->head_dim);
+    *out = (struct sl_kv_tile){out->code, out->scale, k->rec, k->head_dim, k->n, format};
+    kv_scales(format, k, out->scale);
     for (uint32_t j = 0; j < k->n; j += SL_N_PARTIAL) {
-        from.n = k->n - j < SL_N_PARTIAL ? k->n - j : SL_N_PARTIAL;
-        switch (format) {
-        case SL_KV_INT8: turn_int8(&from, dim, code + j); break;
-        case SL_KV_INT4: turn_int4(&from, dim, code + j); break;
-        default: turn_f32(&from, dim, code + j);
-        }
-        for (uint32_t r = 0; r < from.n; r++, from.rec += from.stride)
-            for (uint32_t g = 0; g < n_group; g++)
-                scale[g * SL_KV_BLOCK + j + r] = kv_scale(format, from.rec, dim, g);
+        const uint8_t *rec = k->rec + j * stride;
+        if (format == SL_KV_INT8)
+            turn_int8(rec, k->head_dim, out->code + 2 * j);
+        else
+            turn_int4(rec, k->head_dim, out->code + 2 * j);
+    }
+}
+
+/* Two positions. */
+SL_SIMD_INLINE void zip_int8(const uint8_t *even, const uint8_t *odd, uint32_t dim, int16_t *code)
+{
+    for (uint32_t i = 0; i < dim; i += SL_N_PARTIAL)
+        p16_store(code + 2 * i, p16_zip_s8(even + i, odd + i));
+}
+
+SL_SIMD_INLINE void zip_int4(const uint8_t *even, const uint8_t *odd, uint32_t dim, int16_t *code)
+{
+    for (uint32_t g = 0; g < kv_groups(SL_KV_INT4, dim); g++, code += 2 * KV_PAIR) {
+        const int16_t zero[2] = {(int16_t)kv_zero(even, dim, g), (int16_t)kv_zero(odd, dim, g)};
+        p16 x[2];
+        p16_zip_u4(even + g * SL_KV_GROUP / 2, odd + g * SL_KV_GROUP / 2, zero, x);
+        p16_store(code, x[0]);
+        p16_store(code + KV_PAIR, x[1]);
     }
 }
 
 SL_SIMD_INLINE void load_v_any(enum sl_kv_format format, const struct sl_kv_block *v,
                                struct sl_kv_tile *out)
 {
-    size_t stride = sl_kv_vec_bytes(format, v->head_dim);
-    uint32_t n_group = kv_groups(format, v->head_dim), dim = v->head_dim;
-    const uint8_t *rec = v->rec;
-    float *to = out->code;
-    out->head_dim = dim;
-    out->n = v->n;
-    out->grouped = format == SL_KV_INT4;
-    for (uint32_t j = 0; j < v->n; j++, rec += stride, to += sl_kv_padded(dim)) {
-        uint32_t i = 0;
-        for (; i + SL_N_PARTIAL <= dim; i += SL_N_PARTIAL)
-            v16_store(to + i, kv_load(format, rec, i, kv_zero(format, rec, dim, i / KV_GROUP)));
-        for (; i < dim; i++)
-            to[i] = kv_channel(format, rec, i, kv_zero(format, rec, dim, i / KV_GROUP));
-        for (; i < sl_kv_padded(dim); i++)
-            to[i] = 0;
-        for (uint32_t g = 0; g < n_group; g++)
-            out->scale[g * SL_KV_BLOCK + j] = kv_scale(format, rec, dim, g);
+    size_t stride = sl_kv_vec_bytes(format, v->head_dim), width = sl_kv_padded(v->head_dim);
+    *out = (struct sl_kv_tile){out->code, out->scale, v->rec, v->head_dim, v->n, format};
+    kv_scales(format, v, out->scale);
+    for (uint32_t j = 0; j < v->n; j += 2) {
+        const uint8_t *even = v->rec + j * stride;
+        if (format == SL_KV_INT8)
+            zip_int8(even, even + stride, v->head_dim, out->code + j * width);
+        else
+            zip_int4(even, even + stride, v->head_dim, out->code + j * width);
     }
 }
 
@@ -156,152 +108,132 @@ SL_SIMD_INLINE void load_v_any(enum sl_kv_format format, const struct sl_kv_bloc
         load_v_any(format, v, out);                                                                \
     }
 
-SL_SIMD_TILE(f32, SL_KV_F32)
 SL_SIMD_TILE(int8, SL_KV_INT8)
 SL_SIMD_TILE(int4, SL_KV_INT4)
 
-/* ---- scores ---------------------------------------------------------------------------------- */
+/* ---- products -------------------------------------------------------------------------------- */
 
-/* A few rows of queries and 16 * KV_SCORE_VECS positions. */
-struct kv_part {
-    const float *code; /* of the first position; rows of SL_KV_BLOCK */
-    const float *q;    /* rows of q_stride */
-    size_t q_stride;
+/* Rows of codes and 16 lanes or more of a tile. */
+struct kv_product {
+    const int16_t *row, *code; /* of the first row, lane and pair */
+    size_t code_step;          /* s16 to the next pair */
+    uint32_t n;                /* pairs, at least one */
 };
 
-typedef struct {
-    v16 v[KV_SCORE_ROWS][KV_SCORE_VECS];
-} kv_block16;
-
-/* One partial sum: n channels. */
-SL_SIMD_INLINE kv_block16 part_sum(const struct kv_part *k, uint32_t rows, uint32_t n)
+/* row_step: s16 to the next row, a constant, for the sake of addresses. */
+SL_SIMD_INLINE void multiply(const struct kv_product *p, size_t row_step, uint32_t rows,
+                             uint32_t width, struct kv_next *next, s16 a[KV_ROWS][KV_WIDTH])
 {
-    kv_block16 a;
-    const float *code = k->code, *q = k->q;
-    SL_UNROLL for (uint32_t h = 0; h < rows; h++) SL_UNROLL for (int v = 0; v < KV_SCORE_VECS; v++)
-        a.v[h][v] = v16_set1(0.0f);
-    for (uint32_t i = 0; i < n; i++, code += SL_KV_BLOCK, q++) {
-        v16 x[KV_SCORE_VECS];
-        SL_UNROLL for (int v = 0; v < KV_SCORE_VECS; v++) x[v] = v16_load(code + SL_N_PARTIAL * v);
+    const int16_t *row = p->row, *code = p->code, *end = row + 2 * (size_t)p->n;
+    struct kv_next ahead = *next;
+    SL_UNROLL for (uint32_t h = 0; h < rows; h++) SL_UNROLL for (uint32_t v = 0; v < width; v++)
+        a[h][v] = s16_zero();
+    for (; row < end; row += 2, code += p->code_step) {
+        p16 x[KV_WIDTH];
+        kv_ask(&ahead, width);
+        SL_UNROLL for (uint32_t v = 0; v < width; v++) x[v] = p16_load(code + KV_PAIR * v);
         SL_UNROLL for (uint32_t h = 0; h < rows; h++)
         {
-            v16 y = v16_set1(q[h * k->q_stride]);
-            SL_UNROLL for (int v = 0; v < KV_SCORE_VECS; v++) a.v[h][v] =
-                v16_fma(y, x[v], a.v[h][v]);
+            p16 y = p16_set1(row + h * row_step);
+            SL_UNROLL for (uint32_t v = 0; v < width; v++) a[h][v] = s16_madd(y, x[v], a[h][v]);
+            row = s16_then(row, a[h][width - 1]);
         }
     }
-    return a;
+    *next = ahead;
 }
 
-/* Bits of t in reverse: partial sums come in the order in which the tree takes pairs of them. */
-SL_SIMD_INLINE uint32_t tree_order(uint32_t t)
+/* A few rows of queries with KV_WIDTH vectors of positions from j on. */
+SL_SIMD_INLINE void score_block(const struct sl_kv_tile *k, const struct sl_kv_query *q,
+                                uint32_t rows, uint32_t j, struct kv_next *next, float *s)
 {
-    return (t & 1) << 3 | (t & 2) << 1 | (t & 4) >> 1 | (t & 8) >> 3;
-}
-
-SL_SIMD_INLINE kv_block16 block_add(const kv_block16 *a, const kv_block16 *b, uint32_t rows)
-{
-    kv_block16 sum;
-    SL_UNROLL for (uint32_t h = 0; h < rows; h++) SL_UNROLL for (int v = 0; v < KV_SCORE_VECS; v++)
-        sum.v[h][v] = v16_add(a->v[h][v], b->v[h][v]);
-    return sum;
-}
-
-/* Dots of n channels, which lie from row `first` of tile and query on. */
-SL_SIMD_INLINE kv_block16 dot_block(const struct kv_part *k, uint32_t rows, uint32_t first,
-                                    uint32_t n)
-{
-    kv_block16 level[KV_LEVELS], a;
-    SL_UNROLL for (uint32_t t = 0; t < SL_N_PARTIAL; t++)
-    {
-        uint32_t l = tree_order(t), at = first + sl_kv_order(0, n, l);
-        struct kv_part part = {k->code + (size_t)at * SL_KV_BLOCK, k->q + at, k->q_stride};
-        a = part_sum(&part, rows, n / SL_N_PARTIAL + (l < n % SL_N_PARTIAL));
-        SL_UNROLL for (uint32_t d = 0; d < KV_LEVELS; d++)
-        {
-            const uint32_t ones = (2u << d) - 1; /* so many sums are complete below level d + 1 */
-            if ((t & ones) == ones)
-                a = block_add(&level[d], &a, rows);
-            else if ((t & ones) == ones >> 1)
-                level[d] = a;
-        }
-    }
-    return a;
-}
-
-/* Loops of known length where it counts: int4's groups and heads of 80 channels. */
-SL_SIMD_INLINE kv_block16 dot_any_block(const struct kv_part *k, uint32_t rows, uint32_t first,
-                                        uint32_t n)
-{
-    if (KV_SCORE_ROWS == 1)
-        return dot_block(k, rows, first, n);
-    if (n == KV_GROUP)
-        return dot_block(k, rows, first, KV_GROUP);
-    return n == 80 ? dot_block(k, rows, first, 80) : dot_block(k, rows, first, n);
-}
-
-SL_SIMD_INLINE void score_block(const struct sl_kv_tile *k, const struct kv_part *part,
-                                uint32_t rows, uint32_t j, float factor, float *s)
-{
-    uint32_t width = k->grouped ? (uint32_t)KV_GROUP : k->head_dim;
+    const uint32_t n_group = kv_groups(k->format, k->head_dim);
+    struct kv_product p = {.row = q->code,
+                           .code = k->code + 2 * j,
+                           .code_step = KV_LINE,
+                           .n =
+                               (k->format == SL_KV_INT4 ? (uint32_t)SL_KV_GROUP : k->head_dim) / 2};
     const float *scale = k->scale + j;
-    kv_block16 sum; /* from -0, to which a term adds itself, whatever its sign */
-    SL_UNROLL for (uint32_t h = 0; h < rows; h++) SL_UNROLL for (int v = 0; v < KV_SCORE_VECS; v++)
-        sum.v[h][v] = v16_set1(-0.0f);
-    for (uint32_t first = 0; first < k->head_dim; first += width, scale += SL_KV_BLOCK) {
-        uint32_t n = k->head_dim - first < width ? k->head_dim - first : width;
-        kv_block16 a = dot_any_block(part, rows, first, n);
-        SL_UNROLL for (int v = 0; v < KV_SCORE_VECS; v++)
+    for (uint32_t g = 0; g < n_group; g++, scale += SL_KV_BLOCK) {
+        s16 a[KV_ROWS][KV_WIDTH];
+        multiply(&p, SL_KV_QUERY, rows, KV_WIDTH, next, a);
+        SL_UNROLL for (uint32_t h = 0; h < rows; h++) SL_UNROLL for (int v = 0; v < KV_WIDTH; v++)
         {
-            v16 x = v16_load(scale + SL_N_PARTIAL * v);
-            SL_UNROLL for (uint32_t h = 0; h < rows; h++) sum.v[h][v] =
-                v16_add(sum.v[h][v], v16_mul(a.v[h][v], x));
+            float *to = s + h * SL_KV_BLOCK + j + SL_N_PARTIAL * v;
+            v16 x = v16_mul(v16_from_s16(a[h][v]), v16_load(scale + SL_N_PARTIAL * v));
+            x = g ? v16_add(v16_load(to), x) : x;
+            v16_store(to, g + 1 < n_group ? x : v16_mul(x, v16_set1(q->factor[h])));
         }
-    }
-    SL_UNROLL for (uint32_t h = 0; h < rows; h++) SL_UNROLL for (int v = 0; v < KV_SCORE_VECS; v++)
-        v16_store(s + h * SL_KV_BLOCK + j + SL_N_PARTIAL * v,
-                  v16_mul(sum.v[h][v], v16_set1(factor)));
-}
-
-SL_SIMD_INLINE void score_rows(const struct sl_kv_tile *k, const float *q, uint32_t rows,
-                               float factor, float *s)
-{
-    for (uint32_t j = 0; j < k->n; j += SL_N_PARTIAL * KV_SCORE_VECS) {
-        struct kv_part part = {k->code + j, q, k->head_dim};
-        score_block(k, &part, rows, j, factor, s);
+        p.row += SL_KV_GROUP;
+        p.code += SL_KV_GROUP / 2 * KV_LINE;
     }
 }
 
-SL_SIMD_TARGET static void SL_SIMD(tile_scores)(const struct sl_kv_tile *k, const float *q,
-                                                uint32_t n_q, float factor, float *s)
+SL_SIMD_INLINE void score_rows(const struct sl_kv_tile *k, const struct sl_kv_query *q,
+                               uint32_t rows, struct kv_next *next, float *s)
 {
-    uint32_t h = 0;
-    for (; h + KV_SCORE_ROWS <= n_q; h += KV_SCORE_ROWS)
-        score_rows(k, q + (size_t)h * k->head_dim, KV_SCORE_ROWS, factor, s + h * SL_KV_BLOCK);
-    for (; KV_SCORE_ROWS > 4 && h + 4 <= n_q; h += 4)
-        score_rows(k, q + (size_t)h * k->head_dim, 4, factor, s + h * SL_KV_BLOCK);
-    for (; KV_SCORE_ROWS > 2 && h + 2 <= n_q; h += 2)
-        score_rows(k, q + (size_t)h * k->head_dim, 2, factor, s + h * SL_KV_BLOCK);
-    for (; h < n_q; h++)
-        score_rows(k, q + (size_t)h * k->head_dim, 1, factor, s + h * SL_KV_BLOCK);
+    for (uint32_t j = 0; j < k->n; j += SL_N_PARTIAL * KV_WIDTH)
+        score_block(k, q, rows, j, next, s);
 }
 
-/* ---- weighted sums --------------------------------------------------------------------------- */
+SL_SIMD_TARGET static void SL_SIMD(tile_scores)(const struct sl_kv_tile *k,
+                                                const struct sl_kv_query *q, uint32_t n_q, float *s)
+{
+    struct sl_kv_query at = *q;
+    const struct sl_kv_block block = {k->rec, k->head_dim, k->n};
+    struct kv_next next = kv_next(k->format, &block, KV_WIDTH, n_q > KV_ROWS);
+    for (uint32_t left = n_q, rows; left; left -= rows, s += rows * SL_KV_BLOCK) {
+        KV_BY_ROWS(rows, left, KV_ROWS, score_rows(k, &at, rows, &next, s));
+        at.code += rows * SL_KV_QUERY;
+        at.factor += rows;
+    }
+}
+
+/* Vectors i .. i + width, which are of one group, of the sums of a few rows. */
+SL_SIMD_INLINE void weigh_block(const struct sl_kv_tile *v, uint32_t n, const struct kv_weights *w,
+                                uint32_t rows, uint32_t i, uint32_t width, struct kv_next *next,
+                                float *acc)
+{
+    const uint32_t padded = sl_kv_padded(v->head_dim), g = v->format == SL_KV_INT4 ? i / 2 : 0;
+    struct kv_product p = {.row = w->code[g],
+                           .code = v->code + (size_t)i * KV_PAIR,
+                           .code_step = 2 * (size_t)padded,
+                           .n = (n + 1) / 2};
+    s16 a[KV_ROWS][KV_WIDTH];
+    multiply(&p, sizeof *w / sizeof(int16_t), rows, width, next, a);
+    SL_UNROLL for (uint32_t h = 0; h < rows; h++) SL_UNROLL for (uint32_t l = 0; l < width; l++)
+    {
+        float *to = acc + (size_t)h * padded + SL_N_PARTIAL * (size_t)(i + l);
+        v16 unit = v16_set1(w[h].unit[g]);
+        v16_store(to, v16_fma(v16_from_s16(a[h][l]), unit, v16_load(to)));
+    }
+}
+
+SL_SIMD_INLINE void weigh_rows(const struct sl_kv_tile *v, uint32_t n, const float *p,
+                               uint32_t rows, struct kv_next *next, float *acc)
+{
+    uint32_t left = kv_vectors(v->format, v->head_dim), i = 0, width;
+    struct kv_weights w[KV_ROWS];
+    for (uint32_t h = 0; h < rows; h++)
+        kv_weigh(p + h * SL_KV_BLOCK, v->scale, n, kv_groups(v->format, v->head_dim), &w[h]);
+    for (; left; left -= width, i += width) {
+        if (KV_WIDTH > 2 && v->format == SL_KV_INT8 && left >= KV_WIDTH)
+            weigh_block(v, n, w, rows, i, width = KV_WIDTH, next, acc);
+        else if (KV_WIDTH > 1 && left >= 2)
+            weigh_block(v, n, w, rows, i, width = 2, next, acc);
+        else
+            weigh_block(v, n, w, rows, i, width = 1, next, acc);
+    }
+}
 
 SL_SIMD_TARGET static void SL_SIMD(tile_accumulate)(const struct sl_kv_tile *v, uint32_t n,
                                                     const float *p, uint32_t n_q, float *acc)
 {
-    uint32_t padded = sl_kv_padded(v->head_dim);
-    struct kv_sum c = {.rec = (const uint8_t *)v->code,
-                       .stride = padded * sizeof(float),
-                       .n = n,
-                       .n_group = v->grouped ? kv_groups(SL_KV_INT4, v->head_dim) : 1,
-                       .acc_stride = padded,
-                       .acc = acc};
-    if (v->grouped)
-        sum_all(SL_KV_F32, &c, true, p, v->scale, n_q, padded);
-    else
-        sum_all(SL_KV_F32, &c, false, p, v->scale, n_q, padded);
+    const struct sl_kv_block block = {v->rec, v->head_dim, v->n};
+    struct kv_next next = kv_next(v->format, &block, KV_WIDTH, n_q > KV_ROWS);
+    for (uint32_t left = n_q, rows; left; left -= rows, p += rows * SL_KV_BLOCK) {
+        KV_BY_ROWS(rows, left, KV_ROWS, weigh_rows(v, n, p, rows, &next, acc));
+        acc += (size_t)rows * sl_kv_padded(v->head_dim);
+    }
 }
 
 #endif
