@@ -52,7 +52,7 @@ $(BUILD)/host/%.o: host/%.c
 # Registers of sums are many there, and gcc -O2 moves them about: 3 to 4 % of q8's rate at 16 tokens.
 $(BUILD)/host/accel/cpu_avx512_tile.o: host/accel/cpu_avx512_tile.c
 	@mkdir -p $(@D)
-	$(HOSTCC) -O3 $(PLAIN) -c -o $@ $<
+	$(HOSTCC) $(if $(SAN),,-O3) $(PLAIN) -c -o $@ $<
 
 $(BUILD)/tests/%.o: tests/%.c
 	@mkdir -p $(@D)
@@ -61,7 +61,7 @@ $(BUILD)/tests/%.o: tests/%.c
 define HLS_RULE
 $(BUILD)/hls/p$(1)/%.o: hls/%.c
 	@mkdir -p $$(@D)
-	$(CC) $(STD) -O2 $(PLAIN) -Wno-unknown-pragmas -Iabi -Ihls -DSL_P=$(1) -c -o $$@ $$<
+	$(CC) $(STD) $(CFLAGS) $(PLAIN) -Wno-unknown-pragmas -Iabi -Ihls -DSL_P=$(1) -c -o $$@ $$<
 endef
 $(foreach p,$(CSIM_PORTS),$(eval $(call HLS_RULE,$(p))))
 

@@ -73,3 +73,26 @@ void cli_run(struct cli_result *r, const char *line)
 {
     cli_run_with_input(r, line, NULL);
 }
+
+const char *cli_store(const char *model, const char *format)
+{
+    enum { MAX_STORE = 8 };
+    static struct {
+        char model[64], format[16], dir[300];
+    } stores[MAX_STORE];
+    static struct cli_result r;
+    unsigned i = 0;
+    for (; i < MAX_STORE && stores[i].dir[0]; i++)
+        if (!strcmp(stores[i].model, model) && !strcmp(stores[i].format, format))
+            return stores[i].dir;
+    CU_ASSERT_FATAL(i < MAX_STORE);
+    char dir[256], line[700];
+    CU_ASSERT_EQUAL_FATAL(sl_temp_dir(dir, sizeof dir), 0);
+    snprintf(stores[i].model, sizeof stores[i].model, "%s", model);
+    snprintf(stores[i].format, sizeof stores[i].format, "%s", format);
+    snprintf(stores[i].dir, sizeof stores[i].dir, "%s/store", dir);
+    snprintf(line, sizeof line, "convert %s %s --format %s", model, stores[i].dir, format);
+    cli_run(&r, line);
+    CU_ASSERT_EQUAL_FATAL(r.code, 0);
+    return stores[i].dir;
+}

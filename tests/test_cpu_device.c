@@ -428,20 +428,24 @@ static void the_pool_is_for_the_cpu_alone(void)
     sl_pool_close(&pool);
 }
 
-static void run(struct cli_result *r, const char *model, const char *how)
+struct model {
+    const char *dir, *format, *options;
+};
+
+static void run(struct cli_result *r, struct model model, const char *how)
 {
     char line[512];
-    snprintf(line, sizeof line, "run -m %s -n 24 %s", model, how);
+    snprintf(line, sizeof line, "run -m %s --prompt=In_the_beginning -n 24 %s %s",
+             cli_store(model.dir, model.format), model.options, how);
     cli_run(r, line);
     CU_ASSERT_EQUAL(r->code, 0);
 }
 
 static void a_model_gives_the_same_text_as_on_csim(void)
 {
-    static const char *const models[] = {
-        "models/demo-hunyuan --prompt=In_the_beginning",
-        "models/demo-yuan --format nf4 --prompt=In_the_beginning",
-        "models/demo-hunyuan --format fp8 --kv-on-fabric --prompt=In_the_beginning"};
+    static const struct model models[] = {{"models/demo-hunyuan", "q8", ""},
+                                          {"models/demo-yuan", "nf4", ""},
+                                          {"models/demo-hunyuan", "fp8", "--kv-on-fabric"}};
     static const char *const how[] = {"--device cpu", "--device cpu --dense device -b 5",
                                       "--device cpu:avx2 --dense device -t 3",
                                       "--device cpu:native --resident 5"};

@@ -11,14 +11,17 @@
 #include "logits_rig.h"
 #include "sluice.h"
 
-static const char *const models[] = {"models/demo-hunyuan --prompt=In_the_beginning",
-                                     "models/demo-yuan --format nf4 --prompt=In_the_beginning"};
+struct model {
+    const char *dir, *format;
+};
+static const struct model models[] = {{"models/demo-hunyuan", "q8"}, {"models/demo-yuan", "nf4"}};
 enum { N_MODEL = sizeof models / sizeof models[0] };
 
-static void run(struct cli_result *r, const char *model, const char *how)
+static void run(struct cli_result *r, struct model model, const char *how)
 {
     char line[512];
-    snprintf(line, sizeof line, "run -m %s -n 24 %s", model, how);
+    snprintf(line, sizeof line, "run -m %s --prompt=In_the_beginning -n 24 %s",
+             cli_store(model.dir, model.format), how);
     cli_run(r, line);
     CU_ASSERT_EQUAL(r->code, 0);
 }

@@ -116,7 +116,7 @@ static double spin_macs(bool s16)
 
 static void spin(bool s16)
 {
-    if (!spin_macs(s16))
+    if (spin_macs(s16) == 0)
         return;
     if (wide())
         s16 ? spin_s16_avx512() : spin_f32_avx512();

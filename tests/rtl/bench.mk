@@ -24,7 +24,7 @@ define BENCH_RULE
 $(BUILD)/bench/tb_$(1)/Vtb_$(1): $(call bench_sv,$(1)) $(call bench_obj,$(1)) $(wildcard tests/rtl/tb_$(1).f)
 	@mkdir -p $$(@D)
 	verilator --binary --timing --assert -O3 --threads 1 --x-assign unique --x-initial unique -Wno-fatal -Wno-lint \
-	    -Wno-style -MAKEFLAGS "OPT_FAST=-O3 OPT_SLOW=-O1" --Mdir $$(@D) --top-module tb_$(1) \
+	    -Wno-style -MAKEFLAGS "OPT_FAST=-O1 OPT_SLOW=-O0" --Mdir $$(@D) --top-module tb_$(1) \
 	    $(call bench_sv,$(1)) $(addprefix $(CURDIR)/,$(filter-out /%,$(call bench_obj,$(1)))) \
 	    $(filter /%,$(call bench_obj,$(1))) -LDFLAGS "$(SANFLAGS) -lm" >$$(@D)/build.log 2>&1 || \
 	    { cat $$(@D)/build.log; rm -f $$@; exit 1; }
