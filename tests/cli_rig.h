@@ -24,7 +24,8 @@ int cli_finish(pid_t pid);
 /* From start to end. */
 void cli_run(struct cli_result *r, const char *line);
 void cli_run_with_input(struct cli_result *r, const char *line, const char *in);
-/* Directory of a model converted to a format, once for all tests of the process: it opens at once. */
+/* Directory of a model converted to a format, once for all tests of the process: it opens at
+ * once. */
 const char *cli_store(const char *model, const char *format);
 /* A whole file of at most CLI_MAX_OUTPUT - 1 bytes. */
 void cli_read(const char *path, char *out);

@@ -26,7 +26,7 @@ PY
 measure() { # name, options...
     name=$1
     shift
-    "$sluice" perplexity -m "$model" -f "$work/text" --json "$@" >"$work/this.json"
+    "$sluice" perplexity -m "$model" -f "$work/text" --device cpu --json "$@" >"$work/this.json"
     row "$name" "$work/this.json" "$work/exact.json"
 }
 
