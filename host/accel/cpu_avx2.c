@@ -3,10 +3,10 @@
  * AVX2: lanes are columns, for any number of tokens. Eight registers of sums over four columns
  * each, of eight groups (4-bit: four groups of two rows), are transposed and added into one.
  *
- * vpmaddubsw adds two products u8 * s8 and saturates at s16, so weights go in by magnitude, at most
- * 128, with their sign on x: 2 * 128 * 127 = 32,512. From there: group sum below 2^19 (fp8: 2^29.9)
- * in s32; times a scale below 2^13 in s64 by vpmuldq; shifted by xe <= 21, 2^53; 1,024 groups, and
- * any part of them, 2^63 (docs/numerics.md 4): exact.
+ * vpmaddubsw adds two products u8 * s8 and saturates at s16, so one factor goes in by magnitude, at
+ * most 128, with its sign on the other: 2 * 128 * 127 = 32,512. From there: group sum below 2^19
+ * (fp8: 2^29.9) in s32; times a scale below 2^13 in s64 by vpmuldq; shifted by xe <= 21, 2^53;
+ * 1,024 groups, and any part of them, 2^63 (docs/numerics.md 4): exact.
  */
 #include "accel/cpu_avx2.h"
 
@@ -63,6 +63,13 @@ SL_V256 __m256i dot_s8(__m256i w, __m256i x)
     return _mm256_madd_epi16(two, _mm256_set1_epi16(1));
 }
 
+/* The same where |w| <= 127 and no x is -128, which makes the magnitude of x one for several w. */
+SL_V256 __m256i dot_signed(__m256i w, __m256i x, __m256i x_abs)
+{
+    __m256i two = _mm256_maddubs_epi16(x_abs, _mm256_sign_epi8(w, x));
+    return _mm256_madd_epi16(two, _mm256_set1_epi16(1));
+}
+
 /* (32 + (b & 31)) << (b >> 5) of eight scale bytes. */
 SL_V256 __m256i load_scales(const uint8_t *p)
 {
@@ -91,11 +98,11 @@ SL_V256 struct row_sums pair_4bit(const struct row_call *c, __m256i book)
 #pragma GCC unroll 4
         for (int j = 0; j < 4; j++) {
             __m256i codes = sl_load256(c->code + i * 128 + 32 * j);
-            __m256i x = sl_load256(c->x + i * 128 + 32 * j);
+            __m256i x = sl_load256(c->x + i * 128 + 32 * j), x_abs = _mm256_abs_epi8(x);
             __m256i high = _mm256_and_si256(_mm256_srli_epi16(codes, 4), nibble);
             codes = _mm256_and_si256(codes, nibble);
-            v[2 * j] = dot_s8(_mm256_shuffle_epi8(book, codes), x);
-            v[2 * j + 1] = dot_s8(_mm256_shuffle_epi8(book, high), x);
+            v[2 * j] = dot_signed(_mm256_shuffle_epi8(book, codes), x, x_abs);
+            v[2 * j + 1] = dot_signed(_mm256_shuffle_epi8(book, high), x, x_abs);
         }
         __m256i s = reduce8(v), scales = load_scales(c->scale + i * 8);
         __m256i xe = sl_load256(c->xe + i * 4);
@@ -126,47 +133,40 @@ SL_V256 int64_t row_q8(const struct row_call *c)
     return sum_lanes(a);
 }
 
-/* What vpshufb knows of an E4M3 exponent e: the significand's leading one, and the power of two in
- * 16 bits for e <= 11, shifts 0 .. 10, and in 8 bits, times 2^11, for e >= 12. */
+/* What vpshufb knows of an E4M3 exponent e: the significand's leading one, and the bytes of 2^s, s
+ * = max(e, 1) - 1 <= 14, the power of two that the significand is an integer of. */
 struct fp8_tables {
-    __m256i lead, low, low_up, high;
+    __m256i lead, low, high;
 };
 
 SL_V256 struct fp8_tables fp8_tables(void)
 {
-    static const uint8_t t[4][16] = {{0, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8},
+    static const uint8_t t[3][16] = {{0, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8},
                                      {1, 1, 2, 4, 8, 16, 32, 64, 128, 0, 0, 0, 0, 0, 0, 0},
-                                     {0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 4, 0, 0, 0, 0},
-                                     {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 4, 8}};
-    __m256i v[4];
-    for (int i = 0; i < 4; i++)
+                                     {0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 4, 8, 16, 32, 64}};
+    __m256i v[3];
+    for (int i = 0; i < 3; i++)
         v[i] = _mm256_broadcastsi128_si256(_mm_loadu_si128((const void *)t[i]));
-    return (struct fp8_tables){v[0], v[1], v[2], v[3]};
+    return (struct fp8_tables){v[0], v[1], v[2]};
 }
 
 /*
- * 32 products in sums of four. A weight is low + 2^11 high with low <= 15 << 10 and high <= 15 << 3
- * in s16: four products of low stay below 2^23, of high below 2^16; together below 2^27.
+ * 32 products in sums of four. Significand times x first, of even columns and of odd ones (15 * 127
+ * in s16); then times 2^s, two of them added: each below 2^25, four below 2^27.
  */
 SL_V256 __m256i dot_fp8(__m256i codes, __m256i x, const struct fp8_tables *t)
 {
-    const __m256i zero = _mm256_setzero_si256();
+    const __m256i even = _mm256_set1_epi16(0xFF);
     __m256i e = _mm256_and_si256(_mm256_srli_epi16(codes, 3), _mm256_set1_epi8(15));
     __m256i sig = _mm256_or_si256(_mm256_and_si256(codes, _mm256_set1_epi8(7)),
                                   _mm256_shuffle_epi8(t->lead, e));
     x = _mm256_sign_epi8(x, codes); /* 0 for code 0, which is 0 */
-    __m256i minus = _mm256_cmpgt_epi8(zero, x);
-    __m256i x0 = _mm256_unpacklo_epi8(x, minus), x1 = _mm256_unpackhi_epi8(x, minus);
-    __m256i s0 = _mm256_unpacklo_epi8(sig, zero), s1 = _mm256_unpackhi_epi8(sig, zero);
-    __m256i p = _mm256_shuffle_epi8(t->low, e), up = _mm256_shuffle_epi8(t->low_up, e);
-    __m256i low0 = _mm256_mullo_epi16(s0, _mm256_unpacklo_epi8(p, up));
-    __m256i low1 = _mm256_mullo_epi16(s1, _mm256_unpackhi_epi8(p, up));
-    p = _mm256_shuffle_epi8(t->high, e);
-    __m256i high0 = _mm256_mullo_epi16(s0, _mm256_unpacklo_epi8(p, zero));
-    __m256i high1 = _mm256_mullo_epi16(s1, _mm256_unpackhi_epi8(p, zero));
-    __m256i low = _mm256_add_epi32(_mm256_madd_epi16(low0, x0), _mm256_madd_epi16(low1, x1));
-    __m256i high = _mm256_add_epi32(_mm256_madd_epi16(high0, x0), _mm256_madd_epi16(high1, x1));
-    return _mm256_add_epi32(low, _mm256_slli_epi32(high, 11));
+    __m256i p0 = _mm256_maddubs_epi16(_mm256_and_si256(sig, even), x);
+    __m256i p1 = _mm256_maddubs_epi16(_mm256_andnot_si256(even, sig), x);
+    __m256i low = _mm256_shuffle_epi8(t->low, e), high = _mm256_shuffle_epi8(t->high, e);
+    __m256i pow0 = _mm256_blendv_epi8(_mm256_slli_epi16(high, 8), low, even);
+    __m256i pow1 = _mm256_blendv_epi8(high, _mm256_srli_epi16(low, 8), even);
+    return _mm256_add_epi32(_mm256_madd_epi16(p0, pow0), _mm256_madd_epi16(p1, pow1));
 }
 
 SL_V256 int64_t row_fp8(const struct row_call *c, const struct fp8_tables *t)
