@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * AVX2: lanes are columns, for any number of tokens. Eight registers of sums over four columns
+ * AVX2, a few tokens: lanes are columns. Eight registers of sums over four columns
  * each, of eight groups (4-bit: four groups of two rows), are transposed and added into one.
  *
  * vpmaddubsw adds two products u8 * s8 and saturates at s16, so one factor goes in by magnitude, at
@@ -16,10 +16,15 @@ enum { BLOCK_GROUPS = 8 }; /* 4-bit blocks have four */
 
 struct work_avx2 {
     struct sl_cpu_work base;
-    int8_t x[SL_MAX_TOKENS][SL_MAX_K];
-    /* xe of the groups; two rows at once: ascending, otherwise the even groups of a block, then
-     * the odd ones. fp8: 2^xe. */
-    int64_t xe[SL_MAX_TOKENS][SL_CPU_MAX_GROUPS];
+    union {
+        struct {
+            int8_t x[SL_TILE_MIN_AVX2 - 1][SL_MAX_K];
+            /* xe of the groups; two rows at once: ascending, otherwise the even groups of a block,
+             * then the odd ones. fp8: 2^xe. */
+            int64_t xe[SL_TILE_MIN_AVX2 - 1][SL_CPU_MAX_GROUPS];
+        };
+        struct sl_tile_work_avx2 tile;
+    };
 };
 
 /* A row or pair of rows, and one token. */
@@ -245,6 +250,10 @@ static void load_avx2(const struct sl_cpu_x *x, int format, void *work)
     const bool pair = sl_format_is_4bit(format), fp8 = format == SL_FORMAT_FP8;
     const uint32_t columns = blocks_of(format, x->n_col) * (pair ? 128 : 256);
     w->base.n_tok = x->n_tok;
+    if (x->n_tok >= SL_TILE_MIN_AVX2) {
+        sl_tile_load_avx2(x, &w->tile);
+        return;
+    }
     for (uint32_t t = 0; t < x->n_tok; t++) {
         for (uint32_t g = 0; g < columns / SL_BLOCK; g++) {
             const uint8_t xe = g < x->n_col / SL_BLOCK ? x->xe[t][g] & 31 : 0;
@@ -263,6 +272,10 @@ static void sums_avx2(const struct sl_cpu_rows *rows, uint32_t first, uint32_t n
                                         : unit_fp8;
     const uint32_t n_block = blocks_of(rows->format, rows->n_col);
     const uint8_t *unit = rows->unit + first * rows->unit_bytes;
+    if (w->base.n_tok >= SL_TILE_MIN_AVX2) {
+        sl_tile_sums_avx2(rows, first, n, &w->tile, &w->base);
+        return;
+    }
     for (uint32_t u = 0; u < n; u++, unit += rows->unit_bytes)
         for (uint32_t t = 0; t < w->base.n_tok; t++) {
             const struct row_call call = {.scale = unit + rows->scale_at,
