@@ -74,7 +74,8 @@ void cli_run(struct cli_result *r, const char *line)
     cli_run_with_input(r, line, NULL);
 }
 
-const char *cli_store(const char *model, const char *format)
+/* Directory of the converted model. */
+static const char *store_of(const char *model, const char *format)
 {
     enum { MAX_STORE = 8 };
     static struct {
@@ -95,4 +96,18 @@ const char *cli_store(const char *model, const char *format)
     cli_run(&r, line);
     CU_ASSERT_EQUAL_FATAL(r.code, 0);
     return stores[i].dir;
+}
+
+void cli_run_model(struct cli_result *r, const struct cli_model *model, bool converted,
+                   const char *how)
+{
+    char line[800], source[400];
+    if (converted)
+        snprintf(source, sizeof source, "%s", store_of(model->dir, model->format));
+    else
+        snprintf(source, sizeof source, "%s --format %s", model->dir, model->format);
+    snprintf(line, sizeof line, "run -m %s --prompt=In_the_beginning -n 24 %s %s", source,
+             model->options, how);
+    cli_run(r, line);
+    CU_ASSERT_EQUAL(r->code, 0);
 }

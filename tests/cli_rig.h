@@ -24,9 +24,14 @@ int cli_finish(pid_t pid);
 /* From start to end. */
 void cli_run(struct cli_result *r, const char *line);
 void cli_run_with_input(struct cli_result *r, const char *line, const char *in);
-/* Directory of a model converted to a format, once for all tests of the process: it opens at
- * once. */
-const char *cli_store(const char *model, const char *format);
+/* A demonstration model in a format; options beside. */
+struct cli_model {
+    const char *dir, *format, *options;
+};
+/* `run` for 24 tokens after a prompt, which must succeed. converted: from a store, which is made
+ * once for all tests of the process; else the checkpoint is quantised as it opens. */
+void cli_run_model(struct cli_result *r, const struct cli_model *model, bool converted,
+                   const char *how);
 /* A whole file of at most CLI_MAX_OUTPUT - 1 bytes. */
 void cli_read(const char *path, char *out);
 

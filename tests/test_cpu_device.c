@@ -428,33 +428,20 @@ static void the_pool_is_for_the_cpu_alone(void)
     sl_pool_close(&pool);
 }
 
-struct model {
-    const char *dir, *format, *options;
-};
-
-static void run(struct cli_result *r, struct model model, const char *how)
-{
-    char line[512];
-    snprintf(line, sizeof line, "run -m %s --prompt=In_the_beginning -n 24 %s %s",
-             cli_store(model.dir, model.format), model.options, how);
-    cli_run(r, line);
-    CU_ASSERT_EQUAL(r->code, 0);
-}
-
 static void a_model_gives_the_same_text_as_on_csim(void)
 {
-    static const struct model models[] = {{"models/demo-hunyuan", "q8", ""},
-                                          {"models/demo-yuan", "nf4", ""},
-                                          {"models/demo-hunyuan", "fp8", "--kv-on-fabric"}};
+    static const struct cli_model models[] = {{"models/demo-hunyuan", "q8", ""},
+                                              {"models/demo-yuan", "nf4", ""},
+                                              {"models/demo-hunyuan", "fp8", "--kv-on-fabric"}};
     static const char *const how[] = {"--device cpu", "--device cpu --dense device -b 5",
                                       "--device cpu:avx2 --dense device -t 3",
                                       "--device cpu:native --resident 5"};
     static struct cli_result want, got;
     for (unsigned m = 0; m < sizeof models / sizeof models[0]; m++) {
-        run(&want, models[m], "--device csim");
+        cli_run_model(&want, &models[m], false, "--device csim");
         CU_ASSERT(strlen(want.out) > 30);
         for (unsigned i = 0; i < sizeof how / sizeof how[0]; i++) {
-            run(&got, models[m], how[i]);
+            cli_run_model(&got, &models[m], i, how[i]);
             CU_ASSERT_STRING_EQUAL(got.out, want.out);
         }
     }

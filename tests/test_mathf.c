@@ -253,6 +253,19 @@ static void soften_some(const struct sl_simd *simd, struct sl_rng *rng, uint32_t
     }
 }
 
+/* Exponentials of everything from where they are 0 up to 1, in steps of 2^-9. */
+static void soften_down_to_nothing(const struct sl_simd *simd)
+{
+    float s[SL_KV_BLOCK], max = 0, sum = 0, c;
+    for (int first = -90 * 512; first <= 0; first += SL_KV_BLOCK) {
+        for (int i = 0; i < SL_KV_BLOCK; i++)
+            s[i] = fminf((float)(first + i) / 512, 0);
+        simd->soften(s, 1, SL_KV_BLOCK, &(struct sl_softmax){&max, &sum, &c});
+        for (int i = 0; i < SL_KV_BLOCK; i++)
+            CU_ASSERT_EQUAL(s[i], sl_expf(fminf((float)(first + i) / 512, 0)));
+    }
+}
+
 static void softening_follows_its_formula_on_every_instruction_set(void)
 {
     struct sl_rng rng = sl_rng_open("mathf", 17);
@@ -260,6 +273,8 @@ static void softening_follows_its_formula_on_every_instruction_set(void)
         const struct sl_simd *simd = sl_simd_at((enum sl_simd_level)level);
         for (uint32_t n = 1; simd && n <= SL_KV_BLOCK; n++)
             soften_some(simd, &rng, n);
+        if (simd)
+            soften_down_to_nothing(simd);
     }
 }
 

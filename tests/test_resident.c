@@ -11,20 +11,9 @@
 #include "logits_rig.h"
 #include "sluice.h"
 
-struct model {
-    const char *dir, *format;
-};
-static const struct model models[] = {{"models/demo-hunyuan", "q8"}, {"models/demo-yuan", "nf4"}};
+static const struct cli_model models[] = {{"models/demo-hunyuan", "q8", ""},
+                                          {"models/demo-yuan", "nf4", ""}};
 enum { N_MODEL = sizeof models / sizeof models[0] };
-
-static void run(struct cli_result *r, struct model model, const char *how)
-{
-    char line[512];
-    snprintf(line, sizeof line, "run -m %s --prompt=In_the_beginning -n 24 %s",
-             cli_store(model.dir, model.format), how);
-    cli_run(r, line);
-    CU_ASSERT_EQUAL(r->code, 0);
-}
 
 static void the_text_does_not_depend_on_what_is_resident(void)
 {
@@ -46,10 +35,10 @@ static void the_text_does_not_depend_on_what_is_resident(void)
                                       "--device cpu:native --dense device -b 5"};
     static struct cli_result want, got;
     for (unsigned m = 0; m < N_MODEL; m++) {
-        run(&want, models[m], "--device csim");
+        cli_run_model(&want, &models[m], false, "--device csim");
         CU_ASSERT(strlen(want.out) > 30);
         for (unsigned i = 0; i < sizeof how / sizeof how[0]; i++) {
-            run(&got, models[m], how[i]);
+            cli_run_model(&got, &models[m], i % 4, how[i]);
             CU_ASSERT_STRING_EQUAL(got.out, want.out);
         }
     }
@@ -62,9 +51,9 @@ static void up_to_four_devices_say_the_same(void)
                                       "--device csim+csim+csim --split slices",
                                       "--device csim+csim+csim:4+model:4 --split slices -b 5"};
     static struct cli_result want, got;
-    run(&want, models[0], "--device csim");
+    cli_run_model(&want, &models[0], true, "--device csim");
     for (unsigned i = 0; i < sizeof how / sizeof how[0]; i++) {
-        run(&got, models[0], how[i]);
+        cli_run_model(&got, &models[0], i, how[i]);
         CU_ASSERT_STRING_EQUAL(got.out, want.out);
     }
     cli_run(&got, "run -m models/demo-yuan -p x -n 1 --device csim+csim+csim --split slices");
@@ -126,9 +115,9 @@ static long on_cpu(const char *json)
 static void what_the_cpu_computes_is_counted(void)
 {
     static struct cli_result none, half, all;
-    run(&none, models[0], "--device csim --resident none --json");
-    run(&half, models[0], "--device csim --resident 8 --json");
-    run(&all, models[0], "--device csim --resident all --json");
+    cli_run_model(&none, &models[0], true, "--device csim --resident none --json");
+    cli_run_model(&half, &models[0], true, "--device csim --resident 8 --json");
+    cli_run_model(&all, &models[0], true, "--device csim --resident all --json");
     CU_ASSERT(on_cpu(none.out) > 0);
     CU_ASSERT(on_cpu(half.out) > 0 && on_cpu(half.out) < on_cpu(none.out));
     CU_ASSERT_EQUAL(on_cpu(all.out), -1);

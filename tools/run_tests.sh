@@ -87,11 +87,7 @@ run_stage() {
     synth) stage "resources of the core within their budget" quiet_make BUILD="$build" synth ;;
     prove) stage "proofs" quiet_make BUILD="$build" prove ;;
     fuzz) stage "fuzzers" quiet_make BUILD="$build" FUZZ_S="${FUZZ_S:-60}" fuzz ;;
-    sanitized) # one number of ports stands for all: their code is the same
-        export SL_DEVICES=csim:4
-        stage "address and undefined-behaviour sanitizers" unit "$build/sanitized" SAN="asan ubsan" CFLAGS=-O1 WARN=-w
-        unset SL_DEVICES
-        ;;
+    sanitized) stage "address and undefined-behaviour sanitizers" unit "$build/sanitized" SAN="asan ubsan" CFLAGS=-O1 WARN=-w ;;
     esac
 }
 

@@ -75,15 +75,6 @@ SL_V256 __m256i dot_signed(__m256i w, __m256i x, __m256i x_abs)
     return _mm256_madd_epi16(two, _mm256_set1_epi16(1));
 }
 
-/* (32 + (b & 31)) << (b >> 5) of eight scale bytes. */
-SL_V256 __m256i load_scales(const uint8_t *p)
-{
-    __m256i b = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const void *)p));
-    __m256i sig =
-        _mm256_or_si256(_mm256_and_si256(b, _mm256_set1_epi32(31)), _mm256_set1_epi32(SL_SIG_BASE));
-    return _mm256_sllv_epi32(sig, _mm256_srli_epi32(b, 5));
-}
-
 SL_V256 int64_t sum_lanes(__m256i v)
 {
     __m128i s = _mm_add_epi64(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
@@ -109,7 +100,7 @@ SL_V256 struct row_sums pair_4bit(const struct row_call *c, __m256i book)
             v[2 * j] = dot_signed(_mm256_shuffle_epi8(book, codes), x, x_abs);
             v[2 * j + 1] = dot_signed(_mm256_shuffle_epi8(book, high), x, x_abs);
         }
-        __m256i s = reduce8(v), scales = load_scales(c->scale + i * 8);
+        __m256i s = reduce8(v), scales = sl_scales256(c->scale + i * 8);
         __m256i xe = sl_load256(c->xe + i * 4);
         __m256i low = _mm256_mul_epi32(s, scales);
         __m256i high = _mm256_mul_epi32(sl_odd_lanes256(s), sl_odd_lanes256(scales));
@@ -129,7 +120,7 @@ SL_V256 int64_t row_q8(const struct row_call *c)
         for (int j = 0; j < 8; j++)
             v[j] =
                 dot_s8(sl_load256(c->code + i * 256 + 32 * j), sl_load256(c->x + i * 256 + 32 * j));
-        __m256i s = reduce8(v), scales = load_scales(c->scale + i * 8);
+        __m256i s = reduce8(v), scales = sl_scales256(c->scale + i * 8);
         __m256i even = _mm256_mul_epi32(s, scales);
         __m256i odd = _mm256_mul_epi32(sl_odd_lanes256(s), sl_odd_lanes256(scales));
         a = _mm256_add_epi64(a, _mm256_sllv_epi64(even, sl_load256(c->xe + i * 8)));
@@ -138,28 +129,11 @@ SL_V256 int64_t row_q8(const struct row_call *c)
     return sum_lanes(a);
 }
 
-/* What vpshufb knows of an E4M3 exponent e: the significand's leading one, and the bytes of 2^s, s
- * = max(e, 1) - 1 <= 14, the power of two that the significand is an integer of. */
-struct fp8_tables {
-    __m256i lead, low, high;
-};
-
-SL_V256 struct fp8_tables fp8_tables(void)
-{
-    static const uint8_t t[3][16] = {{0, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8},
-                                     {1, 1, 2, 4, 8, 16, 32, 64, 128, 0, 0, 0, 0, 0, 0, 0},
-                                     {0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 4, 8, 16, 32, 64}};
-    __m256i v[3];
-    for (int i = 0; i < 3; i++)
-        v[i] = _mm256_broadcastsi128_si256(_mm_loadu_si128((const void *)t[i]));
-    return (struct fp8_tables){v[0], v[1], v[2]};
-}
-
 /*
  * 32 products in sums of four. Significand times x first, of even columns and of odd ones (15 * 127
  * in s16); then times 2^s, two of them added: each below 2^25, four below 2^27.
  */
-SL_V256 __m256i dot_fp8(__m256i codes, __m256i x, const struct fp8_tables *t)
+SL_V256 __m256i dot_fp8(__m256i codes, __m256i x, const struct sl_fp8_tables *t)
 {
     const __m256i even = _mm256_set1_epi16(0xFF);
     __m256i e = _mm256_and_si256(_mm256_srli_epi16(codes, 3), _mm256_set1_epi8(15));
@@ -174,7 +148,7 @@ SL_V256 __m256i dot_fp8(__m256i codes, __m256i x, const struct fp8_tables *t)
     return _mm256_add_epi32(_mm256_madd_epi16(p0, pow0), _mm256_madd_epi16(p1, pow1));
 }
 
-SL_V256 int64_t row_fp8(const struct row_call *c, const struct fp8_tables *t)
+SL_V256 int64_t row_fp8(const struct row_call *c, const struct sl_fp8_tables *t)
 {
     __m256i a = _mm256_setzero_si256();
     for (uint32_t i = 0; i < c->n_block; i++) {
@@ -215,7 +189,7 @@ SL_AVX2 static struct row_sums unit_q8(struct row_call c, const struct sl_cpu_ro
 
 SL_AVX2 static struct row_sums unit_fp8(struct row_call c, const struct sl_cpu_rows *r)
 {
-    const struct fp8_tables tables = fp8_tables();
+    const struct sl_fp8_tables tables = sl_fp8_tables();
     struct row_sums s;
     s.low = row_fp8(&c, &tables);
     c.code += r->row_bytes;

@@ -152,17 +152,18 @@ static size_t row_offset(const struct job *j, uint32_t kv_head, uint32_t tok, ui
  * with beside the key's scale: NaN where the query is not finite. */
 static float quantise(enum sl_kv_format format, uint32_t dim, const float *from, int16_t *to)
 {
-    float rotated[SL_KV_MAX_DIM];
-    int16_t code[SL_KV_MAX_DIM];
+    float rotated[SL_KV_MAX_DIM], top = 0;
     memcpy(rotated, from, dim * sizeof *from);
     sl_kv_hadamard(rotated, dim);
     memset(to, 0, SL_KV_QUERY * sizeof *to);
     if (!sl_all_finite(rotated, dim))
         return NAN;
-    int32_t exponent = sl_kv_quant_s16(rotated, dim, code);
     for (uint32_t i = 0; i < dim; i++)
-        to[sl_kv_place(format, i)] = code[i];
-    return ldexpf(1.0f / sqrtf((float)dim) / (float)sl_kv_hadamard_block(dim), exponent);
+        top = fabsf(rotated[i]) > top ? fabsf(rotated[i]) : top;
+    const struct sl_kv_unit unit = sl_kv_unit_of(top);
+    for (uint32_t i = 0; i < dim; i++)
+        to[sl_kv_place(format, i)] = (int16_t)lrintf(rotated[i] * unit.per_one);
+    return unit.unit * (1.0f / sqrtf((float)dim) / (float)sl_kv_hadamard_block(dim));
 }
 
 static void prepare(const struct job *j, const struct part *p, const struct queries *q)

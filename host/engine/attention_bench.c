@@ -13,6 +13,7 @@
 #include "base/pool.h"
 #include "engine/attention.h"
 #include "engine/kv_quant.h"
+#include "engine/simd.h"
 
 enum {
     PIECE = 256 << 10, /* bytes that a thread reads at a time */
@@ -20,8 +21,9 @@ enum {
     READ_AHEAD = 8192,
     PEAK_ITEMS = 16, /* of each thread */
     PEAK_STEPS = 4000,
-    PEAK_CHAINS = 16,
-    N_VEC = 64 /* different head vectors */
+    WIDE_CHAINS = 16, /* sums side by side in registers */
+    CHAINS = 12,      /* of AVX2's 16 */
+    N_VEC = 64        /* different head vectors */
 };
 static const size_t cache_bytes = 512u << 20;
 
@@ -70,57 +72,46 @@ AVX2 static uint32_t read_piece(const uint8_t *p, size_t ahead)
 
 /* PEAK_STEPS times `step` for each of `chains` sums s[j] of a type; barriers keep the factor x
  * unknown and the sums in use, so that no part of a step can be left out. */
-#define SPIN(type, chains, zero, step)                                                             \
-    type s[chains], x = zero;                                                                      \
-    for (int j = 0; j < (chains); j++)                                                             \
-        s[j] = x;                                                                                  \
-    for (int i = 0; i < PEAK_STEPS; i++) {                                                         \
+#define SPIN(name, target, type, chains, zero, step)                                               \
+    target static void name(void)                                                                  \
+    {                                                                                              \
+        type s[chains], x = zero;                                                                  \
+        for (int j = 0; j < (chains); j++)                                                         \
+            s[j] = x;                                                                              \
+        for (int i = 0; i < PEAK_STEPS; i++) {                                                     \
+            _Pragma("GCC unroll 16") for (int j = 0; j < (chains); j++)                            \
+            {                                                                                      \
+                s[j] = step;                                                                       \
+                __asm__ volatile("" : "+v"(x));                                                    \
+            }                                                                                      \
+        }                                                                                          \
         _Pragma("GCC unroll 16") for (int j = 0; j < (chains); j++)                                \
         {                                                                                          \
-            s[j] = step;                                                                           \
-            __asm__ volatile("" : "+v"(x));                                                        \
+            __asm__ volatile("" ::"v"(s[j]));                                                      \
         }                                                                                          \
-    }                                                                                              \
-    _Pragma("GCC unroll 16") for (int j = 0; j < (chains); j++) __asm__ volatile("" ::"v"(s[j]));
+    }
 
-AVX512 static void spin_f32_avx512(void){
-    SPIN(__m512, PEAK_CHAINS, _mm512_setzero_ps(), _mm512_fmadd_ps(x, x, s[j]))}
-
-AVX512 static void spin_s16_avx512(void){
-    SPIN(__m512i, PEAK_CHAINS, _mm512_setzero_si512(), _mm512_dpwssd_epi32(s[j], x, x))}
-
-/* 16 registers only. */
-AVX2 static void spin_f32_avx2(void){
-    SPIN(__m256, PEAK_CHAINS - 4, _mm256_setzero_ps(), _mm256_fmadd_ps(x, x, s[j]))}
-
-AVX2 static void spin_s16_avx2(void)
-{
-    SPIN(__m256i, PEAK_CHAINS - 4, _mm256_setzero_si256(),
-         _mm256_add_epi32(s[j], _mm256_madd_epi16(x, x)))
-}
-
-static bool wide(void)
-{
-    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-           __builtin_cpu_supports("avx512vnni");
-}
+SPIN(spin_f32_avx512, AVX512, __m512, WIDE_CHAINS, _mm512_setzero_ps(), _mm512_fmadd_ps(x, x, s[j]))
+SPIN(spin_s16_avx512, AVX512, __m512i, WIDE_CHAINS, _mm512_setzero_si512(),
+     _mm512_dpwssd_epi32(s[j], x, x))
+SPIN(spin_f32_avx2, AVX2, __m256, CHAINS, _mm256_setzero_ps(), _mm256_fmadd_ps(x, x, s[j]))
+SPIN(spin_s16_avx2, AVX2, __m256i, CHAINS, _mm256_setzero_si256(),
+     _mm256_add_epi32(s[j], _mm256_madd_epi16(x, x)))
 
 /* Multiply-adds of one item; 0 without the instructions. */
 static double spin_macs(bool s16)
 {
-    int lanes = s16 ? 2 : 1;
-    if (wide())
-        return 16.0 * lanes * PEAK_CHAINS * PEAK_STEPS;
-    return __builtin_cpu_supports("fma") ? 8.0 * lanes * (PEAK_CHAINS - 4) * PEAK_STEPS : 0;
+    const double steps = PEAK_STEPS * (s16 ? 2.0 : 1.0);
+    if (sl_simd_at(SL_SIMD_AVX512))
+        return 16 * WIDE_CHAINS * steps;
+    return sl_simd_at(SL_SIMD_AVX2) ? 8 * CHAINS * steps : 0;
 }
 
 static void spin(bool s16)
 {
-    if (spin_macs(s16) == 0)
-        return;
-    if (wide())
+    if (sl_simd_at(SL_SIMD_AVX512))
         s16 ? spin_s16_avx512() : spin_f32_avx512();
-    else
+    else if (sl_simd_at(SL_SIMD_AVX2))
         s16 ? spin_s16_avx2() : spin_f32_avx2();
 }
 #else

@@ -47,7 +47,8 @@ static void hadamard_int(int32_t *x, uint32_t head_dim)
             }
 }
 
-int32_t sl_kv_quant_s16(const float *vec, uint32_t n, int16_t *code)
+/* s16 codes and one exponent: vec = code * 2^exponent. */
+static int32_t quantise_s16(const float *vec, uint32_t n, int32_t *code)
 {
     float absmax = 0;
     for (uint32_t i = 0; i < n; i++)
@@ -57,7 +58,7 @@ int32_t sl_kv_quant_s16(const float *vec, uint32_t n, int16_t *code)
     double scale = ldexp(1, -exponent);
     for (uint32_t i = 0; i < n; i++) {
         long q = lrint((double)vec[i] * scale);
-        code[i] = (int16_t)(q > INT16_MAX ? INT16_MAX : q < -INT16_MAX ? -INT16_MAX : q);
+        code[i] = (int32_t)(q > INT16_MAX ? INT16_MAX : q < -INT16_MAX ? -INT16_MAX : q);
     }
     return exponent;
 }
@@ -185,13 +186,10 @@ static void pack_int4(const int32_t *y, uint32_t n, int32_t exponent, uint8_t *o
 
 bool sl_kv_pack_vec(enum sl_kv_format format, uint32_t head_dim, const float *vec, uint8_t *out)
 {
-    int16_t code[SL_KV_MAX_DIM];
     int32_t y[SL_KV_MAX_DIM];
     if (!sl_all_finite(vec, head_dim))
         return false;
-    int32_t exponent = sl_kv_quant_s16(vec, head_dim, code);
-    for (uint32_t i = 0; i < head_dim; i++)
-        y[i] = code[i];
+    int32_t exponent = quantise_s16(vec, head_dim, y);
     hadamard_int(y, head_dim);
     if (format == SL_KV_INT8)
         pack_int8(y, head_dim, exponent, out);

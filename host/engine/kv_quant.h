@@ -12,10 +12,6 @@ enum { SL_KV_MAX_DIM = 256 /* channels of a packed head vector, an even number *
  * written, when a value is a NaN or an infinity. */
 bool sl_kv_pack_vec(enum sl_kv_format format, uint32_t head_dim, const float *vec, uint8_t *out);
 
-/* The s16 codes of docs/numerics.md 3.1 of a finite vec[head_dim] and their exponent e: vec is
- * about code * 2^e. */
-int32_t sl_kv_quant_s16(const float *vec, uint32_t head_dim, int16_t *code);
-
 /* Largest power of two that divides head_dim: the width of the Hadamard blocks. */
 uint32_t sl_kv_hadamard_block(uint32_t head_dim);
 /* Unnormalised Hadamard transform of x[head_dim] in those blocks, in place, in fp32 and a fixed

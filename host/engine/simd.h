@@ -16,10 +16,22 @@
 #include "engine/ops.h"
 
 enum {
-    SL_KV_BLOCK = 64, /* absolute positions that attention takes together */
-    SL_KV_GROUP = 32, /* channels of an int4 record with a scale of their own */
-    SL_KV_QUERY = 256 /* codes from one query to the next */
+    SL_KV_BLOCK = 64,  /* absolute positions that attention takes together */
+    SL_KV_GROUP = 32,  /* channels of an int4 record with a scale of their own */
+    SL_KV_QUERY = 256, /* codes from one query to the next */
+    SL_KV_TOP = 32767  /* the largest code of a query or of weights */
 };
+
+/* What codes are counted in where x is the largest magnitude, which becomes SL_KV_TOP; and how many
+ * of them are 1. x counts as 2^-100 at least, so that both are finite. */
+struct sl_kv_unit {
+    float unit, per_one;
+};
+static inline struct sl_kv_unit sl_kv_unit_of(float x)
+{
+    x = x > 0x1p-100f ? x : 0x1p-100f;
+    return (struct sl_kv_unit){x / SL_KV_TOP, SL_KV_TOP / x};
+}
 
 /* n <= SL_KV_BLOCK consecutive records (engine/ops.h: sl_kv_vec_bytes) of one head. SL_KV_BLOCK of
  * them and SL_KV_GROUP bytes more are readable. */

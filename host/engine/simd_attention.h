@@ -64,7 +64,7 @@ SL_SIMD_INLINE struct kv_next kv_next(enum sl_kv_format format, const struct sl_
     return (struct kv_next){(uintptr_t)block->rec + bytes, bytes / (steps ? steps : 1) + 1};
 }
 
-/* A step's share, in whole lines: of int8's 33 bytes or less for each vector, rounded up. */
+/* Once a step, with the width of kv_next(): whole lines of 33 bytes (int8) or less for a vector. */
 SL_SIMD_INLINE void kv_ask(struct kv_next *next, uint32_t width)
 {
     SL_UNROLL for (uint32_t i = 0; i < width * 34; i += 64)
@@ -124,22 +124,11 @@ SL_SIMD_INLINE void scores_any(enum sl_kv_format format, const struct sl_kv_bloc
 
 /* ---- weighted sums --------------------------------------------------------------------------- */
 
-/* Weights of one row over a block, for each group of channels codes of one power of two. */
+/* Weights of one row over a block, codes of one unit for each group of channels. */
 struct kv_weights {
     int16_t code[KV_MAX_GROUP][SL_KV_BLOCK];
     float unit[KV_MAX_GROUP]; /* what a code of 1 stands for */
 };
-
-/* 2^(e - 14), where 2^e is the power of two at or below x; x counts as 2^-100 at least. */
-SL_SIMD_INLINE float kv_unit(float x)
-{
-    union {
-        float f;
-        uint32_t u;
-    } bits = {x > 0x1p-100f ? x : 0x1p-100f};
-    bits.u = (bits.u & 0x7F800000u) - (14u << 23);
-    return bits.f;
-}
 
 /* p[n] times scale[groups][SL_KV_BLOCK]. What lies behind n up to a whole vector has weight 0. */
 SL_SIMD_INLINE void kv_weigh(const float *p, const float *scale, uint32_t n, uint32_t n_group,
@@ -151,14 +140,26 @@ SL_SIMD_INLINE void kv_weigh(const float *p, const float *scale, uint32_t n, uin
             w[i] = v16_mul(v16_load(p + i * SL_N_PARTIAL), v16_load(scale + i * SL_N_PARTIAL));
             top = v16_max(w[i], top);
         }
-        out->unit[g] = kv_unit(v16_top(top));
-        v16 per_unit = v16_set1(1.0f / out->unit[g]); /* exact: powers of two */
+        const struct sl_kv_unit unit = sl_kv_unit_of(v16_top(top));
+        out->unit[g] = unit.unit;
         for (uint32_t i = 0; i * SL_N_PARTIAL < n; i++)
-            v16_store_codes(out->code[g] + i * SL_N_PARTIAL, v16_mul(w[i], per_unit));
+            v16_store_codes(out->code[g] + i * SL_N_PARTIAL, v16_mul(w[i], v16_set1(unit.per_one)));
     }
 }
 
-/* Values of pair j of positions: `width` vectors from vector `at` on; of int4, whole groups. */
+/* Vectors of a row's sums that are worked on, and how many go together. */
+SL_SIMD_INLINE uint32_t kv_together(enum sl_kv_format format)
+{
+    return format == SL_KV_INT4 ? 2 : 1;
+}
+SL_SIMD_INLINE uint32_t kv_vectors(enum sl_kv_format format, uint32_t head_dim)
+{
+    uint32_t channels = kv_together(format) * SL_N_PARTIAL;
+    return (head_dim + channels - 1) / channels * kv_together(format);
+}
+
+/* Values of pair j of positions: `width` vectors from vector `at` on, as many as
+ * kv_together() says or a multiple. */
 SL_SIMD_INLINE void load_pair(enum sl_kv_format format, const struct sl_kv_block *v, uint32_t j,
                               uint32_t at, uint32_t width, p16 x[KV_STRIP])
 {
@@ -179,10 +180,16 @@ SL_SIMD_INLINE void load_pair(enum sl_kv_format format, const struct sl_kv_block
     }
 }
 
-/* The sums of a few rows stay in registers while pairs of positions pass by. */
+SL_SIMD_INLINE void add_sum(s16 codes, float unit, float *to)
+{
+    v16_store(to, v16_fma(v16_from_s16(codes), v16_set1(unit), v16_load(to)));
+}
+
+/* The sums of a few rows stay in registers while pairs of positions pass by. most: what kv_next()
+ * was called with. */
 SL_SIMD_INLINE void sum_strip(enum sl_kv_format format, const struct sl_kv_block *v,
                               const struct kv_weights *w, uint32_t rows, uint32_t at,
-                              uint32_t width, struct kv_next *next, float *acc)
+                              uint32_t width, uint32_t most, struct kv_next *next, float *acc)
 {
     const bool grouped = format == SL_KV_INT4;
     s16 a[KV_ROWS][KV_STRIP];
@@ -190,24 +197,14 @@ SL_SIMD_INLINE void sum_strip(enum sl_kv_format format, const struct sl_kv_block
         a[h][l] = s16_zero();
     for (uint32_t j = 0; j < v->n; j += 2) {
         p16 x[KV_STRIP];
-        kv_ask(next, width);
+        kv_ask(next, most);
         load_pair(format, v, j, at, width, x);
         SL_UNROLL for (uint32_t h = 0; h < rows; h++) SL_UNROLL for (uint32_t l = 0; l < width; l++)
             a[h][l] = s16_madd(p16_set1(w[h].code[grouped ? (at + l) / 2 : 0] + j), x[l], a[h][l]);
     }
     SL_UNROLL for (uint32_t h = 0; h < rows; h++) SL_UNROLL for (uint32_t l = 0; l < width; l++)
-    {
-        float *to = acc + h * sl_kv_padded(v->head_dim) + SL_N_PARTIAL * (size_t)(at + l);
-        v16 unit = v16_set1(w[h].unit[grouped ? (at + l) / 2 : 0]);
-        v16_store(to, v16_fma(v16_from_s16(a[h][l]), unit, v16_load(to)));
-    }
-}
-
-/* Vectors of a row's sums that are worked on. */
-SL_SIMD_INLINE uint32_t kv_vectors(enum sl_kv_format format, uint32_t head_dim)
-{
-    return format == SL_KV_INT4 ? 2 * kv_groups(format, head_dim)
-                                : (head_dim + SL_N_PARTIAL - 1) / SL_N_PARTIAL;
+        add_sum(a[h][l], w[h].unit[grouped ? (at + l) / 2 : 0],
+                acc + h * sl_kv_padded(v->head_dim) + SL_N_PARTIAL * (size_t)(at + l));
 }
 
 /* Strips of the widest that there is room for, 4, 2 and 1. */
@@ -219,13 +216,13 @@ SL_SIMD_INLINE void sum_rows(enum sl_kv_format format, const struct sl_kv_block 
     uint32_t left = kv_vectors(format, v->head_dim), at = 0, width;
     for (; left; left -= width, at += width) {
         if (left >= most)
-            sum_strip(format, v, w, rows, at, width = most, &next, acc);
+            sum_strip(format, v, w, rows, at, width = most, most, &next, acc);
         else if (most > 4 && left >= 4)
-            sum_strip(format, v, w, rows, at, width = 4, &next, acc);
+            sum_strip(format, v, w, rows, at, width = 4, most, &next, acc);
         else if (most > 2 && left >= 2)
-            sum_strip(format, v, w, rows, at, width = 2, &next, acc);
+            sum_strip(format, v, w, rows, at, width = 2, most, &next, acc);
         else
-            sum_strip(format, v, w, rows, at, width = 1, &next, acc);
+            sum_strip(format, v, w, rows, at, width = 1, most, &next, acc);
     }
 }
 
@@ -248,21 +245,20 @@ SL_SIMD_INLINE uint32_t next_rows(uint32_t left, uint32_t most)
     return (left + n - 1) / n;
 }
 
-/* The call with a constant number of rows, so that sums stay in registers. */
-#ifdef SL_SIMD_PORTABLE
-#define KV_BY_ROWS(rows, left, most, call) (rows = 1, call)
-#else
-#define KV_BY_ROWS(rows, left, most, call)                                                         \
-    do {                                                                                           \
-        switch (next_rows(left, most)) {                                                           \
-        case 5: rows = (most) < 5 ? 1 : 5, call; break;                                            \
-        case 4: rows = (most) < 4 ? 1 : 4, call; break;                                            \
-        case 3: rows = (most) < 3 ? 1 : 3, call; break;                                            \
-        case 2: rows = 2, call; break;                                                             \
-        default: rows = 1, call; break;                                                            \
-        }                                                                                          \
-    } while (0)
-#endif
+/* The call with n, a constant, for rows, which is `most` at most: sums stay in registers. */
+#define KV_CASE(value, n, most, call)                                                              \
+    case value: {                                                                                  \
+        enum { n = (most) < (value) ? 1 : (value) };                                               \
+        call;                                                                                      \
+    } break
+#define KV_WITH_ROWS(rows, n, most, call)                                                          \
+    switch (rows) {                                                                                \
+        KV_CASE(5, n, most, call);                                                                 \
+        KV_CASE(4, n, most, call);                                                                 \
+        KV_CASE(3, n, most, call);                                                                 \
+        KV_CASE(2, n, most, call);                                                                 \
+        KV_CASE(1, n, most, call);                                                                 \
+    }
 
 SL_SIMD_INLINE void accumulate_any(enum sl_kv_format format, const struct sl_kv_block *v,
                                    const float *p, uint32_t n_q, float *acc)
@@ -276,9 +272,9 @@ SL_SIMD_INLINE void accumulate_any(enum sl_kv_format format, const struct sl_kv_
         for (uint32_t h = 0; h < rows; h++, p += SL_KV_BLOCK)
             kv_weigh(p, scale, v->n, n_group, &w[h]);
         if (format == SL_KV_INT4)
-            KV_BY_ROWS(rows, left, KV_GROUPED_ROWS, sum_rows(format, v, w, rows, acc));
+            KV_WITH_ROWS(rows, n, KV_GROUPED_ROWS, sum_rows(format, v, w, n, acc))
         else
-            KV_BY_ROWS(rows, left, KV_ROWS, sum_rows(format, v, w, rows, acc));
+            KV_WITH_ROWS(rows, n, KV_ROWS, sum_rows(format, v, w, n, acc))
         acc += (size_t)rows * sl_kv_padded(v->head_dim);
     }
 }

@@ -6,6 +6,8 @@
 #include <immintrin.h>
 #include <string.h>
 
+#include "base/avx2.h"
+
 #define SL_SIMD_SET avx2
 #define SL_SIMD_TARGET __attribute__((target("avx2,fma,f16c")))
 #include "engine/mathf.h"
@@ -240,10 +242,7 @@ V16 s16 s16_zero(void)
 
 V16 s16 s16_madd(p16 a, p16 b, s16 c)
 {
-    __m256i lo = _mm256_madd_epi16(a.lo, b.lo), hi = _mm256_madd_epi16(a.hi, b.hi);
-    __asm__("vpaddd %1, %0, %0" : "+x"(c.lo) : "x"(lo));
-    __asm__("vpaddd %1, %0, %0" : "+x"(c.hi) : "x"(hi));
-    return c;
+    return (s16){sl_madd256(c.lo, a.lo, b.lo), sl_madd256(c.hi, a.hi, b.hi)};
 }
 
 V16 const int16_t *s16_then(const int16_t *at, s16 sum)
@@ -267,35 +266,20 @@ V16 v16 v16_from_s16(s16 a)
     return (v16){_mm256_cvtepi32_ps(a.lo), _mm256_cvtepi32_ps(a.hi)};
 }
 
-/* What is above comes out of the conversion as the least integer, so it is held back before. */
 V16 void v16_store_codes(int16_t *p, v16 a)
 {
-    __m256 top = _mm256_set1_ps(INT16_MAX);
-    __m256i lo = _mm256_cvtps_epi32(_mm256_min_ps(a.lo, top));
-    __m256i hi = _mm256_cvtps_epi32(_mm256_min_ps(a.hi, top));
-    __m256i codes = _mm256_permute4x64_epi64(_mm256_packs_epi32(lo, hi), _MM_SHUFFLE(3, 1, 2, 0));
+    __m256i codes = _mm256_packs_epi32(_mm256_cvtps_epi32(a.lo), _mm256_cvtps_epi32(a.hi));
+    codes = _mm256_permute4x64_epi64(codes, _MM_SHUFFLE(3, 1, 2, 0));
     _mm256_storeu_si256((void *)p, codes);
 }
 
-/* Rows 0 and 4 from src on, in the two lanes. */
-V16 __m256i load_rows2(const uint8_t *src, size_t stride)
-{
-    __m128i low = _mm_loadu_si128((const void *)src);
-    __m128i high = _mm_loadu_si128((const void *)(src + 4 * stride));
-    return _mm256_inserti128_si256(_mm256_castsi128_si256(low), high, 1);
-}
-
-/* Four bytes each of 8 rows. */
 V16 void turn8(const uint8_t *src, size_t stride, __m256i out[4])
 {
-    __m256i r0 = load_rows2(src, stride), r1 = load_rows2(src + stride, stride);
-    __m256i r2 = load_rows2(src + 2 * stride, stride), r3 = load_rows2(src + 3 * stride, stride);
-    __m256i a = _mm256_unpacklo_epi32(r0, r1), b = _mm256_unpackhi_epi32(r0, r1);
-    __m256i c = _mm256_unpacklo_epi32(r2, r3), d = _mm256_unpackhi_epi32(r2, r3);
-    out[0] = _mm256_unpacklo_epi64(a, c);
-    out[1] = _mm256_unpackhi_epi64(a, c);
-    out[2] = _mm256_unpacklo_epi64(b, d);
-    out[3] = _mm256_unpackhi_epi64(b, d);
+    const __m256i row[4] = {sl_two_rows256(src, src + 4 * stride),
+                            sl_two_rows256(src + stride, src + 5 * stride),
+                            sl_two_rows256(src + 2 * stride, src + 6 * stride),
+                            sl_two_rows256(src + 3 * stride, src + 7 * stride)};
+    sl_turn256(row, out);
 }
 
 V16 void turn16(const uint8_t *src, size_t stride, d16 out[4])
@@ -309,14 +293,9 @@ V16 void turn16(const uint8_t *src, size_t stride, d16 out[4])
     out[3] = (d16){low[3], high[3]};
 }
 
-/* Each byte above zeros in its half, then moved down with its sign. */
 V16 p16 p16_from_s8(d16 a, bool high)
 {
-    __m128i pair = _mm_set_epi32(0x0D800C80, 0x09800880, 0x05800480, 0x01800080);
-    __m256i from =
-        _mm256_broadcastsi128_si256(_mm_add_epi32(pair, _mm_set1_epi32(high ? 0x02000200 : 0)));
-    return (p16){_mm256_srai_epi16(_mm256_shuffle_epi8(a.lo, from), 8),
-                 _mm256_srai_epi16(_mm256_shuffle_epi8(a.hi, from), 8)};
+    return (p16){sl_bytes256(a.lo, high), sl_bytes256(a.hi, high)};
 }
 
 V16 p16 p16_from_u4(d16 a, int m, p16 zero)

@@ -228,11 +228,9 @@ V16 v16 v16_from_s16(s16 a)
     return _mm512_cvtepi32_ps(a);
 }
 
-/* What is above comes out of the conversion as the least integer, so it is held back before. */
 V16 void v16_store_codes(int16_t *p, v16 a)
 {
-    __m512i codes = _mm512_cvtps_epi32(_mm512_min_ps(a, v16_set1(INT16_MAX)));
-    _mm256_storeu_si256((void *)p, _mm512_cvtsepi32_epi16(codes));
+    _mm256_storeu_si256((void *)p, _mm512_cvtsepi32_epi16(_mm512_cvtps_epi32(a)));
 }
 
 /* Rows 0, 4, 8, 12 from src on, in the four lanes. */

@@ -63,36 +63,19 @@ SL_SIMD_INLINE void load_k_any(enum sl_kv_format format, const struct sl_kv_bloc
     }
 }
 
-/* Two positions. */
-SL_SIMD_INLINE void zip_int8(const uint8_t *even, const uint8_t *odd, uint32_t dim, int16_t *code)
-{
-    for (uint32_t i = 0; i < dim; i += SL_N_PARTIAL)
-        p16_store(code + 2 * i, p16_zip_s8(even + i, odd + i));
-}
-
-SL_SIMD_INLINE void zip_int4(const uint8_t *even, const uint8_t *odd, uint32_t dim, int16_t *code)
-{
-    for (uint32_t g = 0; g < kv_groups(SL_KV_INT4, dim); g++, code += 2 * KV_PAIR) {
-        const int16_t zero[2] = {(int16_t)kv_zero(even, dim, g), (int16_t)kv_zero(odd, dim, g)};
-        p16 x[2];
-        p16_zip_u4(even + g * SL_KV_GROUP / 2, odd + g * SL_KV_GROUP / 2, zero, x);
-        p16_store(code, x[0]);
-        p16_store(code + KV_PAIR, x[1]);
-    }
-}
-
 SL_SIMD_INLINE void load_v_any(enum sl_kv_format format, const struct sl_kv_block *v,
                                struct sl_kv_tile *out)
 {
-    size_t stride = sl_kv_vec_bytes(format, v->head_dim), width = sl_kv_padded(v->head_dim);
+    const uint32_t together = kv_together(format), n = kv_vectors(format, v->head_dim);
     *out = (struct sl_kv_tile){out->code, out->scale, v->rec, v->head_dim, v->n, format};
     kv_scales(format, v, out->scale);
     for (uint32_t j = 0; j < v->n; j += 2) {
-        const uint8_t *even = v->rec + j * stride;
-        if (format == SL_KV_INT8)
-            zip_int8(even, even + stride, v->head_dim, out->code + j * width);
-        else
-            zip_int4(even, even + stride, v->head_dim, out->code + j * width);
+        int16_t *code = out->code + j * sl_kv_padded(v->head_dim);
+        for (uint32_t at = 0; at < n; at += together, code += together * KV_PAIR) {
+            p16 x[KV_STRIP];
+            load_pair(format, v, j, at, together, x);
+            SL_UNROLL for (uint32_t l = 0; l < together; l++) p16_store(code + l * KV_PAIR, x[l]);
+        }
     }
 }
 
@@ -130,7 +113,7 @@ SL_SIMD_INLINE void multiply(const struct kv_product *p, size_t row_step, uint32
         a[h][v] = s16_zero();
     for (; row < end; row += 2, code += p->code_step) {
         p16 x[KV_WIDTH];
-        kv_ask(&ahead, width);
+        kv_ask(&ahead, KV_WIDTH);
         SL_UNROLL for (uint32_t v = 0; v < width; v++) x[v] = p16_load(code + KV_PAIR * v);
         SL_UNROLL for (uint32_t h = 0; h < rows; h++)
         {
@@ -182,7 +165,8 @@ SL_SIMD_TARGET static void SL_SIMD(tile_scores)(const struct sl_kv_tile *k,
     const struct sl_kv_block block = {k->rec, k->head_dim, k->n};
     struct kv_next next = kv_next(k->format, &block, KV_WIDTH, n_q > KV_ROWS);
     for (uint32_t left = n_q, rows; left; left -= rows, s += rows * SL_KV_BLOCK) {
-        KV_BY_ROWS(rows, left, KV_ROWS, score_rows(k, &at, rows, &next, s));
+        rows = next_rows(left, KV_ROWS);
+        KV_WITH_ROWS(rows, n, KV_ROWS, score_rows(k, &at, n, &next, s))
         at.code += rows * SL_KV_QUERY;
         at.factor += rows;
     }
@@ -201,11 +185,7 @@ SL_SIMD_INLINE void weigh_block(const struct sl_kv_tile *v, uint32_t n, const st
     s16 a[KV_ROWS][KV_WIDTH];
     multiply(&p, sizeof *w / sizeof(int16_t), rows, width, next, a);
     SL_UNROLL for (uint32_t h = 0; h < rows; h++) SL_UNROLL for (uint32_t l = 0; l < width; l++)
-    {
-        float *to = acc + (size_t)h * padded + SL_N_PARTIAL * (size_t)(i + l);
-        v16 unit = v16_set1(w[h].unit[g]);
-        v16_store(to, v16_fma(v16_from_s16(a[h][l]), unit, v16_load(to)));
-    }
+        add_sum(a[h][l], w[h].unit[g], acc + (size_t)h * padded + SL_N_PARTIAL * (size_t)(i + l));
 }
 
 SL_SIMD_INLINE void weigh_rows(const struct sl_kv_tile *v, uint32_t n, const float *p,
@@ -231,7 +211,8 @@ SL_SIMD_TARGET static void SL_SIMD(tile_accumulate)(const struct sl_kv_tile *v, 
     const struct sl_kv_block block = {v->rec, v->head_dim, v->n};
     struct kv_next next = kv_next(v->format, &block, KV_WIDTH, n_q > KV_ROWS);
     for (uint32_t left = n_q, rows; left; left -= rows, p += rows * SL_KV_BLOCK) {
-        KV_BY_ROWS(rows, left, KV_ROWS, weigh_rows(v, n, p, rows, &next, acc));
+        rows = next_rows(left, KV_ROWS);
+        KV_WITH_ROWS(rows, r, KV_ROWS, weigh_rows(v, n, p, r, &next, acc))
         acc += (size_t)rows * sl_kv_padded(v->head_dim);
     }
 }

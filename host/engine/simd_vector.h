@@ -225,11 +225,11 @@ static inline v16 v16_from_s16(s16 a)
     return r;
 }
 
-/* Nearest integers, at most 32,767; no lane is below -32,768 or a NaN that counts. */
+/* Nearest integers, of magnitudes up to SL_KV_TOP; what a NaN becomes is any. */
 static inline void v16_store_codes(int16_t *p, v16 a)
 {
     for (int l = 0; l < SL_N_PARTIAL; l++)
-        p[l] = a.f[l] < INT16_MAX ? (int16_t)lrintf(a.f[l]) : INT16_MAX;
+        p[l] = isnan(a.f[l]) ? 0 : (int16_t)lrintf(a.f[l]);
 }
 
 /* Four bytes of each of 16 records. */
