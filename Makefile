@@ -123,6 +123,14 @@ check-headers:
 	@for h in host/include/*.h host/*/*.h abi/*.h; do for cc in gcc clang; do \
 	    $$cc $(filter-out -MMD -MP,$(STD)) -Wno-unused-function $(HOSTINC) -fsyntax-only -x c $$h || exit 1; done; done
 
+# Another compiler's warnings; nothing is made.
+.PHONY: check-clang
+CLANG := clang $(filter-out -MMD -MP,$(STD)) -Wno-unknown-pragmas $(HOSTINC) -Isim -Itests -fsyntax-only
+check-clang: ## All warnings of clang
+	@printf '%s\n' $(LIB_SRC) $(CLI_SRC) $(TEST_SRC) $(HLS_SRC) $(SIM_PLAIN:%=sim/%.c) $(wildcard sim/board/*.c \
+	    tools/*.c tools/xclbin/*.c) | \
+	    xargs -P"$$(nproc)" -n 16 $(CLANG) -Itools/xclbin
+
 # What is declared of a vendor's interface, beside its headers where they are installed.
 .PHONY: check-vendor
 check-vendor:

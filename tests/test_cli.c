@@ -453,7 +453,7 @@ static void quantised_models_are_compared_with_the_exact_one(void)
             "perplexity -m models/demo-hunyuan -f models/heldout/en.txt --no-reference -c 4000000 "
             "--json");
     CU_ASSERT_EQUAL(r.code, 2);
-    char dir[256], path[300], line[512], text[4096];
+    char dir[256], path[300], line[512], text[4096 / SL_THIN(2)];
     FILE *f = fopen("models/heldout/en.txt", "rb");
     CU_ASSERT_PTR_NOT_NULL_FATAL(f);
     text[fread(text, 1, sizeof text - 1, f)] = 0;

@@ -61,10 +61,10 @@ static bool run_case(struct core_rig *rig, const struct expert_case *c, int form
 
 static void run_cases(const struct expert_case *cases, size_t n, uint64_t seed)
 {
-    for (const char *const *device = rig_devices; *device; device++) {
+    for (unsigned d = 0; rig_devices[d]; d++) {
         struct core_rig rig;
-        CU_ASSERT_EQUAL_FATAL(rig_open(&rig, *device, CTL_BEATS, W_BEATS), 0);
-        for (size_t i = 0; i < n; i++)
+        CU_ASSERT_EQUAL_FATAL(rig_open(&rig, rig_devices[d], CTL_BEATS, W_BEATS), 0);
+        for (size_t i = d % SL_THIN(2); i < n; i += SL_THIN(2))
             for (int format = 0; format < N_FORMAT; format++)
                 CU_ASSERT_TRUE(run_case(&rig, &cases[i], format, seed + 10 * i + (uint64_t)format));
         rig_close(&rig);

@@ -643,7 +643,7 @@ static void run_hostile(const char *device, unsigned n, uint64_t seed)
 static void hostile_jobs(void)
 {
     uint64_t seed = sl_rng_open("hostile_jobs", 51).state;
-    run_hostile("csim", rig_long() ? 5000000 : 100000, seed);
+    run_hostile("csim", rig_long() ? 5000000 : 100000 / SL_THIN(4), seed);
     run_hostile("csim:4", 10000, seed + 1);
     run_hostile("csim:28", 5000, seed + 2);
 }

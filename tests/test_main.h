@@ -18,6 +18,14 @@ struct sl_suite {
     const struct sl_case *cases; /* ends with a NULL name */
 };
 
+/* The step through a long list of like cases: n in sanitized builds, which are several times slower
+ * and judge memory, not values; else 1. */
+#ifdef __SANITIZE_ADDRESS__
+#define SL_THIN(n) (n)
+#else
+#define SL_THIN(n) 1
+#endif
+
 /* xorshift generator with a printed seed (SL_SEED overrides), for randomised tests. */
 struct sl_rng {
     uint64_t state;

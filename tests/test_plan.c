@@ -129,8 +129,8 @@ static double difference(const struct setting *s, const json_t *got, const char 
 static void a_plan_agrees_with_the_modelled_device(void)
 {
     double worst[N_PHASE] = {0};
-    json_int_t streamed = 0, on_cpu = 0;
-    for (unsigned i = 0; i < N_SETTING; i++) {
+    json_int_t streamed = 0, on_cpu = 0, n = 0;
+    for (unsigned i = 0; i < N_SETTING; i += SL_THIN(3), n++) {
         json_t *got = run(&settings[i]);
         const json_t *placement = json_object_get(got, "placement");
         streamed += json_integer_value(json_object_get(placement, "streamed")) > 0;
@@ -139,11 +139,11 @@ static void a_plan_agrees_with_the_modelled_device(void)
             worst[p] = fmax(worst[p], difference(&settings[i], got, phases[p], 0.1));
         json_decref(got);
     }
-    CU_ASSERT(streamed >= 5);
-    CU_ASSERT(on_cpu >= 10);
+    CU_ASSERT(streamed >= n / 4);
+    CU_ASSERT(on_cpu >= n / 2);
     printf("%d settings, experts sent in %d, on the CPU in %d; largest difference: prefill %.2f "
            "%%, decode %.2f %%\n",
-           N_SETTING, (int)streamed, (int)on_cpu, 100 * worst[0], 100 * worst[1]);
+           (int)n, (int)streamed, (int)on_cpu, 100 * worst[0], 100 * worst[1]);
 }
 
 /* Random settings. Real choices fall on fewer experts than a plan assumes, so a prompt may differ

@@ -37,8 +37,8 @@ static void the_text_does_not_depend_on_what_is_resident(void)
     for (unsigned m = 0; m < N_MODEL; m++) {
         cli_run_model(&want, &models[m], false, "--device csim");
         CU_ASSERT(strlen(want.out) > 30);
-        for (unsigned i = 0; i < sizeof how / sizeof how[0]; i++) {
-            cli_run_model(&got, &models[m], i % 4, how[i]);
+        for (unsigned i = m % SL_THIN(2); i < sizeof how / sizeof how[0]; i += SL_THIN(2)) {
+            cli_run_model(&got, &models[m], true, how[i]);
             CU_ASSERT_STRING_EQUAL(got.out, want.out);
         }
     }

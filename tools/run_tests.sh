@@ -82,7 +82,7 @@ run_stage() {
         unset SL_NEED_SIM SL_NEED_XRT
         ;;
     readme) stage "commands of the README" tools/check_readme.sh "$build/sluice" ;;
-    clang) stage "clang, all warnings" quiet_make BUILD="$build/clang" CC=clang CFLAGS=-O0 "$build/clang/unit_tests" "$build/clang/sluice" ;;
+    clang) stage "clang, all warnings" quiet_make check-clang ;;
     long) stage "whole experts, long sweeps" env SL_LONG=1 SLUICE="$build/sluice" "$build/unit_tests" ;;
     synth) stage "resources of the core within their budget" quiet_make BUILD="$build" synth ;;
     prove) stage "proofs" quiet_make BUILD="$build" prove ;;

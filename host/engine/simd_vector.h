@@ -267,14 +267,19 @@ static inline p16 p16_from_u4(d16 a, int m, p16 zero)
 #define SL_SIMD_PASTE(a, b) a##_##b
 #define SL_SIMD_EVAL(a, b) SL_SIMD_PASTE(a, b)
 #define SL_SIMD(name) SL_SIMD_EVAL(name, SL_SIMD_SET)
-#define SL_SIMD_INLINE SL_SIMD_TARGET static inline __attribute__((always_inline))
-/* An address sanitizer checks each access: of unrolled loops that takes minutes to compile. */
+/* An address sanitizer checks each access: of functions put into each other and unrolled loops that
+ * takes minutes to compile. */
 #ifdef __SANITIZE_ADDRESS__
 #define SL_SIMD_CHECKED
 #elif defined __has_feature
 #if __has_feature(address_sanitizer)
 #define SL_SIMD_CHECKED
 #endif
+#endif
+#ifdef SL_SIMD_CHECKED
+#define SL_SIMD_INLINE SL_SIMD_TARGET static __attribute__((unused))
+#else
+#define SL_SIMD_INLINE SL_SIMD_TARGET static inline __attribute__((always_inline))
 #endif
 /* In front of a loop of constant length, so that what it indexes stays in registers. */
 #if defined SL_SIMD_PORTABLE || defined SL_SIMD_CHECKED

@@ -20,13 +20,22 @@ $(BUILD)/bench/obj/%.o: %.c
 	$(CC) $(STD) -O2 $(PLAIN) -Wno-unknown-pragmas -Iabi -Ihls -Itests \
 	    -isystem $$(verilator --getenv VERILATOR_ROOT)/include/vltstd -c -o $@ $<
 
+# Verilator's own part, compiled once for all benches: with its objects in place, its Makefile leaves it alone.
+BENCH_RUNTIME := $(patsubst %,$(BUILD)/bench/runtime/%.o,verilated verilated_dpi verilated_timing verilated_threads)
+$(BUILD)/bench/runtime/%.o:
+	@mkdir -p $(@D)
+	root=$$(verilator --getenv VERILATOR_ROOT)/include && g++ -w -I$$root -I$$root/vltstd -DVM_COVERAGE=0 -DVM_SC=0 \
+	    -DVM_TRACE=0 -DVM_TRACE_FST=0 -DVM_TRACE_VCD=0 -DVL_TIME_CONTEXT -faligned-new -fcoroutines -Os -c -o $@ $$root/$*.cpp
+
 define BENCH_RULE
-$(BUILD)/bench/tb_$(1)/Vtb_$(1): $(call bench_sv,$(1)) $(call bench_obj,$(1)) $(wildcard tests/rtl/tb_$(1).f)
+$(BUILD)/bench/tb_$(1)/Vtb_$(1): $(call bench_sv,$(1)) $(call bench_obj,$(1)) $(wildcard tests/rtl/tb_$(1).f) $(BENCH_RUNTIME)
 	@mkdir -p $$(@D)
-	verilator --binary --timing --assert -O3 --threads 1 --x-assign unique --x-initial unique -Wno-fatal -Wno-lint \
-	    -Wno-style -MAKEFLAGS "OPT_FAST=-O1 OPT_SLOW=-O0" --Mdir $$(@D) --top-module tb_$(1) \
+	@{ verilator --exe --main --timing --assert -O3 --threads 1 --x-assign unique --x-initial unique -Wno-fatal -Wno-lint \
+	    -Wno-style --Mdir $$(@D) --top-module tb_$(1) \
 	    $(call bench_sv,$(1)) $(addprefix $(CURDIR)/,$(filter-out /%,$(call bench_obj,$(1)))) \
-	    $(filter /%,$(call bench_obj,$(1))) -LDFLAGS "$(SANFLAGS) -lm" >$$(@D)/build.log 2>&1 || \
+	    $(filter /%,$(call bench_obj,$(1))) -LDFLAGS "$(SANFLAGS) -lm" && cp $(BENCH_RUNTIME) $$(@D) && \
+	    $(MAKE) --no-print-directory -C $$(@D) -f Vtb_$(1).mk VM_PARALLEL_BUILDS=0 OPT_FAST=-O1 \
+	    OPT_SLOW=-O0; } >$$(@D)/build.log 2>&1 || \
 	    { cat $$(@D)/build.log; rm -f $$@; exit 1; }
 	@touch $$@
 endef
