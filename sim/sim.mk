@@ -52,13 +52,13 @@ sim_cxx   = -std=c++17 -Wall -Wextra -g -flto $(SIM_CFLAGS) -faligned-new -I$(CU
             -isystem $$root/include -isystem $$root/include/vltstd -DVM_SC=0 -DVM_TRACE_VCD=0 \
             -DVM_TRACE=$(if $(call sim_has,trace),1 -DVM_TRACE_FST=1,0) -DVM_COVERAGE=$(if $(call sim_has,cov),1,0)
 
-# rtl.f lists the sources, packages first.
+# rtl.f lists the sources, packages first. VM_PARALLEL_BUILDS=0: one file to compile, whose headers are read once.
 $(BUILD)/sim/sl_sim_%.so: $(SIM_RTL_F) $(SIM_RTL) $(SIM_SRC) $(SIM_HEADERS) sim/verilated.cpp sim/exports.map \
                           sim/sl_dot_dpi.sv sim/dot_dpi.c
 	@mkdir -p $(BUILD)/sim/$*
 	verilator $(sim_flags) -CFLAGS "$(SIM_CFLAGS)" -Mdir $(BUILD)/sim/$*/model rtl/lint.vlt $(if $(call sim_has,dpi),sim/sl_dot_dpi.sv) $(SIM_RTL)
-	$(MAKE) --no-print-directory -C $(BUILD)/sim/$*/model -f Vsl_core.mk OPT_FAST="-O3 -fno-tree-slp-vectorize" OPT_SLOW=-O1 OPT_GLOBAL=-O3 \
-	    Vsl_core__ALL.a $(sim_libs) >/dev/null
+	$(MAKE) --no-print-directory -C $(BUILD)/sim/$*/model -f Vsl_core.mk VM_PARALLEL_BUILDS=0 \
+	    OPT_FAST="-O3 -fno-tree-slp-vectorize" OPT_SLOW=-O1 OPT_GLOBAL=-O3 Vsl_core__ALL.a $(sim_libs) >/dev/null
 	cd $(BUILD)/sim/$* && root=$$(verilator --getenv VERILATOR_ROOT) && rm -f *.o && \
 	    $(CC) $(sim_cc) -c $(addprefix $(CURDIR)/,$(sim_c)) && \
 	    g++ $(sim_cxx) -c $(CURDIR)/sim/verilated.cpp -o model.o && \
