@@ -3,12 +3,12 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <time.h>
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/thread.h"
 
 enum state { IDLE, ASKED, OVER, STOP };
 
@@ -53,17 +53,6 @@ static void *launcher_main(void *user)
     return NULL;
 }
 
-/* Signals are the owner's, as in base/pool.c. */
-static int start_thread(struct sl_launcher *l)
-{
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    const int failed = pthread_create(&l->thread, NULL, launcher_main, l);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return failed;
-}
-
 int sl_launcher_open(struct sl_launcher **out)
 {
     pthread_condattr_t attr;
@@ -75,7 +64,7 @@ int sl_launcher_open(struct sl_launcher **out)
     pthread_mutex_init(&l->lock, NULL);
     pthread_cond_init(&l->change, &attr);
     pthread_condattr_destroy(&attr);
-    if (start_thread(l)) {
+    if (sl_thread_start(&l->thread, launcher_main, l)) {
         pthread_cond_destroy(&l->change);
         pthread_mutex_destroy(&l->lock);
         free(l);

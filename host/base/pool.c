@@ -4,7 +4,6 @@
 #include <limits.h>
 #include <linux/futex.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -14,6 +13,7 @@
 
 #include "base/err.h"
 #include "base/profile.h"
+#include "base/thread.h"
 
 enum {
     SPIN = 2000, /* a few microseconds, then the futex */
@@ -178,17 +178,6 @@ static unsigned count_threads(unsigned asked)
     return n < MAX_THREADS ? n : MAX_THREADS;
 }
 
-/* Signals are the caller's: a worker that took one would not interrupt the caller's system call. */
-static int start_worker(struct worker *w)
-{
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int failed = pthread_create(&w->thread, NULL, worker_main, w);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return failed;
-}
-
 int sl_pool_open(struct sl_pool **out, unsigned n_threads)
 {
     struct sl_pool *pool = sl_alloc(1, sizeof *pool);
@@ -198,7 +187,7 @@ int sl_pool_open(struct sl_pool **out, unsigned n_threads)
     pool->n_thread = 1;
     for (unsigned i = 1; i < n_threads; i++) {
         pool->worker[i] = (struct worker){.pool = pool, .index = i};
-        if (start_worker(&pool->worker[i])) {
+        if (sl_thread_start(&pool->worker[i].thread, worker_main, &pool->worker[i])) {
             sl_pool_close(&pool);
             return sl_fail(SL_ERR_NOMEM, "use fewer threads (-t)", "cannot start thread %u", i);
         }

@@ -5,6 +5,7 @@
 
 #include "base/err.h"
 #include "base/reader_state.h"
+#include "base/thread.h"
 
 static void *carry(void *user)
 {
@@ -30,7 +31,7 @@ int sl_reader_threads_start(struct sl_reader *r)
     r->thread = sl_alloc(r->p.depth, sizeof *r->thread);
     if (!r->thread)
         return SL_ERR_NOMEM;
-    while (r->n_thread < r->p.depth && !pthread_create(&r->thread[r->n_thread], NULL, carry, r))
+    while (r->n_thread < r->p.depth && !sl_thread_start(&r->thread[r->n_thread], carry, r))
         r->n_thread++;
     return r->n_thread ? 0 : sl_fail(SL_ERR_NOMEM, NULL, "reader: no thread could be started");
 }

@@ -12,6 +12,7 @@
 
 #include "base/err.h"
 #include "base/reader_state.h"
+#include "base/thread.h"
 
 struct sl_reader_uring {
     struct io_uring ring;
@@ -111,10 +112,10 @@ int sl_reader_uring_start(struct sl_reader *r)
     for (uint32_t i = 0; i < r->p.depth; i++)
         u->free[u->n_free++] = i;
     r->thread = u->open ? sl_alloc(2, sizeof *r->thread) : NULL;
-    if (r->thread && !(e = -pthread_create(&r->thread[0], NULL, carry, r)))
+    if (r->thread && !(e = -sl_thread_start(&r->thread[0], carry, r)))
         r->n_thread = 1;
     /* Without it the ring's thread would have to hash: sl_piece_back does. */
-    if (r->n_thread && !pthread_create(&r->thread[1], NULL, sl_reader_hash, r)) {
+    if (r->n_thread && !sl_thread_start(&r->thread[1], sl_reader_hash, r)) {
         r->hash_apart = true;
         r->n_thread = 2;
     }

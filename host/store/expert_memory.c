@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/prefault.h"
 #include "cache/policy.h"
 #include "store/layout.h"
 
@@ -22,7 +23,8 @@ enum {
     DEADLINE_MS = 30000,
     MAX_PREFETCH = 32,                             /* under way */
     MAX_PINNED = SL_STORE_MAX_READ - MAX_PREFETCH, /* any of them may be a read */
-    LEARN = 40 /* STATIC learns from a tenth of this many accesses for each expert */
+    AHEAD = 16, /* slots whose pages are there before they are read into */
+    LEARN = 40  /* STATIC learns from a tenth of this many accesses for each expert */
 };
 
 enum state { ON_DISK, IN_FLIGHT, RESIDENT, FAILED };
@@ -45,6 +47,7 @@ struct sl_expert_memory {
     unsigned deadline_ms;
     uint64_t slot_bytes;
     uint8_t *arena;      /* [n_slot][slot_bytes]; NULL: the store's own slabs */
+    struct sl_prefault *prefault;
     uint32_t *key;       /* [n_slot] whose slot it is, or SL_KEY_NONE */
     struct entry *entry; /* [n_layer * n_expert] */
     struct sl_policy *policy;
@@ -106,7 +109,9 @@ static int open_slots(struct sl_expert_memory *m, const struct sl_expert_memory_
     for (uint32_t i = 0; i < m->n_slot; i++)
         m->key[i] = SL_KEY_NONE;
     m->arena = sl_alloc_large(m->n_slot * m->slot_bytes);
-    return m->arena ? 0 : SL_ERR_NOMEM;
+    return !m->arena ? SL_ERR_NOMEM
+                     : sl_prefault_open(&m->prefault, m->arena, m->n_slot * m->slot_bytes,
+                                        AHEAD * m->slot_bytes);
 }
 
 int sl_expert_memory_open(struct sl_expert_memory **out,
@@ -139,6 +144,7 @@ void sl_expert_memory_close(struct sl_expert_memory **memory)
         if (e && e->state == IN_FLIGHT)
             sl_reader_cancel(sl_store_reader(m->store), e->handle, UINT32_MAX);
     }
+    sl_prefault_close(&m->prefault);
     free(m->arena);
     sl_policy_close(&m->policy);
     free(m->key);
@@ -313,6 +319,7 @@ static int begin_read(struct sl_expert_memory *m, struct entry *e, enum claim mo
     err = sl_reader_submit(sl_store_reader(m->store), &read, &e->handle);
     if (err)
         return err;
+    sl_prefault_used(m->prefault, (slot + 1) * m->slot_bytes);
     m->key[slot] = key;
     e->slot = slot;
     e->state = IN_FLIGHT;

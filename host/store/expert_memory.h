@@ -39,8 +39,8 @@ struct sl_expert_memory_params {
 uint64_t sl_expert_memory_slot_bytes(const struct sl_store *store);
 
 /* SL_ERR_NOMEM when the budget holds fewer slots than a token chooses experts (with what it takes
- * at least); SL_ERR_USAGE for a policy that does not exist. No slot's memory is touched before it
- * is read into. */
+ * at least); SL_ERR_USAGE for a policy that does not exist. Slots fill from the first on, and no
+ * memory is taken much ahead of that (base/prefault.h). */
 int sl_expert_memory_open(struct sl_expert_memory **out,
                           const struct sl_expert_memory_params *params);
 /* Reads under way are given up; returns when the kernel has let go of every slot. Slabs that were
