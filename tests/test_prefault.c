@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Pages are there before they are used, as many as were promised and no more, with their contents. */
+/* Pages are there before they are used, as many as promised and no more, with their contents. */
 #include "base/prefault.h"
 
 #include <stdio.h>

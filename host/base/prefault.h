@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Memory that is going to be filled for the first time, from its beginning on: a thread of its own
- * lets the kernel give the pages a bounded way ahead. A page that is not there yet is cleared when a
- * read needs it, while the disk waits; under a hypervisor that takes longer than the read itself.
+ * lets the kernel give the pages a bounded way ahead. A page that is not there yet is cleared when
+ * a read needs it, while the disk waits; under a hypervisor that takes longer than the read itself.
  */
 #ifndef SL_BASE_PREFAULT_H
 #define SL_BASE_PREFAULT_H
