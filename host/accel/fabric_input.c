@@ -21,7 +21,7 @@ static void put_one(void *user, size_t i, unsigned thread)
 
 static int pack_x(struct sl_fabric *f, struct put_work *w, size_t n)
 {
-    int item_err[SL_FABRIC_CHUNK];
+    int item_err[SL_BATCH_TOKENS];
     struct sl_span span;
     w->err = item_err;
     sl_span_begin(f->profile, &span, SL_SPAN_QUANTISE, (uint32_t)n);

@@ -13,10 +13,7 @@
 #include "base/pool.h"
 #include "store/expert_memory.h"
 
-enum {
-    SL_FABRIC_CHUNK = 256, /* tokens of one MoE pass: each expert is read once per pass */
-    SL_NOT_RESIDENT = SL_SLOT_ABSENT
-};
+enum { SL_NOT_RESIDENT = SL_SLOT_ABSENT };
 
 /* Slabs of a model have dense numbers, their places: the LM head is 0, behind it each layer has
  * these and then its experts. */

@@ -20,7 +20,7 @@
 
 static uint32_t max_items(const struct sl_config *c)
 {
-    return SL_FABRIC_CHUNK * (c->n_expert_used + 1);
+    return SL_BATCH_TOKENS * (c->n_expert_used + 1);
 }
 
 int sl_moe_open(struct sl_fabric *f)
@@ -36,13 +36,13 @@ int sl_moe_open(struct sl_fabric *f)
         ok = w->round[i].item && w->round[i].task;
     }
     ok = ok && (w->result = sl_alloc(n * c->d_model, sizeof *w->result)) &&
-         (w->route = sl_alloc(SL_FABRIC_CHUNK, sizeof *w->route)) &&
-         (w->early = sl_alloc(SL_FABRIC_CHUNK, sizeof *w->early)) &&
-         (w->guess = sl_alloc(SL_FABRIC_CHUNK, sizeof *w->guess)) &&
+         (w->route = sl_alloc(SL_BATCH_TOKENS, sizeof *w->route)) &&
+         (w->early = sl_alloc(SL_BATCH_TOKENS, sizeof *w->early)) &&
+         (w->guess = sl_alloc(SL_BATCH_TOKENS, sizeof *w->guess)) &&
          (w->x8 = sl_alloc_aligned(SL_BEAT_BYTES,
-                                   SL_FABRIC_CHUNK * (size_t)sl_act8_beats(k) * SL_BEAT_BYTES)) &&
+                                   SL_BATCH_TOKENS * (size_t)sl_act8_beats(k) * SL_BEAT_BYTES)) &&
          (w->x16 = sl_alloc_aligned(SL_BEAT_BYTES,
-                                    SL_FABRIC_CHUNK * (size_t)sl_act16_beats(k) * SL_BEAT_BYTES));
+                                    SL_BATCH_TOKENS * (size_t)sl_act16_beats(k) * SL_BEAT_BYTES));
     if (ok && sl_moe_experts_choose(f))
         return sl_moe_open_choice(f, (uint32_t)n);
     return ok ? 0 : SL_ERR_NOMEM;
@@ -78,7 +78,7 @@ uint64_t sl_moe_heap_beats(const struct sl_fabric *f)
 {
     const uint64_t per_token =
         sl_act8_beats(f->expert.k) + sl_act16_beats(f->expert.k) + sl_moe_route_beats(f->config, 1);
-    return SL_FABRIC_CHUNK * per_token +
+    return SL_BATCH_TOKENS * per_token +
            (uint64_t)max_items(f->config) * (1 + sl_moe_y_beats(f)); /* 1: a list of its own */
 }
 
@@ -220,8 +220,8 @@ int sl_fabric_moe(void *ctx, const struct sl_moe_call *call)
     f->stats.n_moe += n_tok;
     /* A session reads no more together where tokens depend on each other. */
     assert(!sl_routing_max_chunk(&f->routing) || n_tok <= sl_routing_max_chunk(&f->routing));
-    for (size_t t = 0; t < n_tok; t += SL_FABRIC_CHUNK) {
-        size_t n = n_tok - t < SL_FABRIC_CHUNK ? n_tok - t : SL_FABRIC_CHUNK;
+    for (size_t t = 0; t < n_tok; t += SL_BATCH_TOKENS) {
+        size_t n = n_tok - t < SL_BATCH_TOKENS ? n_tok - t : SL_BATCH_TOKENS;
         struct sl_moe_pass pass = {.f = f,
                                    .work = f->moe,
                                    .now = &f->moe->round[0],

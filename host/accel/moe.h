@@ -13,7 +13,7 @@
 /* Experts of a task that are no routed expert: the shared one, or one that a device chooses. */
 enum { SL_MOE_SHARED = SL_MAX_EXPERT, SL_MOE_CHOSEN };
 
-enum { SL_MOE_MAX_ROUTER_JOB = SL_FABRIC_CHUNK / SL_MAX_TOKENS };
+enum { SL_MOE_MAX_ROUTER_JOB = SL_BATCH_TOKENS / SL_MAX_TOKENS };
 
 /* One token through one expert. */
 struct sl_moe_item {
@@ -47,9 +47,9 @@ struct sl_moe_round {
 
 struct sl_moe_work {
     struct sl_moe_round round[2]; /* owned */
-    float *result;          /* [SL_FABRIC_CHUNK * (top_k + 1)][d_model]; row = token * (top_k + 1) +
+    float *result;          /* [SL_BATCH_TOKENS * (top_k + 1)][d_model]; row = token * (top_k + 1) +
                                choice, shared last */
-    struct sl_route *route; /* [SL_FABRIC_CHUNK] */
+    struct sl_route *route; /* [SL_BATCH_TOKENS] */
     struct sl_route *early; /* likewise: the CPU's, for what a card will choose */
     struct sl_route *guess; /* likewise: of the next layer, from this one's x */
     struct sl_moe_pair *pair; /* where experts choose their tokens, by expert; else NULL */
@@ -70,7 +70,7 @@ struct sl_moe_seat {
     uint32_t top; /* of the heap, behind x */
 };
 
-/* One pass over at most SL_FABRIC_CHUNK tokens. */
+/* One pass over at most SL_BATCH_TOKENS tokens. */
 struct sl_moe_pass {
     struct sl_fabric *f;
     struct sl_moe_work *work;

@@ -107,7 +107,7 @@ const struct sl_option sl_option_table[] = {
         "context in tokens; 0: the model's own, at most 4096 (perplexity: windows of 256; plan: "
         "1024)"),
     INT("batch-size", "b", batch_size, 0, 1 << 16, EVAL,
-        "tokens evaluated together in prefill; 0: 256. Changes no result but with --routing"),
+        "tokens evaluated together in prefill; 0: 512. Changes no result but with --routing"),
     INT("threads", "t", threads, 0, 1024, EVAL | CONVERT | BENCH,
         "CPU threads; 0: one per processor. Changes no result"),
     REAL("temp", temp, 100, "temperature; 0: the most likely token (default: the model's own)"),
@@ -192,7 +192,7 @@ const struct sl_option sl_option_table[] = {
         "share of each 64 tokens of a text; not for run, not on simulated or real cards. plan: "
         "uniform|zipf:A|hit:H: how often a chosen expert is resident, default uniform"),
     INT("prompt-tokens", NULL, prompt_tokens, 0, 1 << 24, PLAN,
-        "length of the prompt in prefill; 0: 256"),
+        "length of the prompt in prefill; 0: 512"),
     FLAG("json", NULL, json,
          SAMPLE | CONVERT | INFO | TOKENIZE | PERPLEXITY | DEVICES | VALIDATE | CACHE | BENCH |
              PLAN,

@@ -17,7 +17,6 @@
 
 enum {
     DEFAULT_CTX = 4096,
-    DEFAULT_BATCH = 256,
     SPARE = 128 << 20, /* the program, job lists, allocator; not a measurement */
     KEEP_SHARE = 16    /* of what is available, one part stays free */
 };
@@ -35,7 +34,7 @@ static uint64_t work_bytes(const struct sl_config *c)
 {
     const uint64_t d_kv = (uint64_t)c->n_kv_head * c->head_dim;
     const uint64_t width = 3 * (uint64_t)c->d_model + 4 * (uint64_t)c->d_attn + 2 * d_kv + c->n_rot;
-    return DEFAULT_BATCH * width * sizeof(float) + c->n_vocab * sizeof(float) + SPARE;
+    return SL_BATCH_TOKENS * width * sizeof(float) + c->n_vocab * sizeof(float) + SPARE;
 }
 
 /* Devices that this machine simulates have arenas in its memory; "cpu" reads the store's slabs. */

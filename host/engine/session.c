@@ -8,7 +8,7 @@
 #include "engine/model.h"
 #include "engine/route_log.h"
 
-enum { DEFAULT_CTX = 4096, DEFAULT_BATCH = 256, MAX_CTX = 1 << 24 };
+enum { DEFAULT_CTX = 4096, MAX_CTX = 1 << 24 };
 
 struct sl_session {
     struct sl_model *model; /* borrowed */
@@ -43,7 +43,7 @@ static int choose_formats(const struct sl_model *model, const struct sl_session_
 static int choose_batch(const struct sl_model *model, uint32_t wanted, uint32_t *out)
 {
     const uint32_t max = sl_routing_max_chunk(&model->routing);
-    *out = wanted ? wanted : max ? max : DEFAULT_BATCH;
+    *out = wanted ? wanted : max ? max : SL_BATCH_TOKENS;
     if (!max || *out <= max)
         return 0;
     return sl_fail(SL_ERR_USAGE, "choose a smaller batch, or leave it out",

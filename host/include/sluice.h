@@ -144,7 +144,7 @@ struct sl_session;
 
 struct sl_session_params {
     uint32_t n_ctx;           /* 0: the model's own, at most 4096 */
-    uint32_t n_batch;         /* prefill chunk in tokens; 0: 256. No bit depends on it but with a
+    uint32_t n_batch;         /* prefill chunk in tokens; 0: 512. No bit depends on it but with a
                                  routing that has a capacity: at most 64 then, 0: 64 */
     const char *cache_type_k; /* "f32" "int8" "int4"; NULL: "int8", exact models: "f32" */
     const char *cache_type_v;
@@ -526,7 +526,7 @@ struct sl_plan_params {
     const char *dense;    /* as for sl_model_params */
     const char *routing; /* "uniform" (NULL), "zipf:A", or "hit:H": H of the choices are resident */
     uint32_t n_ctx;      /* positions that a decoded token attends to; 0: 1024 */
-    uint32_t n_prompt;   /* tokens of the prompt; 0: 256 */
+    uint32_t n_prompt;   /* tokens of the prompt; 0: 512 */
 };
 
 /* Seconds of one decoded token, or of the prompt. The parts add up: of what the CPU and the link do

@@ -54,9 +54,9 @@ static int expect_cpu(const struct sl_expect_params *q, struct sl_expected *out)
         const double kv = (double)info.kv_bytes_int8 * q->n_ctx;
         const double decode = pass_bytes(&w, 1) + w.head + kv;
         double prefill = w.head;
-        for (uint32_t t = 0; t < q->n_prompt; t += SL_FABRIC_CHUNK)
-            prefill += pass_bytes(&w, q->n_prompt - t < SL_FABRIC_CHUNK ? q->n_prompt - t
-                                                                        : SL_FABRIC_CHUNK);
+        for (uint32_t t = 0; t < q->n_prompt; t += SL_BATCH_TOKENS)
+            prefill += pass_bytes(&w, q->n_prompt - t < SL_BATCH_TOKENS ? q->n_prompt - t
+                                                                        : SL_BATCH_TOKENS);
         out->by = "memory";
         out->decode_tokens_per_s = out->cpu_gbps * 1e9 / decode;
         out->prefill_tokens_per_s = q->n_prompt * out->cpu_gbps * 1e9 / prefill;

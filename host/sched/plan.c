@@ -275,8 +275,8 @@ static void plan_prefill(struct planner *p)
     struct sl_plan_time *t = &p->out->prefill;
     const uint32_t n = p->out->n_prompt;
     p->rates = sl_plan_rates_first();
-    for (uint32_t done = 0; done < n; done += SL_FABRIC_CHUNK)
-        prefill_pass(p, t, n - done < SL_FABRIC_CHUNK ? n - done : SL_FABRIC_CHUNK);
+    for (uint32_t done = 0; done < n; done += SL_BATCH_TOKENS)
+        prefill_pass(p, t, n - done < SL_BATCH_TOKENS ? n - done : SL_BATCH_TOKENS);
     if (p->dense == SL_DENSE_DEVICE)
         sl_plan_linear(p->launches, 0, head, 1, 1);
     else
@@ -314,7 +314,7 @@ static int describe(struct planner *p)
     p->cards.link.cpu_measured = false;
     o->n_expert = p->w.n_expert;
     o->n_ctx = p->params->n_ctx ? p->params->n_ctx : 1024;
-    o->n_prompt = p->params->n_prompt ? p->params->n_prompt : 256;
+    o->n_prompt = p->params->n_prompt ? p->params->n_prompt : SL_BATCH_TOKENS;
     sl_config_get_info(&p->w.manifest.layout.config, &info);
     o->kv_bytes = (double)info.kv_bytes_int8 * o->n_ctx;
     int err = choose_resident(p);

@@ -34,7 +34,7 @@ void sl_plan_kv_pack(struct sl_plan_launches *p, uint32_t n_tok);
 /* One token's MoE layer: n_hit of the chosen experts are on the card, the CPU computes the others
  * beside it. */
 void sl_plan_moe_decode(struct sl_plan_launches *p, uint32_t n_hit);
-/* Router and shared expert of at most 256 tokens. */
+/* Router and shared expert of a pass. */
 void sl_plan_moe_route(struct sl_plan_launches *p, uint32_t n_tok);
 /* A launch of experts with lists of tokens, out of a pass of n_tok: each has n of them, at most 64.
  * What the host does between start and finish runs beside it. */

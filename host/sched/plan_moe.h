@@ -25,7 +25,7 @@ struct sl_plan_load {
  * the binomial distribution, so that some have more and some have none. n_item is kept. */
 void sl_plan_spread(struct sl_plan_load *out, uint32_t n_expert, uint32_t n_item, uint32_t n_tok);
 
-/* At most 256 tokens, at least 2: router and shared expert, then what they chose, of which the card
+/* A pass of at least two tokens: router and shared expert, then what they chose, of which the card
  * holds `held`. The clock and the rates go on. */
 void sl_plan_moe_prefill(struct sl_plan_launches *l, struct sl_plan_rates *rates, uint32_t n_tok,
                          const struct sl_plan_load *held, const struct sl_plan_load *missing);
