@@ -5,12 +5,13 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "base/avx2.h"
 #include "sl_abi.h"
 #include "store/slab.h"
 
 enum {
     SIG_BITS = 5,         /* SL_SIG_BASE = 2^SIG_BITS */
-    LANES = SL_BLOCK / 4, /* vectors of a group */
+    LANES = 8, /* of a vector */
     E4M3_ONE = 9,         /* codes are integers times 2^-9 */
     E4M3_MAX_CODE = 0x7E
 };
@@ -34,18 +35,24 @@ struct book {
 #include "tables.def"
 #undef CODEBOOK
 
+/* The code of the smallest value above `last`, the lowest of those with it; 16: there is none. */
+static unsigned next_code(const int8_t *table, int last)
+{
+    unsigned next = 16;
+    for (unsigned code = 0; code < 16; code++)
+        if (table[code] > last && (next == 16 || table[code] < table[next]))
+            next = code;
+    return next;
+}
+
 /* Sorts the table; of codes with equal value the lowest stays. */
 static void make_book(struct book *b, const int8_t *table)
 {
+    int last = INT8_MIN - 1;
     b->n = 0;
-    for (int v = INT8_MIN; v <= INT8_MAX; v++) {
-        for (unsigned code = 0; code < 16; code++) {
-            if (table[code] != v)
-                continue;
-            b->value[b->n] = (float)v;
-            b->code[b->n++] = (uint8_t)code;
-            break;
-        }
+    for (unsigned code; (code = next_code(table, last)) < 16; last = table[code]) {
+        b->value[b->n] = table[code];
+        b->code[b->n++] = (uint8_t)code;
     }
     b->top = b->value[b->n - 1];
     for (unsigned i = 0; i + 1 < b->n; i++) {
@@ -105,66 +112,70 @@ static float below(float x)
     return nextafterf(x, -INFINITY);
 }
 
-/* Four lanes that every target has; written out because compilers turn the comparisons below into
- * jumps. */
+/* Vectors are written out because compilers turn the comparisons below into jumps. Every target
+ * has them, in one piece or in several; what is inlined takes the form of its caller's target. */
+typedef float f8 __attribute__((vector_size(32)));
+typedef int32_t i8 __attribute__((vector_size(32)));
 typedef float f4 __attribute__((vector_size(16)));
-typedef int32_t i4 __attribute__((vector_size(16)));
+typedef double d4 __attribute__((vector_size(32)));
 
-static f4 all4(float x)
-{
-    return (f4){x, x, x, x};
-}
-
+#define INLINE static inline __attribute__((always_inline))
+#define ALL8(x) ((f8){x, x, x, x, x, x, x, x})
 /* x where the mask is set, else 0. */
-static f4 select4(i4 mask, f4 x)
-{
-    return (f4)(mask & (i4)x);
-}
+#define SELECT8(mask, x) ((f8)((mask) & (i8)(x)))
 
 /* value[i] = nearest value of the book to w[i] / scale. Bounds are exact in fp32: at most 8 bits
  * times 6 bits. */
-static void nearest_in_book(const struct book *b, const f4 *w, float scale, f4 *value)
+INLINE void nearest_in_book(const struct book *b, const float *w, float scale, float *value)
 {
-    f4 bound[15], step[15];
+    f8 bound[15], step[15];
     for (unsigned t = 0; t + 1 < b->n; t++) {
         float x = b->middle[t] * scale;
-        bound[t] = all4(b->upper_on_tie[t] ? below(x) : x);
-        step[t] = all4(b->value[t + 1] - b->value[t]);
+        x = b->upper_on_tie[t] ? below(x) : x;
+        bound[t] = ALL8(x);
+        step[t] = ALL8(b->value[t + 1] - b->value[t]);
     }
-    for (unsigned i = 0; i < LANES; i++) {
-        f4 v = all4(b->value[0]);
+    for (unsigned i = 0; i < SL_BLOCK; i += LANES) {
+        f8 x, v = ALL8(b->value[0]);
+        memcpy(&x, w + i, sizeof x);
         for (unsigned t = 0; t + 1 < b->n; t++)
-            v += select4(w[i] > bound[t], step[t]);
-        value[i] = v;
+            v += SELECT8(x > bound[t], step[t]);
+        memcpy(value + i, &v, sizeof v);
     }
 }
 
 /* value[i] = integer in -127..127 nearest to w[i] / scale, the lower one on ties. The quotient from
  * the reciprocal may be off by one next to a tie; comparing with the exact bounds mends it. */
-static void nearest_integer(const f4 *w, float scale, f4 *value)
+INLINE void nearest_integer(const float *w, float scale, float *value)
 {
-    const f4 magic = all4(12582912.0f); /* 1.5 * 2^23: adding it rounds to an integer */
-    const f4 one = all4(1), half = all4(0.5f), top = all4(127);
-    f4 inverse = all4(1 / scale), s = all4(scale);
-    for (unsigned i = 0; i < LANES; i++) {
-        f4 r = (w[i] * inverse + magic) - magic;
-        r += select4(w[i] > (r + half) * s, one);
-        r -= select4(w[i] <= (r - half) * s, one);
-        r -= select4(r > top, r - top);
-        value[i] = r - select4(r < -top, r + top);
+    const f8 magic = ALL8(12582912.0f); /* 1.5 * 2^23: adding it rounds to an integer */
+    const f8 one = ALL8(1), half = ALL8(0.5f), top = ALL8(127);
+    const f8 inverse = ALL8(1 / scale), s = ALL8(scale);
+    for (unsigned i = 0; i < SL_BLOCK; i += LANES) {
+        f8 x;
+        memcpy(&x, w + i, sizeof x);
+        f8 r = (x * inverse + magic) - magic;
+        r += SELECT8(x > (r + half) * s, one);
+        r -= SELECT8(x <= (r - half) * s, one);
+        r -= SELECT8(r > top, r - top);
+        r -= SELECT8(r < -top, r + top);
+        memcpy(value + i, &r, sizeof r);
     }
 }
 
 /* Squared error in binary64, four partial sums: the order is part of the result's definition on
  * near ties. */
-static double squared_error(const f4 *w, const f4 *value, double scale)
+INLINE double squared_error(const float *w, const float *value, double scale)
 {
-    double sum[4] = {0};
-    for (unsigned i = 0; i < LANES; i++)
-        for (unsigned l = 0; l < 4; l++) {
-            double d = (double)w[i][l] - (double)value[i][l] * scale;
-            sum[l] += d * d;
-        }
+    const d4 s = {scale, scale, scale, scale};
+    d4 sum = {0};
+    for (unsigned i = 0; i < SL_BLOCK; i += 4) {
+        f4 x, v;
+        memcpy(&x, w + i, sizeof x);
+        memcpy(&v, value + i, sizeof v);
+        d4 d = __builtin_convertvector(x, d4) - __builtin_convertvector(v, d4) * s;
+        sum += d * d;
+    }
     return (sum[0] + sum[2]) + (sum[1] + sum[3]);
 }
 
@@ -197,14 +208,12 @@ static int nearest_byte(double a, int e0, bool *raised)
 
 /* Finds the best byte of one group and its values; returns whether the group was raised. b: NULL
  * for q8. */
-static bool fit_group(const struct book *b, const float *w, int e0, float *value, uint8_t *scale)
+INLINE bool fit_any(const struct book *b, const float *w, int e0, float *value, uint8_t *scale)
 {
     float absmax = group_absmax(w);
     bool raised = false;
     int middle = absmax == 0 ? -2 * SL_SIG_BASE
                              : nearest_byte((double)absmax / (b ? b->top : 127), e0, &raised);
-    f4 group[LANES];
-    memcpy(group, w, sizeof group);
     double best = INFINITY;
     int last = -1;
     for (int byte = middle - 1; byte <= middle + 2; byte++) {
@@ -213,12 +222,12 @@ static bool fit_group(const struct book *b, const float *w, int e0, float *value
             continue;
         last = legal;
         float s = scale_of_byte((unsigned)legal, e0);
-        f4 trial[LANES];
+        float trial[SL_BLOCK];
         if (b)
-            nearest_in_book(b, group, s, trial);
+            nearest_in_book(b, w, s, trial);
         else
-            nearest_integer(group, s, trial);
-        double error = squared_error(group, trial, s);
+            nearest_integer(w, s, trial);
+        double error = squared_error(w, trial, s);
         if (error < best) {
             best = error;
             *scale = (uint8_t)legal;
@@ -227,6 +236,31 @@ static bool fit_group(const struct book *b, const float *w, int e0, float *value
     }
     return raised;
 }
+
+typedef bool fit_fn(const struct book *b, const float *w, int e0, float *value, uint8_t *scale);
+
+static bool fit_plain(const struct book *b, const float *w, int e0, float *value, uint8_t *scale)
+{
+    return fit_any(b, w, e0, value, scale);
+}
+
+#ifdef __x86_64__
+SL_AVX2 static bool fit_avx2(const struct book *b, const float *w, int e0, float *value,
+                             uint8_t *scale)
+{
+    return fit_any(b, w, e0, value, scale);
+}
+
+static fit_fn *find_fit(void)
+{
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? fit_avx2 : fit_plain;
+}
+#else
+static fit_fn *find_fit(void)
+{
+    return fit_plain;
+}
+#endif
 
 /* E4M3 code nearest to w / scale, ties to the even code, saturating. The quotient of 24 and 16 bits
  * cannot reach a tie by rounding in 53 bits, so this equals one exact rounding. */
@@ -297,10 +331,11 @@ uint64_t sl_encode_row(int format, struct sl_matrix_scale matrix, const float *w
         for (unsigned i = 0; i < book.n; i++)
             code_of[(int)book.value[i] + 128] = book.code[i];
     }
+    fit_fn *const fit = find_fit();
     uint64_t raised = 0;
     for (uint64_t g = 0; g < k / SL_BLOCK; g++) {
         float value[SL_BLOCK];
-        raised += fit_group(four ? &book : NULL, w + g * SL_BLOCK, matrix.exp, value, scale + g);
+        raised += fit(four ? &book : NULL, w + g * SL_BLOCK, matrix.exp, value, scale + g);
         for (unsigned i = 0; i < SL_BLOCK; i++) {
             int v = (int)value[i];
             code[g * SL_BLOCK + i] = four ? code_of[v + 128] : (uint8_t)v;
