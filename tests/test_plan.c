@@ -8,6 +8,7 @@
 
 #include "accel/stream.h"
 #include "cli_rig.h"
+#include "sched/cpu_rate.h"
 #include "test_main.h"
 
 static bool within(double got, double want, double share)
@@ -344,6 +345,24 @@ static void the_cpu_is_expected_to_read_its_bytes(void)
     json_decref(o);
 }
 
+/* nf4 of 2048 columns: 34 beats hold two rows, so 1.88 weights a byte. */
+static void many_tokens_cost_what_multiplying_takes(void)
+{
+    const double weights = 2 * 2048 / (34.0 * 64);
+    static const double n[] = {1, 2, 32, 64, 65, 100, 128};
+    for (size_t i = 0; i < sizeof n / sizeof n[0]; i++) {
+        const double tasks = ceil(n[i] / 64);
+        /* Multiplying for a token takes as long as reading; no time; twice as long. */
+        CU_ASSERT(within(sl_cpu_rate_work(n[i], SL_FORMAT_NF4, 3, 3 * weights), n[i], 1e-9));
+        CU_ASSERT(within(sl_cpu_rate_work(n[i], SL_FORMAT_NF4, 3, 1e9), tasks, 1e-9));
+        CU_ASSERT(within(sl_cpu_rate_work(n[i], SL_FORMAT_NF4, 3, 0), tasks, 1e-9));
+        CU_ASSERT(within(sl_cpu_rate_work(n[i], SL_FORMAT_NF4, 3, 1.5 * weights),
+                         tasks + (n[i] - tasks) * 127 / 63, 1e-9));
+    }
+    CU_ASSERT(sl_cpu_rate_multiply(sl_cpu_ops_best(), 2, SL_FORMAT_NF4) > 0);
+    CU_ASSERT(sl_cpu_rate_multiply(sl_cpu_ops_best(), 1, SL_FORMAT_FP8) > 0);
+}
+
 static void what_is_expected_is_told_with_explain(void)
 {
     static const struct {
@@ -370,6 +389,7 @@ static const struct sl_case cases[] = {
     {"a_plan_agrees_in_many_settings", a_plan_agrees_in_many_settings},
     {"experts_are_sent_as_long_as_it_pays", experts_are_sent_as_long_as_it_pays},
     {"the_cpu_is_expected_to_read_its_bytes", the_cpu_is_expected_to_read_its_bytes},
+    {"many_tokens_cost_what_multiplying_takes", many_tokens_cost_what_multiplying_takes},
     {"what_is_expected_is_told_with_explain", what_is_expected_is_told_with_explain},
     {"weights_are_where_they_fit", weights_are_where_they_fit},
     {"what_holds_is_named", what_holds_is_named},

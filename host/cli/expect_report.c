@@ -42,7 +42,11 @@ void sl_expect_print(FILE *f, const struct sl_expect_run *run)
     fprintf(f, "expected: prefill %.1f tok/s, decode %.1f tok/s (by %s", e.prefill_tokens_per_s,
             e.decode_tokens_per_s, e.by);
     if (e.cpu_gbps > 0)
-        fprintf(f, "; CPU memory %.1f GB/s, %s", e.cpu_gbps, e.cpu_measured ? "measured" : "given");
+        fprintf(f, "; CPU memory %.1f GB/s", e.cpu_gbps);
+    if (e.cpu_gmacs > 0)
+        fprintf(f, " and %.1f G multiply-accumulates/s", e.cpu_gmacs);
+    if (e.cpu_gbps > 0)
+        fprintf(f, ", %s", e.cpu_measured ? "measured" : "given");
     fprintf(f, "%s)\n", run->now->memory_slot ? "; without the disk" : "");
 }
 
@@ -53,9 +57,10 @@ json_t *sl_expect_json(const struct sl_expect_run *run)
     struct sl_expected e;
     if (expect(run, &params, &model, &e) || !e.by)
         return json_null();
-    return json_pack("{s:s, s:o, s:o, s:f, s:f, s:f, s:b, s:b}", "by", e.by, "prefill_tokens_per_s",
-                     sl_json_number(e.prefill_tokens_per_s), "decode_tokens_per_s",
-                     sl_json_number(e.decode_tokens_per_s), "prefill_hit", params.prefill_hit,
-                     "decode_hit", params.decode_hit, "cpu_gbps", e.cpu_gbps, "cpu_measured",
-                     (int)e.cpu_measured, "disk_counted", (int)!run->now->memory_slot);
+    return json_pack("{s:s, s:o, s:o, s:f, s:f, s:f, s:f, s:b, s:b}", "by", e.by,
+                     "prefill_tokens_per_s", sl_json_number(e.prefill_tokens_per_s),
+                     "decode_tokens_per_s", sl_json_number(e.decode_tokens_per_s), "prefill_hit",
+                     params.prefill_hit, "decode_hit", params.decode_hit, "cpu_gbps", e.cpu_gbps,
+                     "cpu_gmacs", e.cpu_gmacs, "cpu_measured", (int)e.cpu_measured, "disk_counted",
+                     (int)!run->now->memory_slot);
 }

@@ -574,12 +574,14 @@ struct sl_expect_params {
     double prefill_hit, decode_hit;      /* share of the choices whose experts the device held */
 };
 struct sl_expected {
-    /* Static: "memory": bytes that the CPU reads, by the rate of its memory; "plan": sl_plan of the
-     * modelled or simulated device, whose clock does not know attention. NULL: nothing can be said
-     * of such a device, and the rest is 0. */
+    /* Static: "memory": bytes that the CPU reads, by the rate of its memory, and in prefill its
+     * products, by the rate of these; "plan": sl_plan of the modelled or simulated device, whose
+     * clock does not know attention. NULL: nothing can be said of such a device, and the rest is
+     * 0. */
     const char *by;
     double prefill_tokens_per_s, decode_tokens_per_s;
-    double cpu_gbps; /* 1e9 bytes a second; 0: the host's work is not counted */
+    double cpu_gbps;  /* 1e9 bytes a second; 0: the host's work is not counted */
+    double cpu_gmacs; /* "memory": 1e9 multiply-accumulates a second, of the experts' format */
     bool cpu_measured;
 };
 /* The disk is left out: what experts wait for is told by struct sl_placement. Takes some tenths of

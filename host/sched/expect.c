@@ -8,6 +8,7 @@
 #include "accel/sim_options.h"
 #include "accel/tlm_device.h"
 #include "base/err.h"
+#include "sched/cpu_rate.h"
 #include "sched/plan.h"
 #include "sched/plan_weights.h"
 
@@ -24,42 +25,62 @@ static bool is_device(const char *device, const char *name, const char **options
 
 /* ---- the CPU alone --------------------------------------------------------------------------- */
 
-/* Bytes that the experts of n tokens cost in a layer, read once for at most 64 tokens. */
-static double expert_bytes(const struct sl_plan_weights *w, uint32_t n)
+struct cpu {
+    double gbps, gmacs, gmacs_dense; /* memory; products in the experts' and the dense format */
+};
+
+static int measure_cpu(struct cpu *out, const char *instructions, unsigned n_thread,
+                       const struct sl_layout *layout)
 {
-    const struct sl_config *c = &w->manifest.layout.config;
-    if (!c->n_expert)
-        return 0;
-    const double distinct = sl_plan_distinct(c, n), each = n * c->n_expert_used / distinct;
-    const double tasks = ceil(each / SL_MAX_TOKENS);
-    return w->expert * distinct * tasks * sl_cpu_work(1) * (1 + 0.25 * each / tasks) / 1.25;
+    const struct sl_cpu_ops *ops = sl_cpu_ops_best();
+    int err = instructions ? sl_cpu_ops_named(&ops, instructions) : 0;
+    if (err)
+        return err;
+    out->gbps = sl_cpu_rate_memory(n_thread);
+    out->gmacs = sl_cpu_rate_multiply(ops, n_thread, layout->format);
+    out->gmacs_dense = layout->format_dense == layout->format
+                           ? out->gmacs
+                           : sl_cpu_rate_multiply(ops, n_thread, layout->format_dense);
+    return 0;
 }
 
-static double pass_bytes(const struct sl_plan_weights *w, uint32_t n)
+/* What n tokens cost, in bytes read. */
+static double pass_bytes(const struct sl_plan_weights *w, const struct cpu *cpu, uint32_t n)
 {
-    const double other = (w->dense + w->router + w->shared) * sl_plan_dense_work(n);
-    return w->n_layer * (other + expert_bytes(w, n));
+    const struct sl_layout *l = &w->manifest.layout;
+    const struct sl_config *c = &l->config;
+    const double distinct = c->n_expert ? sl_plan_distinct(c, n) : 0;
+    const double each = c->n_expert ? n * c->n_expert_used / distinct : 0;
+    const double dense = sl_cpu_rate_work(n, l->format_dense, cpu->gbps, cpu->gmacs_dense);
+    const double shared = sl_cpu_rate_work(n, l->format, cpu->gbps, cpu->gmacs);
+    const double expert = sl_cpu_rate_work(each, l->format, cpu->gbps, cpu->gmacs);
+    return w->n_layer * (w->dense * dense + w->router * n + w->shared * shared +
+                         w->expert * distinct * expert);
 }
 
-static int expect_cpu(const struct sl_expect_params *q, struct sl_expected *out)
+static int expect_cpu(const struct sl_expect_params *q, const char *instructions,
+                      struct sl_expected *out)
 {
     const struct sl_model_params *m = q->model;
     struct sl_plan_weights w;
     struct sl_model_info info;
+    struct cpu cpu = {0};
     int err = sl_plan_weights_open(&w, m->path, m->format, m->format_dense);
-    out->cpu_gbps = err ? 0 : sl_plan_measure_cpu(m->n_threads);
-    out->cpu_measured = true;
-    if (!err && out->cpu_gbps > 0) {
+    err = err ? err : measure_cpu(&cpu, instructions, m->n_threads, &w.manifest.layout);
+    if (!err && cpu.gbps > 0) {
         sl_config_get_info(&w.manifest.layout.config, &info);
         const double kv = (double)info.kv_bytes_int8 * q->n_ctx;
-        const double decode = pass_bytes(&w, 1) + w.head + kv;
+        const double decode = pass_bytes(&w, &cpu, 1) + w.head + kv;
         double prefill = w.head;
         for (uint32_t t = 0; t < q->n_prompt; t += SL_BATCH_TOKENS)
-            prefill += pass_bytes(&w, q->n_prompt - t < SL_BATCH_TOKENS ? q->n_prompt - t
-                                                                        : SL_BATCH_TOKENS);
-        out->by = "memory";
-        out->decode_tokens_per_s = out->cpu_gbps * 1e9 / decode;
-        out->prefill_tokens_per_s = q->n_prompt * out->cpu_gbps * 1e9 / prefill;
+            prefill += pass_bytes(
+                &w, &cpu, q->n_prompt - t < SL_BATCH_TOKENS ? q->n_prompt - t : SL_BATCH_TOKENS);
+        *out = (struct sl_expected){.by = "memory",
+                                    .decode_tokens_per_s = cpu.gbps * 1e9 / decode,
+                                    .prefill_tokens_per_s = q->n_prompt * cpu.gbps * 1e9 / prefill,
+                                    .cpu_gbps = cpu.gbps,
+                                    .cpu_gmacs = cpu.gmacs,
+                                    .cpu_measured = true};
     }
     sl_plan_weights_close(&w);
     return err;
@@ -97,7 +118,7 @@ static int expect_device(const struct sl_expect_params *q, const char *options,
     const struct sl_link_config *link = &config.link;
     const struct sl_plan_cards cards = cards_of(&config);
     out->cpu_measured = link->cpu_measured;
-    out->cpu_gbps = link->cpu_measured ? sl_plan_measure_cpu(m->n_threads) : link->cpu_gbps;
+    out->cpu_gbps = link->cpu_measured ? sl_cpu_rate_memory(m->n_threads) : link->cpu_gbps;
     const struct sl_plan_host host = {.gb = without_limit,
                                       .gbps = out->cpu_gbps > 0 ? out->cpu_gbps : without_limit,
                                       .disk_gbps = without_limit};
@@ -131,7 +152,7 @@ int sl_expect(const struct sl_expect_params *params, struct sl_expected *out)
     if (m->exact)
         return 0;
     if (is_device(device, "cpu", &options))
-        return expect_cpu(params, out);
+        return expect_cpu(params, options, out);
     if (is_device(device, "model", &options) || is_device(device, "sim", &options))
         return expect_device(params, options, out);
     return 0;

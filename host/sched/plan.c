@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "accel/fabric_state.h"
+#include "sched/cpu_rate.h"
 #include "base/err.h"
 #include "engine/config.h"
 #include "sched/plan.h"
@@ -307,7 +308,7 @@ static int describe(struct planner *p)
     o->host_gb = p->host.gb;
     o->disk_gbps = p->host.disk_gbps;
     o->cpu_measured = p->host.gbps <= 0;
-    o->cpu_gbps = o->cpu_measured ? sl_plan_measure_cpu(0) : p->host.gbps;
+    o->cpu_gbps = o->cpu_measured ? sl_cpu_rate_memory(0) : p->host.gbps;
     if (o->cpu_gbps <= 0)
         return sl_fail(SL_ERR_NOMEM, "give --host gbps=", "the CPU's memory cannot be measured");
     p->cards.link.cpu_gbps = o->cpu_gbps;

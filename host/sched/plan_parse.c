@@ -5,10 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/err.h"
 #include "base/number.h"
-#include "base/pool.h"
 
 /* Rate of a card's memory: product tables; the U50's 32 channels share a power limit of 316 GB/s.
  */
@@ -145,49 +143,4 @@ int sl_plan_parse_host(struct sl_plan_host *out, const char *text)
             return refuse("host", item);
     }
     return 0;
-}
-
-/* ---- the CPU's memory ----------------------------------------------------------------------- */
-
-enum { READ_WORDS = 1 << 22, PARTS = 8 }; /* 32 MiB a part */
-
-struct reading {
-    const uint64_t *data; /* [PARTS][READ_WORDS] */
-    uint64_t sum[PARTS];
-};
-
-static void read_part(void *user, size_t i, unsigned thread)
-{
-    struct reading *r = user;
-    uint64_t sum[8] = {0};
-    const uint64_t *data = r->data + i * READ_WORDS;
-    (void)thread;
-    for (size_t w = 0; w < READ_WORDS; w += 8)
-        for (unsigned j = 0; j < 8; j++)
-            sum[j] += data[w + j];
-    for (unsigned j = 0; j < 8; j++)
-        r->sum[i] += sum[j];
-}
-
-double sl_plan_measure_cpu(unsigned n_thread)
-{
-    enum { TURNS = 5 };
-    struct sl_pool *pool = NULL;
-    struct reading r = {.data = NULL};
-    const size_t bytes = (size_t)PARTS * READ_WORDS * sizeof(uint64_t);
-    uint64_t *data = sl_alloc_aligned(64, bytes);
-    double best = 0;
-    if (data && !sl_pool_open(&pool, n_thread)) {
-        memset(data, 1, bytes);
-        r.data = data;
-        for (unsigned i = 0; i < TURNS; i++) {
-            const uint64_t begin = sl_now_ns();
-            sl_pool_run(pool, read_part, &r, PARTS);
-            const double gbps = (double)bytes / (double)(sl_now_ns() - begin);
-            best = gbps > best && r.sum[0] ? gbps : best;
-        }
-    }
-    sl_pool_close(&pool);
-    free(data);
-    return best;
 }

@@ -31,8 +31,5 @@ struct sl_plan_host {
 /* text NULL: the defaults. SL_ERR_USAGE. */
 int sl_plan_parse_cards(struct sl_plan_cards *out, const char *text);
 int sl_plan_parse_host(struct sl_plan_host *out, const char *text);
-/* 1e9 bytes a second that so many threads (0: one per CPU) together read of memory; some tenths
- * of a second. 0: it could not be measured. */
-double sl_plan_measure_cpu(unsigned n_thread);
 
 #endif
