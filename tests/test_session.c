@@ -281,6 +281,63 @@ static int32_t *long_text(size_t n, int32_t n_vocab)
     return ids;
 }
 
+struct layers {
+    uint64_t done, total, calls, stop_at;
+};
+
+static bool count_layers(void *user, const char *what, uint64_t done, uint64_t total)
+{
+    struct layers *l = user;
+    CU_ASSERT(what && done == l->done + 1);
+    l->done = done;
+    l->total = total;
+    l->calls++;
+    return done != l->stop_at;
+}
+
+/* Behind some layers of every chunk; the same session then has the logits of one that was never
+ * stopped. */
+static void stop_and_go_on(struct sl_session *session, uint64_t stop, uint64_t layers,
+                           const float *want, uint32_t n_vocab, const int32_t *ids, size_t n)
+{
+    static float got[MAX_VOCAB];
+    struct layers l = {.stop_at = stop};
+    sl_session_set_progress(session, count_layers, &l);
+    CU_ASSERT_EQUAL(sl_session_eval(session, ids, n, false, got), stop ? SL_ERR_INTERRUPTED : 0);
+    CU_ASSERT(l.total == layers && l.done == (stop ? stop : layers));
+    sl_session_set_progress(session, NULL, NULL);
+    if (!stop)
+        sl_session_reset(session);
+    CU_ASSERT_EQUAL(sl_session_eval(session, ids, n, false, got), 0);
+    CU_ASSERT(!memcmp(want, got, n_vocab * sizeof *want));
+    sl_session_reset(session);
+}
+
+static void prefill_tells_its_layers_and_stops_without_a_trace(void)
+{
+    static float want[MAX_VOCAB];
+    int32_t ids[MAX_TOKENS];
+    for (size_t d = 0; d < N_DIR; d++) {
+        const size_t n = prompt(dirs[d], ids);
+        struct sl_model *model = open_model(dirs[d], false, 2);
+        struct sl_session *whole = open_session(model, "int8", 5);
+        struct sl_session *session = open_session(model, "int8", 5);
+        struct sl_model_info info;
+        struct layers decode = {0};
+        sl_model_get_info(model, &info);
+        const uint64_t layers = (n + 4) / 5 * info.n_layer;
+        CU_ASSERT_EQUAL(sl_session_eval(whole, ids, n, false, want), 0);
+        for (uint64_t stop = 0; stop <= layers; stop += 1 + stop / 3)
+            stop_and_go_on(session, stop, layers, want, info.n_vocab, ids, n);
+        sl_session_set_progress(whole, count_layers, &decode);
+        CU_ASSERT_EQUAL(sl_session_eval(whole, ids, 1, false, want), 0);
+        CU_ASSERT_EQUAL(decode.calls, 0);
+        sl_session_close(&whole);
+        sl_session_close(&session);
+        sl_model_close(&model);
+    }
+}
+
 /* A context filled to its last position, the last tokens one by one; nothing fits behind it. */
 static void contexts_of_131072_are_filled_to_the_brim(void)
 {
@@ -540,6 +597,7 @@ static const struct sl_case cases[] = {
     CASE(sessions_of_one_model_may_run_in_different_threads),
     CASE(bad_input_appends_nothing),
     CASE(a_number_that_is_not_finite_names_its_layer_and_leaves_no_trace),
+    CASE(prefill_tells_its_layers_and_stops_without_a_trace),
     CASE(contexts_of_131072_are_filled_to_the_brim),
     CASE(an_overflow_inside_a_layer_names_it),
     CASE(missing_tensors_are_named_at_open),

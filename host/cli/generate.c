@@ -59,25 +59,54 @@ void sl_generator_rewind(struct sl_generator *g)
     g->n_pos = 0;
 }
 
-/* In parts, so that Ctrl-C is heard while a long text is read. */
-int sl_generator_read(struct sl_generator *g, const int32_t *ids, size_t n)
+/* What a part of a text adds to the bar of all of it. */
+struct reading {
+    struct sl_progress bar;
+    size_t before, part, all; /* tokens */
+};
+
+static bool read_tick(void *user, const char *what, uint64_t done, uint64_t total)
 {
-    size_t part = g->o->batch_size ? (size_t)g->o->batch_size : 256;
-    double start = sl_seconds();
-    g->stop = SL_STOP_LENGTH;
-    for (g->n_read = 0; g->n_read < n && g->stop != SL_STOP_INTERRUPT;) {
-        size_t count = n - g->n_read < part ? n - g->n_read : part;
+    struct reading *r = user;
+    const double tokens = (double)r->before + (double)r->part * (double)done / (double)total;
+    return sl_progress_tick(&r->bar, what, (uint64_t)(tokens * 1000), (uint64_t)r->all * 1000);
+}
+
+/* In parts, so that Ctrl-C loses no more than one. */
+static int read_parts(struct sl_generator *g, const int32_t *ids, size_t n, struct reading *r)
+{
+    const size_t most = g->o->batch_size ? (size_t)g->o->batch_size : SL_BATCH_TOKENS;
+    for (g->n_read = 0; g->n_read < n;) {
+        const size_t count = n - g->n_read < most ? n - g->n_read : most;
         float *logits = g->n_read + count == n ? g->logits : NULL;
-        if (sl_interrupted()) {
+        r->before = g->n_read;
+        r->part = count;
+        int err = sl_interrupted()
+                      ? SL_ERR_INTERRUPTED
+                      : sl_session_eval(g->session, ids + g->n_read, count, false, logits);
+        if (err && err != SL_ERR_INTERRUPTED)
+            return err;
+        if (err) {
             g->stop = SL_STOP_INTERRUPT;
             break;
         }
-        int err = sl_session_eval(g->session, ids + g->n_read, count, false, logits);
-        if (err)
-            return sl_cli_library_error(err);
         g->n_read += count;
         g->n_pos += count;
     }
+    return 0;
+}
+
+int sl_generator_read(struct sl_generator *g, const int32_t *ids, size_t n)
+{
+    struct reading r = {.bar = sl_progress_open(), .all = n};
+    double start = sl_seconds();
+    g->stop = SL_STOP_LENGTH;
+    sl_session_set_progress(g->session, read_tick, &r);
+    int err = read_parts(g, ids, n, &r);
+    sl_session_set_progress(g->session, NULL, NULL);
+    sl_progress_close(&r.bar);
+    if (err)
+        return sl_cli_library_error(err);
     g->prefill_s = sl_seconds() - start;
     /* Behind a special token a text begins; else what was read goes on. */
     g->text_starts = g->tok && (!n || sl_tokenizer_is_special(g->tok, ids[n - 1]));

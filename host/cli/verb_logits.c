@@ -9,7 +9,7 @@
 /* Bounds the buffer: 64 MB of logits at a time, whatever the vocabulary. */
 static size_t rows_at_once(const struct sl_options *o, uint32_t n_vocab)
 {
-    size_t asked = o->batch_size ? (size_t)o->batch_size : 256;
+    size_t asked = o->batch_size ? (size_t)o->batch_size : SL_BATCH_TOKENS;
     size_t fit = ((size_t)64 << 20) / (n_vocab * sizeof(float));
     return asked < fit ? asked : fit ? fit : 1;
 }

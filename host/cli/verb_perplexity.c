@@ -56,7 +56,7 @@ static int open_side(struct scoring *s, struct side *side, const struct sl_optio
                             s->n_vocab);
     s->n_vocab = info.n_vocab;
     size_t fit = ((size_t)64 << 20) / (s->n_vocab * sizeof(float));
-    size_t asked = o->batch_size ? (size_t)o->batch_size : 256;
+    size_t asked = o->batch_size ? (size_t)o->batch_size : SL_BATCH_TOKENS;
     s->rows = asked < fit ? asked : fit ? fit : 1;
     side->logits = calloc(s->rows * s->n_vocab, sizeof *side->logits);
     if (!side->logits)

@@ -97,6 +97,7 @@ static int generate(struct run *r)
 {
     count(r, &r->opened, NULL);
     int code = sl_generator_read(&r->g, r->in.ids, r->in.n);
+    show_prompt(r); /* behind the bar, which takes a line */
     if (code)
         return code;
     sl_generator_accept(&r->g, r->in.ids, r->in.n);
@@ -242,7 +243,6 @@ int sl_verb_run(const struct sl_options *o)
     sl_interrupt_catch();
     int code = open_run(&r);
     if (!code) {
-        show_prompt(&r);
         code = generate(&r);
     }
     if (!code) {

@@ -92,6 +92,15 @@ static void embed(struct sl_forward *f, const struct sl_forward_chunk *chunk)
     sl_span_end(f->profile, &span);
 }
 
+static int tick(struct sl_forward *f)
+{
+    struct sl_forward_progress *p = &f->progress;
+    p->done++;
+    if (!p->fn || p->fn(p->user, "prefill", p->done, p->total))
+        return 0;
+    return sl_fail(SL_ERR_INTERRUPTED, NULL, "prefill: stopped");
+}
+
 static int run_chunk(struct sl_forward *f, const struct sl_forward_chunk *chunk)
 {
     const struct sl_config *c = f->config;
@@ -99,7 +108,8 @@ static int run_chunk(struct sl_forward *f, const struct sl_forward_chunk *chunk)
     embed(f, chunk);
     int err = sl_forward_check(f->x, n * c->d_model, 0, "the embedding");
     for (uint32_t l = 0; !err && l < c->n_layer; l++)
-        err = sl_layer_run(f, l, chunk->pos, chunk->n_tok);
+        if (!(err = sl_layer_run(f, l, chunk->pos, chunk->n_tok)) && n > 1)
+            err = tick(f);
     if (err)
         return err;
     sl_forward_trace(f, &(struct sl_trace_item){.point = SL_TRACE_HIDDEN,

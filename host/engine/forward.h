@@ -12,6 +12,12 @@
 #include "engine/weights.h"
 
 /* What the passes of one sequence work on. The first block is borrowed. */
+struct sl_forward_progress {
+    sl_progress_fn fn; /* NULL: nobody asks */
+    void *user;
+    uint64_t done, total; /* layers of this evaluation */
+};
+
 struct sl_forward {
     const struct sl_config *config;
     const struct sl_weights *weights;
@@ -20,6 +26,7 @@ struct sl_forward {
     struct sl_pool *pool;
     const struct sl_trace *trace; /* NULL: nothing is traced */
     struct sl_profile *profile;   /* borrowed; NULL: nothing is recorded */
+    struct sl_forward_progress progress;
     uint32_t n_batch;             /* most tokens of a chunk */
     bool pack_on_fabric;          /* at decode too */
 
@@ -54,7 +61,7 @@ struct sl_forward_chunk {
     float *logits; /* [n_tok][n_vocab] with all_logits, else [n_vocab] of the last; may be NULL */
 };
 /* Fills the cache from pos on. SL_ERR_RANGE names the layer in which a number stopped being finite;
- * otherwise what the operations say. */
+ * SL_ERR_INTERRUPTED: f->progress.fn said so; otherwise what the operations say. */
 int sl_forward_run(struct sl_forward *f, const struct sl_forward_chunk *chunk);
 
 #endif

@@ -31,11 +31,6 @@ struct sl_linear_call {
 
 enum { SL_MAX_EXPERT_USED = 8, SL_MAX_EXPERT = 256 };
 
-/* Tokens of a prefill chunk unless told otherwise, and the most of one pass through experts: each
- * is read once for all of them, from disk and over the link, which is what prefill waits for where
- * memory does not hold it. */
-enum { SL_BATCH_TOKENS = 512 };
-
 /* Router's answer for one token, best expert first. */
 struct sl_route {
     uint16_t expert[SL_MAX_EXPERT_USED];

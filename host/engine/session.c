@@ -119,9 +119,11 @@ static int check_ids(const struct sl_session *s, const int32_t *ids, size_t n)
 static int eval_chunks(struct sl_session *s, const int32_t *ids, size_t n, bool all_logits,
                        float *logits)
 {
-    size_t n_vocab = s->model->config.n_vocab;
+    const size_t n_vocab = s->model->config.n_vocab, n_batch = s->forward.n_batch;
+    s->forward.progress.done = 0;
+    s->forward.progress.total = (n + n_batch - 1) / n_batch * s->model->config.n_layer;
     for (size_t done = 0; done < n;) {
-        size_t count = n - done < s->forward.n_batch ? n - done : s->forward.n_batch;
+        size_t count = n - done < n_batch ? n - done : n_batch;
         bool last = done + count == n;
         struct sl_forward_chunk chunk = {.ids = ids + done,
                                          .n_tok = (uint32_t)count,
@@ -182,6 +184,11 @@ int sl_session_eval(struct sl_session *session, const int32_t *ids, size_t n, bo
     else if (has_lfa)
         sl_lfa_restore(&s->forward.lfa);
     return err;
+}
+
+void sl_session_set_progress(struct sl_session *session, sl_progress_fn fn, void *user)
+{
+    session->forward.progress = (struct sl_forward_progress){.fn = fn, .user = user};
 }
 
 void sl_session_get_stats(const struct sl_session *session, struct sl_session_stats *out)

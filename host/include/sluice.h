@@ -142,10 +142,15 @@ uint64_t sl_memory_peak(void);
 
 struct sl_session;
 
+/* Tokens of a prefill chunk unless told otherwise, and the most of one pass through experts: each
+ * is read once for all of them, from disk and over the link, which is what prefill waits for where
+ * memory does not hold it. */
+enum { SL_BATCH_TOKENS = 512 };
+
 struct sl_session_params {
     uint32_t n_ctx;           /* 0: the model's own, at most 4096 */
-    uint32_t n_batch;         /* prefill chunk in tokens; 0: 512. No bit depends on it but with a
-                                 routing that has a capacity: at most 64 then, 0: 64 */
+    uint32_t n_batch;         /* prefill chunk in tokens; 0: the above. No bit depends on it but
+                                 with a routing that has a capacity: at most 64 then, 0: 64 */
     const char *cache_type_k; /* "f32" "int8" "int4"; NULL: "int8", exact models: "f32" */
     const char *cache_type_v;
     bool kv_on_fabric; /* pack K and V on the device at decode too */
@@ -161,6 +166,10 @@ void sl_session_reset(struct sl_session *session); /* back to position 0 */
  * appended). */
 int sl_session_eval(struct sl_session *session, const int32_t *ids, size_t n, bool all_logits,
                     float *logits);
+/* Called from now on behind each layer of an evaluation of several tokens, in the caller's thread;
+ * done and total count layers. False: the evaluation ends with SL_ERR_INTERRUPTED and appends
+ * nothing. NULL: nobody is called. */
+void sl_session_set_progress(struct sl_session *session, sl_progress_fn fn, void *user);
 
 struct sl_op_stat {
     const char *op;   /* "router" "expert_ffn" "linear" "kv_pack" "attention" ... */
@@ -534,7 +543,8 @@ struct sl_plan_params {
 struct sl_plan_time {
     double total_s, tokens_per_s;
     double core_s, launch_s, link_s;        /* as in sl_virtual_time */
-    double experts_s, dense_s, attention_s; /* the CPU reads experts, dense weights, the KV cache */
+    /* The CPU reads experts, dense weights, the KV cache and, of Yuan, the localized filter. */
+    double experts_s, dense_s, attention_s;
     double beside_s; /* in no sum: the CPU computed experts while the card did not wait */
     double disk_s;   /* of what does not fit the host's memory */
     double weight_bytes, link_bytes; /* read by the core; over the link, both ways */
