@@ -308,6 +308,42 @@ static void widening_agrees_with_the_scalar_one_on_every_instruction_set(void)
         }
 }
 
+/* Rows of stored values of a size that ends within a vector, at odd addresses. */
+static void products_of_stored_rows_follow_the_same_rule(void)
+{
+    static const enum sl_dtype type[] = {SL_DTYPE_F32, SL_DTYPE_BF16, SL_DTYPE_F16,
+                                         SL_DTYPE_F8_E4M3};
+    static uint8_t raw[4][4 * MAX_N + 1];
+    static float value[MAX_N], b[MAX_N];
+    struct sl_rng rng = sl_rng_open("stored", 12);
+    for (int level = 0; level < SL_N_SIMD_LEVEL; level++)
+        for (size_t i = 0; i < 4; i++)
+            for (size_t n = 1; n <= MAX_N; n += n < 40 ? 1 : 65) {
+                const struct sl_simd *simd = sl_simd_at((enum sl_simd_level)level);
+                const size_t size = sl_dtype_size(type[i]);
+                const float scale = i == 3 ? 0.3f : 1.0f;
+                const uint8_t *a[4];
+                float out[4];
+                fill(&rng, b, n);
+                for (size_t r = 0; r < 4; r++) {
+                    a[r] = raw[r] + 1;
+                    for (size_t at = 0; at < size * n; at++) {
+                        const bool top = at % size == size - 1; /* of no NaN */
+                        raw[r][1 + at] = (uint8_t)(sl_rng_next(&rng) & (top ? 0xBB : 0xFF));
+                    }
+                }
+                if (simd)
+                    simd->dot4_stored(type[i], a, scale, b, n, out);
+                for (size_t r = 0; simd && r < 4; r++) {
+                    sl_widen(type[i], a[r], n, value);
+                    for (size_t v = 0; v < n; v++)
+                        value[v] *= scale;
+                    const float want = rule(value, b, n);
+                    CU_ASSERT(same_bits(&out[r], &want, 1));
+                }
+            }
+}
+
 static void packed_blocks_agree_on_every_instruction_set(void)
 {
     static const uint32_t dim[] = {2, 6, 8, 16, 24, 32, 34, 48, 64, 80, 96, 128, 134, 250, 256};
@@ -379,6 +415,7 @@ static const struct sl_case cases[] = {
     CASE(packed_blocks_agree_on_every_instruction_set),
     CASE(softening_follows_its_formula_on_every_instruction_set),
     CASE(widening_agrees_with_the_scalar_one_on_every_instruction_set),
+    CASE(products_of_stored_rows_follow_the_same_rule),
     CASE(rms_norm_equals_its_formula),
     CASE(softmax_sums_to_one_and_survives_large_scores),
     CASE(finite_means_neither_nan_nor_infinity),

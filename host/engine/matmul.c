@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/matmul.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 
 #include "base/err.h"
@@ -64,6 +65,25 @@ static void four_rows(const struct run *run, const float *const w[4], uint32_t f
     }
 }
 
+/* False: not this way. Of a few tokens, what widening once saves is less than its buffer costs. */
+static bool few_tokens(const struct run *run, uint32_t first, uint32_t n)
+{
+    const struct sl_matmul_call *c = run->call;
+    const struct sl_tensor *tensor = c->matrix->tensor;
+    const uint8_t *w[SL_MATMUL_ROWS];
+    float y[SL_MATMUL_ROWS];
+    if (c->n_tok > 2 || !sl_rows_stored(c->matrix, first))
+        return false;
+    for (uint32_t i = 0; i < SL_MATMUL_ROWS; i++)
+        w[i] = sl_rows_stored(c->matrix, first + (i < n ? i : n - 1));
+    for (size_t t = 0; t < c->n_tok; t++) {
+        run->simd->dot4_stored(tensor->dtype, w, tensor->scale, token_x(c, t), c->matrix->cols, y);
+        for (uint32_t r = 0; r < n; r++)
+            put(c, t, first + r, y[r]);
+    }
+    return true;
+}
+
 static void run_item(void *user, size_t item, unsigned thread)
 {
     const struct run *run = user;
@@ -74,6 +94,8 @@ static void run_item(void *user, size_t item, unsigned thread)
     for (uint32_t r = (uint32_t)item * ROWS_PER_ITEM; r < end; r += SL_MATMUL_ROWS) {
         uint32_t n = end - r < SL_MATMUL_ROWS ? end - r : SL_MATMUL_ROWS;
         const float *w[SL_MATMUL_ROWS];
+        if (few_tokens(run, r, n))
+            continue;
         sl_rows_read_many(m, r, n, buffer, run->mm->max_cols);
         for (uint32_t i = 0; i < SL_MATMUL_ROWS; i++)
             w[i] = buffer + (i < n ? i : n - 1) * run->mm->max_cols;

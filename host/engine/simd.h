@@ -85,6 +85,10 @@ struct sl_simd {
     /* out[i] = dot(a[i], b), and out[4 i + j] = dot(a[i], b[j]). */
     void (*dot4)(const float *const a[4], const float *b, size_t n, float out[4]);
     void (*dot4x4)(const float *const a[4], const float *const b[4], size_t n, float out[16]);
+    /* dot4 of rows as they are stored, of the values that widen makes of them; a[i] may be
+     * unaligned. */
+    void (*dot4_stored)(enum sl_dtype dtype, const uint8_t *const a[4], float scale, const float *b,
+                        size_t n, float out[4]);
     /* acc[n] = fmaf(w, x[n], acc[n]) */
     void (*axpy)(float *acc, const float *x, size_t n, float w);
     /* dst[n] = exp(src[n] - max). dst may be src. */

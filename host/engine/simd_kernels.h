@@ -35,15 +35,15 @@ SL_SIMD_TARGET static float SL_SIMD(max)(const float *x, size_t n)
     return best;
 }
 
-/* Tail of a dot: terms i .. n of the partial sums s, then the tree. */
-SL_SIMD_INLINE float dot_finish(v16 s, const float *a, const float *b, size_t i, size_t n)
+/* Tail of a dot, n < 16: its terms to the partial sums s, then the tree. */
+SL_SIMD_INLINE float dot_finish(v16 s, const float *a, const float *b, size_t n)
 {
-    if (i == n)
+    if (n == 0)
         return v16_tree(s);
     float t[SL_N_PARTIAL];
     v16_store(t, s);
-    for (size_t l = 0; i + l < n; l++)
-        t[l] = fmaf(a[i + l], b[i + l], t[l]);
+    for (size_t l = 0; l < n; l++)
+        t[l] = fmaf(a[l], b[l], t[l]);
     return sl_tree16(t);
 }
 
@@ -53,7 +53,7 @@ SL_SIMD_INLINE float dot_any(const float *a, const float *b, size_t n)
     size_t i = 0;
     for (; i + SL_N_PARTIAL <= n; i += SL_N_PARTIAL)
         s = v16_fma(v16_load(a + i), v16_load(b + i), s);
-    return dot_finish(s, a, b, i, n);
+    return dot_finish(s, a + i, b + i, n - i);
 }
 
 SL_SIMD_TARGET static float SL_SIMD(dot)(const float *a, const float *b, size_t n)
@@ -71,7 +71,7 @@ SL_SIMD_INLINE void dot4_any(const float *const a[4], const float *b, size_t n, 
         v16 x = v16_load(b + i);
         SL_UNROLL for (int r = 0; r < 4; r++) s[r] = v16_fma(v16_load(a[r] + i), x, s[r]);
     }
-    SL_UNROLL for (int r = 0; r < 4; r++) out[r] = dot_finish(s[r], a[r], b, i, n);
+    SL_UNROLL for (int r = 0; r < 4; r++) out[r] = dot_finish(s[r], a[r] + i, b + i, n - i);
 }
 
 SL_SIMD_TARGET static void SL_SIMD(dot4)(const float *const a[4], const float *b, size_t n,
@@ -96,7 +96,7 @@ SL_SIMD_TARGET static void SL_SIMD(dot4x4)(const float *const a[4], const float 
             SL_UNROLL for (int c = 0; c < 4; c++) s[4 * r + c] = v16_fma(w, x[c], s[4 * r + c]);
         }
     }
-    SL_UNROLL for (int r = 0; r < 16; r++) out[r] = dot_finish(s[r], a[r / 4], b[r % 4], i, n);
+    SL_UNROLL for (int r = 0; r < 16; r++) out[r] = dot_finish(s[r], a[r / 4] + i, b[r % 4] + i, n - i);
 }
 #else
 SL_SIMD_TARGET static void SL_SIMD(dot4x4)(const float *const a[4], const float *const b[4],
@@ -126,6 +126,41 @@ SL_SIMD_TARGET static void SL_SIMD(widen)(enum sl_dtype dtype, const uint8_t *sr
     case SL_DTYPE_BF16: widen_any(SL_DTYPE_BF16, src, n, scale, dst); break;
     case SL_DTYPE_F16: widen_any(SL_DTYPE_F16, src, n, scale, dst); break;
     case SL_DTYPE_F8_E4M3: widen_any(SL_DTYPE_F8_E4M3, src, n, scale, dst); break;
+    case SL_DTYPE_I32: break; /* has no values of its own */
+    }
+}
+
+SL_SIMD_INLINE void dot4_stored_any(enum sl_dtype dtype, const uint8_t *const a[4], float scale,
+                                    const float *b, size_t n, float out[4])
+{
+    const size_t size = dtype == SL_DTYPE_F32 ? 4 : dtype == SL_DTYPE_F8_E4M3 ? 1 : 2;
+    const v16 factor = v16_set1(scale);
+    v16 s[4];
+    size_t i = 0;
+    SL_UNROLL for (int r = 0; r < 4; r++) s[r] = v16_set1(0.0f);
+    for (; i + SL_N_PARTIAL <= n; i += SL_N_PARTIAL) {
+        v16 x = v16_load(b + i);
+        SL_UNROLL for (int r = 0; r < 4; r++)
+        {
+            v16 w = v16_mul(v16_load_wide(dtype, a[r] + i * size), factor);
+            s[r] = v16_fma(w, x, s[r]);
+        }
+    }
+    for (int r = 0; r < 4; r++) {
+        float rest[SL_N_PARTIAL];
+        widen_any(dtype, a[r] + i * size, n - i, scale, rest);
+        out[r] = dot_finish(s[r], rest, b + i, n - i);
+    }
+}
+
+SL_SIMD_TARGET static void SL_SIMD(dot4_stored)(enum sl_dtype dtype, const uint8_t *const a[4],
+                                                float scale, const float *b, size_t n, float out[4])
+{
+    switch (dtype) {
+    case SL_DTYPE_F32: dot4_stored_any(SL_DTYPE_F32, a, scale, b, n, out); break;
+    case SL_DTYPE_BF16: dot4_stored_any(SL_DTYPE_BF16, a, scale, b, n, out); break;
+    case SL_DTYPE_F16: dot4_stored_any(SL_DTYPE_F16, a, scale, b, n, out); break;
+    case SL_DTYPE_F8_E4M3: dot4_stored_any(SL_DTYPE_F8_E4M3, a, scale, b, n, out); break;
     case SL_DTYPE_I32: break; /* has no values of its own */
     }
 }
@@ -172,6 +207,7 @@ __attribute__((unused)) static const struct sl_simd SL_SIMD(table) = {
     .dot = SL_SIMD(dot),
     .dot4 = SL_SIMD(dot4),
     .dot4x4 = SL_SIMD(dot4x4),
+    .dot4_stored = SL_SIMD(dot4_stored),
     .axpy = SL_SIMD(axpy),
     .widen = SL_SIMD(widen),
     .exp_sub = SL_SIMD(exp_sub),

@@ -38,16 +38,25 @@ void sl_rows_read_many(const struct sl_rows *m, uint32_t r, uint32_t n, float *d
             sl_rows_read(m, r + i, dst + i * stride);
 }
 
+static uint64_t tensor_row(const struct sl_rows *m, uint32_t r)
+{
+    return m->first + (uint64_t)(r / m->block) * m->stride + r % m->block;
+}
+
+const uint8_t *sl_rows_stored(const struct sl_rows *m, uint32_t r)
+{
+    const struct sl_tensor *t = m->tensor;
+    return t->gptq ? NULL : t->data + tensor_row(m, r) * m->cols * sl_dtype_size(t->dtype);
+}
+
 void sl_rows_read(const struct sl_rows *m, uint32_t r, float *dst)
 {
-    uint64_t row = m->first + (uint64_t)(r / m->block) * m->stride + r % m->block;
     const struct sl_tensor *t = m->tensor;
-    if (t->gptq) {
-        sl_tensor_read_rows(t, row, 1, dst, m->cols);
-        return;
-    }
-    const uint8_t *src = t->data + row * m->cols * sl_dtype_size(t->dtype);
-    sl_simd_best()->widen(t->dtype, src, m->cols, t->scale, dst);
+    const uint8_t *src = sl_rows_stored(m, r);
+    if (src)
+        sl_simd_best()->widen(t->dtype, src, m->cols, t->scale, dst);
+    else
+        sl_tensor_read_rows(t, tensor_row(m, r), 1, dst, m->cols);
 }
 
 static struct sl_rows whole(const struct sl_tensor *t, uint32_t rows, uint32_t cols)

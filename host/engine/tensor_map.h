@@ -19,6 +19,8 @@ struct sl_rows {
 
 /* Row r widened to fp32, dst[cols]. */
 void sl_rows_read(const struct sl_rows *m, uint32_t r, float *dst);
+/* Row r as it is stored, to be widened times the tensor's scale; NULL: it has to be read. */
+const uint8_t *sl_rows_stored(const struct sl_rows *m, uint32_t r);
 /* Rows r .. r + n - 1; row r + i goes to dst + i * stride. */
 void sl_rows_read_many(const struct sl_rows *m, uint32_t r, uint32_t n, float *dst, size_t stride);
 

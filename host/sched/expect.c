@@ -70,7 +70,7 @@ static int expect_cpu(const struct sl_expect_params *q, const char *instructions
     if (!err && cpu.gbps > 0) {
         sl_config_get_info(&w.manifest.layout.config, &info);
         const double kv = (double)info.kv_bytes_int8 * q->n_ctx;
-        const double decode = pass_bytes(&w, &cpu, 1) + w.head + kv;
+        const double decode = pass_bytes(&w, &cpu, 1) + w.head + kv + w.n_layer * w.filter;
         double prefill = w.head;
         for (uint32_t t = 0; t < q->n_prompt; t += SL_BATCH_TOKENS)
             prefill += pass_bytes(

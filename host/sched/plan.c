@@ -231,7 +231,7 @@ static void plan_decode(struct planner *p)
     } else {
         t->dense_s = cpu_seconds(p, c->n_layer * p->w.dense + p->w.head);
     }
-    t->attention_s = cpu_seconds(p, p->out->kv_bytes);
+    t->attention_s = cpu_seconds(p, p->out->kv_bytes + c->n_layer * p->w.filter);
     finish(t, memory_share(p, t), 1);
 }
 

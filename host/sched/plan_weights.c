@@ -55,6 +55,8 @@ int sl_plan_weights_open(struct sl_plan_weights *out, const char *path, const ch
     out->shared = bytes_of(l, SL_SLAB_ROLE_SHARED, 0);
     out->expert = bytes_of(l, SL_SLAB_ROLE_EXPERT, 0);
     out->head = bytes_of(l, SL_SLAB_ROLE_LM_HEAD, 0);
+    /* Two convolutions over two tokens, to half the width and back. */
+    out->filter = l->config.has_lfa ? 2.0 * 2 * l->config.d_model * l->config.d_model : 0;
     for (uint32_t i = 0; i < out->n_layer; i++) /* layers that share K and V have fewer */
         for (int role = SL_SLAB_ROLE_Q; role <= SL_SLAB_ROLE_O; role++)
             out->dense += bytes_of(l, (enum sl_slab_role)role, i) / out->n_layer;

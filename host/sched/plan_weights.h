@@ -10,6 +10,7 @@ struct sl_plan_weights {
     /* Bytes of one layer, and of the head; dense: Q, K, V, O, a mean over the layers; expert: one
      * of them. */
     double router, dense, shared, expert, head;
+    double filter; /* of one layer: Yuan's localized filter as released, in BF16, by the CPU */
     uint32_t n_layer, n_expert;
 };
 
