@@ -96,7 +96,8 @@ SL_SIMD_TARGET static void SL_SIMD(dot4x4)(const float *const a[4], const float 
             SL_UNROLL for (int c = 0; c < 4; c++) s[4 * r + c] = v16_fma(w, x[c], s[4 * r + c]);
         }
     }
-    SL_UNROLL for (int r = 0; r < 16; r++) out[r] = dot_finish(s[r], a[r / 4] + i, b[r % 4] + i, n - i);
+    SL_UNROLL for (int r = 0; r < 16; r++)
+        out[r] = dot_finish(s[r], a[r / 4] + i, b[r % 4] + i, n - i);
 }
 #else
 SL_SIMD_TARGET static void SL_SIMD(dot4x4)(const float *const a[4], const float *const b[4],
@@ -154,7 +155,8 @@ SL_SIMD_INLINE void dot4_stored_any(enum sl_dtype dtype, const uint8_t *const a[
 }
 
 SL_SIMD_TARGET static void SL_SIMD(dot4_stored)(enum sl_dtype dtype, const uint8_t *const a[4],
-                                                float scale, const float *b, size_t n, float out[4])
+                                                float scale, const float *b, size_t n,
+                                                float out[4])
 {
     switch (dtype) {
     case SL_DTYPE_F32: dot4_stored_any(SL_DTYPE_F32, a, scale, b, n, out); break;
