@@ -23,8 +23,8 @@ HOSTCC := $(CC) $(STD) $(CFLAGS) $(HOSTINC)
 PLAIN  := -fno-tree-vectorize -fno-tree-slp-vectorize
 LDLIBS  = $(shell pkg-config --libs $(LIBS)) -lpthread -lm
 
-LIB_SRC   := $(wildcard host/base/*.c host/store/*.c host/engine/*.c host/accel/*.c host/card/*.c host/cache/*.c \
-               host/bench/*.c host/sched/*.c)
+LIB_SRC   := $(wildcard host/base/*.c host/store/*.c host/engine/*.c host/accel/*.c host/fabric/*.c \
+               host/card/*.c host/cache/*.c host/validate/*.c host/bench/*.c host/sched/*.c)
 CLI_SRC   := $(wildcard host/cli/*.c)
 HLS_SRC   := $(wildcard hls/*.c)
 TEST_SRC  := $(wildcard tests/*.c) $(wildcard tests/ref/*.c)

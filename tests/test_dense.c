@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "accel/cpu_ops.h"
-#include "accel/fabric_state.h"
+#include "fabric/fabric_state.h"
 #include "golden_read.h"
 #include "ref/ref_core.h"
 #include "ref/ref_gen.h"

@@ -6,8 +6,8 @@
 #include <string.h>
 #include <xxhash.h>
 
-#include "accel/stream.h"
 #include "cli_rig.h"
+#include "fabric/stream.h"
 #include "logits_rig.h"
 #include "store/store.h"
 #include "store_rig.h"

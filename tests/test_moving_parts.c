@@ -5,12 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "accel/joblist.h"
-#include "accel/launcher.h"
-#include "accel/moe.h"
 #include "accel/upload.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "fabric/joblist.h"
+#include "fabric/launcher.h"
+#include "fabric/moe.h"
 #include "store/slab.h"
 #include "test_main.h"
 

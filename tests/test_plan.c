@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "accel/stream.h"
 #include "cli_rig.h"
+#include "fabric/stream.h"
 #include "sched/cpu_rate.h"
 #include "test_main.h"
 

@@ -17,8 +17,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "accel/joblist.h"
 #include "base/err.h"
+#include "fabric/joblist.h"
 #include "fault_rig.h"
 
 #define ONE_PORT "sim:1," FAULT_SOUND

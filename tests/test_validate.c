@@ -14,11 +14,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "accel/validate_data.h"
 #include "base/err.h"
 #include "card/cards.h"
 #include "cli_rig.h"
 #include "fault_rig.h"
+#include "validate/validate_data.h"
 
 enum { N = SL_VALIDATE_N_TEST };
 

@@ -14,8 +14,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "accel/stream.h"
 #include "cli_rig.h"
+#include "fabric/stream.h"
 #include "fault_rig.h"
 #include "logits_rig.h"
 #include "store_rig.h"

@@ -11,7 +11,7 @@
 
 enum { TLM_MAX_JOBS = 64 };
 
-/* Launches as models make them (accel/moe.c, fabric_linear.c). */
+/* Launches as models make them (fabric/moe.c, fabric_linear.c). */
 enum tlm_kind {
     TLM_DECODE,  /* router, shared expert, top_k INDIRECT experts of one token */
     TLM_ROUTE,   /* routers and shared expert of n_tokens tokens: prefill's first launch */

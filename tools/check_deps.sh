@@ -13,14 +13,15 @@ forbid() { # message, pattern, files...
     fi
 }
 forbid "the command line sees sluice.h and its own headers only" \
-    '^#include "(base|engine|store|accel|card|cache|bench|sched|sl_abi|sl_core)' host/cli/*.[ch]
+    '^#include "(base|engine|store|accel|fabric|validate|card|cache|bench|sched|sl_abi|sl_core)' host/cli/*.[ch]
 forbid "the engine never names a job, a record or a register" \
-    'struct sl_(job|record|caps)\b|SL_(OP|AT|STATUS|ARG)_|"(card/|accel/(device|joblist|csim))' host/engine/*.[ch]
-forbid "the store knows slabs, not jobs" 'struct sl_(job|record)\b|SL_(OP|STATUS)_|"(accel|card)/' host/store/*.[ch]
-forbid "base depends on nothing but sluice.h" '^#include "(engine|store|accel|card|cache|sched|cli|sl_abi)' host/base/*.[ch]
-forbid "policies know traces, nothing of models or devices" '^#include "(engine|store|accel|card|cli|sl_abi)' host/cache/*.[ch]
+    'struct sl_(job|record|caps)\b|SL_(OP|AT|STATUS|ARG)_|"(card/|accel/(device|csim)|fabric/joblist)' host/engine/*.[ch]
+forbid "a device knows nothing of who uses it" '^#include "(fabric|validate|cache|bench|cli)/' host/accel/*.[ch]
+forbid "the store knows slabs, not jobs" 'struct sl_(job|record)\b|SL_(OP|STATUS)_|"(accel|fabric|card)/' host/store/*.[ch]
+forbid "base depends on nothing but sluice.h" '^#include "(engine|store|accel|fabric|card|cache|sched|cli|sl_abi)' host/base/*.[ch]
+forbid "policies know traces, nothing of models or devices" '^#include "(engine|store|accel|fabric|card|cli|sl_abi)' host/cache/*.[ch]
 forbid "the model of the core knows the contract and the geometry of slabs" \
-    '^#include "(engine|accel|card|cache|cli|store/[^s]|store/s[^l])' host/sched/tlm*.[ch]
+    '^#include "(engine|accel|fabric|card|cache|cli|store/[^s]|store/s[^l])' host/sched/tlm*.[ch]
 forbid "hls/ includes the contract and itself only" \
     '^#include "(base|engine|store|accel|card|cli|sluice|tests|\.\.)' hls/*.[ch]
 forbid "nothing depends on tests" '^#include "(tests/|test_|core_rig|ref/)' host/*/*.[ch] hls/*.[ch] tools/*.c

@@ -3,16 +3,16 @@
 
 #include <string.h>
 
-#include "accel/fabric.h"
 #include "base/err.h"
 #include "base/host_memory.h"
 #include "engine/kv.h"
-#include "store/quant_config.h"
+#include "fabric/fabric.h"
 #include "store/format.h"
 #include "store/kept.h"
 #include "store/layout.h"
 #include "store/ledger.h"
 #include "store/manifest.h"
+#include "store/quant_config.h"
 #include "store/store.h"
 
 enum {

@@ -4,11 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "accel/fabric.h"
 #include "base/err.h"
 #include "base/profile.h"
 #include "engine/memory_plan.h"
 #include "engine/ops_exact.h"
+#include "fabric/fabric.h"
 #include "store/quant_config.h"
 #include "store/store.h"
 

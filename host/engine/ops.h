@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The operations that the engine does not compute itself: the table through which it reaches the
- * fabric (accel/fabric.c) or the plain fp32 reference (engine/ops_exact.c).
+ * fabric (fabric/fabric.c) or the plain fp32 reference (engine/ops_exact.c).
  *
  * Rows of x and y are tokens; results depend on each token alone, never on how many are passed
  * together or on thread counts. Routing with a capacity (engine/routing.h) is the one exception: a

@@ -4,10 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "accel/fabric_state.h"
 #include "accel/sim_options.h"
 #include "accel/tlm_device.h"
 #include "base/err.h"
+#include "fabric/fabric_state.h"
 #include "sched/cpu_rate.h"
 #include "sched/plan.h"
 #include "sched/plan_weights.h"

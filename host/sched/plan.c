@@ -5,10 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "accel/fabric_state.h"
-#include "sched/cpu_rate.h"
 #include "base/err.h"
 #include "engine/config.h"
+#include "fabric/fabric_state.h"
+#include "sched/cpu_rate.h"
 #include "sched/plan.h"
 #include "sched/plan_launch.h"
 #include "sched/plan_moe.h"

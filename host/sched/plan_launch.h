@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The launches that a model's operations become (accel/moe.c, fabric_linear.c, fabric.c),
+ * The launches that a model's operations become (fabric/moe.c, fabric_linear.c, fabric.c),
  * without data: their transfers and the core's cycles, on the clock of accel/link.h.
  */
 #ifndef SL_SCHED_PLAN_LAUNCH_H

@@ -3,7 +3,7 @@
 
 #include <math.h>
 
-#include "accel/fabric_state.h"
+#include "fabric/fabric_state.h"
 
 /* Experts whose turn has not come: at .. end; done: tokens of the first. */
 struct queue {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * One MoE layer of a prompt where the card may lack experts: launches of those that it has, others
- * through its two buffers or by the CPU beside it, in the order of accel/moe_run.c and with the
- * choice of accel/stream.h, without data.
+ * through its two buffers or by the CPU beside it, in the order of fabric/moe_run.c and with the
+ * choice of fabric/stream.h, without data.
  */
 #ifndef SL_SCHED_PLAN_MOE_H
 #define SL_SCHED_PLAN_MOE_H

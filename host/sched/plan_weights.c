@@ -5,12 +5,12 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "accel/fabric_state.h"
 #include "base/err.h"
 #include "engine/config.h"
-#include "store/quant_config.h"
+#include "fabric/fabric_state.h"
 #include "store/format.h"
 #include "store/outfile.h"
+#include "store/quant_config.h"
 
 static double bytes_of(const struct sl_layout *l, enum sl_slab_role role, uint32_t layer)
 {
