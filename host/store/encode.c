@@ -17,7 +17,7 @@ enum {
 };
 
 /* The code book in ascending order: code of the i-th value, and the bound above which a weight
- * belongs to i + 1. */
+ * belongs to i + 1, or from which on. */
 struct book {
     unsigned n;
     float top; /* largest value */
@@ -106,12 +106,6 @@ struct sl_matrix_scale sl_choose_scale(int format, float absmax)
     return (struct sl_matrix_scale){1, (int16_t)(e0 < INT8_MIN ? INT8_MIN : e0)};
 }
 
-/* Largest float below a finite x. */
-static float below(float x)
-{
-    return nextafterf(x, -INFINITY);
-}
-
 /* Vectors are written out because compilers turn the comparisons below into jumps. Every target
  * has them, in one piece or in several; what is inlined takes the form of its caller's target. */
 typedef float f8 __attribute__((vector_size(32)));
@@ -128,20 +122,20 @@ typedef double d4 __attribute__((vector_size(32)));
  * times 6 bits. */
 INLINE void nearest_in_book(const struct book *b, const float *w, float scale, float *value)
 {
-    f8 bound[15], step[15];
+    enum { N = SL_BLOCK / LANES }; /* side by side: one chain of additions takes its latency */
+    f8 x[N], v[N];
+    memcpy(x, w, sizeof x);
+    for (unsigned i = 0; i < N; i++)
+        v[i] = ALL8(b->value[0]);
     for (unsigned t = 0; t + 1 < b->n; t++) {
-        float x = b->middle[t] * scale;
-        x = b->upper_on_tie[t] ? below(x) : x;
-        bound[t] = ALL8(x);
-        step[t] = ALL8(b->value[t + 1] - b->value[t]);
+        const float middle = b->middle[t] * scale;
+        const f8 bound = ALL8(middle), step = ALL8(b->value[t + 1] - b->value[t]);
+        const bool tie = b->upper_on_tie[t];
+#pragma GCC unroll 4
+        for (unsigned i = 0; i < N; i++)
+            v[i] += tie ? SELECT8(x[i] >= bound, step) : SELECT8(x[i] > bound, step);
     }
-    for (unsigned i = 0; i < SL_BLOCK; i += LANES) {
-        f8 x, v = ALL8(b->value[0]);
-        memcpy(&x, w + i, sizeof x);
-        for (unsigned t = 0; t + 1 < b->n; t++)
-            v += SELECT8(x > bound[t], step[t]);
-        memcpy(value + i, &v, sizeof v);
-    }
+    memcpy(value, v, sizeof v);
 }
 
 /* value[i] = integer in -127..127 nearest to w[i] / scale, the lower one on ties. The quotient from
