@@ -338,6 +338,7 @@ static void the_cpu_is_expected_to_read_its_bytes(void)
     const double gbps = json_number_value(json_object_get(e, "cpu_gbps"));
     CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(e, "by")), "memory");
     CU_ASSERT(gbps > 0);
+    CU_ASSERT(json_number_value(json_object_get(e, "cpu_gmacs")) > 0);
     /* The KV cache of some positions is read too. */
     CU_ASSERT(within(json_number_value(json_object_get(e, "decode_tokens_per_s")),
                      gbps * 1e9 / bytes, 0.01));
@@ -361,6 +362,21 @@ static void many_tokens_cost_what_multiplying_takes(void)
     }
     CU_ASSERT(sl_cpu_rate_multiply(sl_cpu_ops_best(), 2, SL_FORMAT_NF4) > 0);
     CU_ASSERT(sl_cpu_rate_multiply(sl_cpu_ops_best(), 1, SL_FORMAT_FP8) > 0);
+}
+
+/* Two convolutions over two tokens, 2048 to 1024 channels and back, in BF16, in each of 24 layers;
+ * the rest of attention grows with the positions. */
+static void yuans_filter_is_read_for_every_token(void)
+{
+    const double filter = 24 * (2.0 * 2048 * 1024 + 2.0 * 1024 * 2048) * 2;
+    double bytes[2];
+    for (int i = 0; i < 2; i++) {
+        json_t *p = call(i ? "plan tests/configs/yuan2-m32.json --host gbps=50 --json -c 2000"
+                           : "plan tests/configs/yuan2-m32.json --host gbps=50 --json -c 1000");
+        bytes[i] = value(p, "decode", "cpu_attention_s") * 50e9;
+        json_decref(p);
+    }
+    CU_ASSERT(within(2 * bytes[0] - bytes[1], filter, 1e-6));
 }
 
 static void what_is_expected_is_told_with_explain(void)
@@ -390,6 +406,7 @@ static const struct sl_case cases[] = {
     {"experts_are_sent_as_long_as_it_pays", experts_are_sent_as_long_as_it_pays},
     {"the_cpu_is_expected_to_read_its_bytes", the_cpu_is_expected_to_read_its_bytes},
     {"many_tokens_cost_what_multiplying_takes", many_tokens_cost_what_multiplying_takes},
+    {"yuans_filter_is_read_for_every_token", yuans_filter_is_read_for_every_token},
     {"what_is_expected_is_told_with_explain", what_is_expected_is_told_with_explain},
     {"weights_are_where_they_fit", weights_are_where_they_fit},
     {"what_holds_is_named", what_holds_is_named},

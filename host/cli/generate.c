@@ -75,7 +75,7 @@ static bool read_tick(void *user, const char *what, uint64_t done, uint64_t tota
 /* In parts, so that Ctrl-C loses no more than one. */
 static int read_parts(struct sl_generator *g, const int32_t *ids, size_t n, struct reading *r)
 {
-    const size_t most = g->o->batch_size ? (size_t)g->o->batch_size : SL_BATCH_TOKENS;
+    const size_t most = sl_input_batch(g->o);
     for (g->n_read = 0; g->n_read < n;) {
         const size_t count = n - g->n_read < most ? n - g->n_read : most;
         float *logits = g->n_read + count == n ? g->logits : NULL;

@@ -256,6 +256,17 @@ int sl_input_open_model(struct sl_model **out, const struct sl_options *o,
     return err ? sl_cli_library_error(err) : SL_EXIT_OK;
 }
 
+size_t sl_input_batch(const struct sl_options *o)
+{
+    return o->batch_size ? (size_t)o->batch_size : SL_BATCH_TOKENS;
+}
+
+size_t sl_input_rows_at_once(const struct sl_options *o, size_t n_vocab)
+{
+    const size_t asked = sl_input_batch(o), fit = ((size_t)64 << 20) / (n_vocab * sizeof(float));
+    return asked < fit ? asked : fit ? fit : 1;
+}
+
 int sl_input_open_session(struct sl_session **out, struct sl_model *model,
                           const struct sl_options *o, uint32_t n_ctx)
 {

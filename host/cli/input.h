@@ -36,6 +36,10 @@ struct sl_model_params sl_input_model_params(const struct sl_options *o);
 /* Opens the model that the options name, with a progress bar. profile: may be NULL. */
 int sl_input_open_model(struct sl_model **out, const struct sl_options *o,
                         struct sl_profile *profile);
+/* Tokens of a prefill chunk: --batch-size, or the library's own choice. */
+size_t sl_input_batch(const struct sl_options *o);
+/* The same where the logits of all of them are kept: 64 MB, whatever the vocabulary. */
+size_t sl_input_rows_at_once(const struct sl_options *o, size_t n_vocab);
 int sl_input_open_session(struct sl_session **out, struct sl_model *model,
                           const struct sl_options *o, uint32_t n_ctx);
 

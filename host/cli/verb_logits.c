@@ -6,14 +6,6 @@
 #include "npy.h"
 #include "verbs.h"
 
-/* Bounds the buffer: 64 MB of logits at a time, whatever the vocabulary. */
-static size_t rows_at_once(const struct sl_options *o, uint32_t n_vocab)
-{
-    size_t asked = o->batch_size ? (size_t)o->batch_size : SL_BATCH_TOKENS;
-    size_t fit = ((size_t)64 << 20) / (n_vocab * sizeof(float));
-    return asked < fit ? asked : fit ? fit : 1;
-}
-
 static int write_logits(struct sl_session *session, const struct sl_input *in, struct sl_npy *npy,
                         size_t part)
 {
@@ -63,7 +55,7 @@ int sl_verb_logits(const struct sl_options *o)
     if (!code)
         code = sl_npy_open(&npy, o->output, info.n_vocab);
     if (!code)
-        code = write_logits(session, &in, &npy, rows_at_once(o, info.n_vocab));
+        code = write_logits(session, &in, &npy, sl_input_rows_at_once(o, info.n_vocab));
     if (!code)
         code = sl_npy_commit(&npy);
     if (!code)

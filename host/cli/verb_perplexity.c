@@ -55,9 +55,7 @@ static int open_side(struct scoring *s, struct side *side, const struct sl_optio
                             "--reference: a vocabulary of %u tokens instead of %zu", info.n_vocab,
                             s->n_vocab);
     s->n_vocab = info.n_vocab;
-    size_t fit = ((size_t)64 << 20) / (s->n_vocab * sizeof(float));
-    size_t asked = o->batch_size ? (size_t)o->batch_size : SL_BATCH_TOKENS;
-    s->rows = asked < fit ? asked : fit ? fit : 1;
+    s->rows = sl_input_rows_at_once(o, s->n_vocab);
     side->logits = calloc(s->rows * s->n_vocab, sizeof *side->logits);
     if (!side->logits)
         return sl_cli_error(SL_ERR_NOMEM, "choose a smaller --batch-size", "out of memory");

@@ -242,9 +242,8 @@ int sl_verb_run(const struct sl_options *o)
     struct sl_session_stats stats = {0};
     sl_interrupt_catch();
     int code = open_run(&r);
-    if (!code) {
+    if (!code)
         code = generate(&r);
-    }
     if (!code) {
         sl_session_get_stats(r.g.session, &stats);
         if (o->json)

@@ -11,13 +11,13 @@
 #include "engine/trace.h"
 #include "engine/weights.h"
 
-/* What the passes of one sequence work on. The first block is borrowed. */
 struct sl_forward_progress {
     sl_progress_fn fn; /* NULL: nobody asks */
     void *user;
     uint64_t done, total; /* layers of this evaluation */
 };
 
+/* What the passes of one sequence work on. The first block is borrowed. */
 struct sl_forward {
     const struct sl_config *config;
     const struct sl_weights *weights;
