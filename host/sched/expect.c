@@ -54,7 +54,8 @@ static double pass_bytes(const struct sl_plan_weights *w, const struct cpu *cpu,
     const double dense = sl_cpu_rate_work(n, l->format_dense, cpu->gbps, cpu->gmacs_dense);
     const double shared = sl_cpu_rate_work(n, l->format, cpu->gbps, cpu->gmacs);
     const double expert = sl_cpu_rate_work(each, l->format, cpu->gbps, cpu->gmacs);
-    return w->n_layer * (w->dense * dense + w->router * ceil((double)n / SL_MAX_TOKENS) + w->shared * shared +
+    const double router = ceil((double)n / SL_MAX_TOKENS);
+    return w->n_layer * (w->dense * dense + w->router * router + w->shared * shared +
                          w->expert * distinct * expert);
 }
 

@@ -5,13 +5,12 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include "base/avx2.h"
 #include "sl_abi.h"
 #include "store/slab.h"
 
 enum {
     SIG_BITS = 5,         /* SL_SIG_BASE = 2^SIG_BITS */
-    LANES = 8, /* of a vector */
+    LANES = 4, /* of a vector */
     E4M3_ONE = 9,         /* codes are integers times 2^-9 */
     E4M3_MAX_CODE = 0x7E
 };
@@ -106,60 +105,58 @@ struct sl_matrix_scale sl_choose_scale(int format, float absmax)
     return (struct sl_matrix_scale){1, (int16_t)(e0 < INT8_MIN ? INT8_MIN : e0)};
 }
 
-/* Vectors are written out because compilers turn the comparisons below into jumps. Every target
- * has them, in one piece or in several; what is inlined takes the form of its caller's target. */
-typedef float f8 __attribute__((vector_size(32)));
-typedef int32_t i8 __attribute__((vector_size(32)));
+/* Four lanes that every target has; written out because compilers turn the comparisons below into
+ * jumps. */
 typedef float f4 __attribute__((vector_size(16)));
+typedef int32_t i4 __attribute__((vector_size(16)));
 typedef double d4 __attribute__((vector_size(32)));
 
-#define INLINE static inline __attribute__((always_inline))
-#define ALL8(x) ((f8){x, x, x, x, x, x, x, x})
+#define ALL4(x) ((f4){x, x, x, x})
 /* x where the mask is set, else 0. */
-#define SELECT8(mask, x) ((f8)((mask) & (i8)(x)))
+#define SELECT4(mask, x) ((f4)((mask) & (i4)(x)))
 
 /* value[i] = nearest value of the book to w[i] / scale. Bounds are exact in fp32: at most 8 bits
  * times 6 bits. */
-INLINE void nearest_in_book(const struct book *b, const float *w, float scale, float *value)
+static void nearest_in_book(const struct book *b, const float *w, float scale, float *value)
 {
     enum { N = SL_BLOCK / LANES }; /* side by side: one chain of additions takes its latency */
-    f8 x[N], v[N];
+    f4 x[N], v[N];
     memcpy(x, w, sizeof x);
     for (unsigned i = 0; i < N; i++)
-        v[i] = ALL8(b->value[0]);
+        v[i] = ALL4(b->value[0]);
     for (unsigned t = 0; t + 1 < b->n; t++) {
         const float middle = b->middle[t] * scale;
-        const f8 bound = ALL8(middle), step = ALL8(b->value[t + 1] - b->value[t]);
+        const f4 bound = ALL4(middle), step = ALL4(b->value[t + 1] - b->value[t]);
         const bool tie = b->upper_on_tie[t];
-#pragma GCC unroll 4
+#pragma GCC unroll 8
         for (unsigned i = 0; i < N; i++)
-            v[i] += tie ? SELECT8(x[i] >= bound, step) : SELECT8(x[i] > bound, step);
+            v[i] += tie ? SELECT4(x[i] >= bound, step) : SELECT4(x[i] > bound, step);
     }
     memcpy(value, v, sizeof v);
 }
 
 /* value[i] = integer in -127..127 nearest to w[i] / scale, the lower one on ties. The quotient from
  * the reciprocal may be off by one next to a tie; comparing with the exact bounds mends it. */
-INLINE void nearest_integer(const float *w, float scale, float *value)
+static void nearest_integer(const float *w, float scale, float *value)
 {
-    const f8 magic = ALL8(12582912.0f); /* 1.5 * 2^23: adding it rounds to an integer */
-    const f8 one = ALL8(1), half = ALL8(0.5f), top = ALL8(127);
-    const f8 inverse = ALL8(1 / scale), s = ALL8(scale);
+    const f4 magic = ALL4(12582912.0f); /* 1.5 * 2^23: adding it rounds to an integer */
+    const f4 one = ALL4(1), half = ALL4(0.5f), top = ALL4(127);
+    const f4 inverse = ALL4(1 / scale), s = ALL4(scale);
     for (unsigned i = 0; i < SL_BLOCK; i += LANES) {
-        f8 x;
+        f4 x;
         memcpy(&x, w + i, sizeof x);
-        f8 r = (x * inverse + magic) - magic;
-        r += SELECT8(x > (r + half) * s, one);
-        r -= SELECT8(x <= (r - half) * s, one);
-        r -= SELECT8(r > top, r - top);
-        r -= SELECT8(r < -top, r + top);
+        f4 r = (x * inverse + magic) - magic;
+        r += SELECT4(x > (r + half) * s, one);
+        r -= SELECT4(x <= (r - half) * s, one);
+        r -= SELECT4(r > top, r - top);
+        r -= SELECT4(r < -top, r + top);
         memcpy(value + i, &r, sizeof r);
     }
 }
 
 /* Squared error in binary64, four partial sums: the order is part of the result's definition on
  * near ties. */
-INLINE double squared_error(const float *w, const float *value, double scale)
+static double squared_error(const float *w, const float *value, double scale)
 {
     const d4 s = {scale, scale, scale, scale};
     d4 sum = {0};
@@ -202,7 +199,7 @@ static int nearest_byte(double a, int e0, bool *raised)
 
 /* Finds the best byte of one group and its values; returns whether the group was raised. b: NULL
  * for q8. */
-INLINE bool fit_any(const struct book *b, const float *w, int e0, float *value, uint8_t *scale)
+static bool fit_group(const struct book *b, const float *w, int e0, float *value, uint8_t *scale)
 {
     float absmax = group_absmax(w);
     bool raised = false;
@@ -230,31 +227,6 @@ INLINE bool fit_any(const struct book *b, const float *w, int e0, float *value, 
     }
     return raised;
 }
-
-typedef bool fit_fn(const struct book *b, const float *w, int e0, float *value, uint8_t *scale);
-
-static bool fit_plain(const struct book *b, const float *w, int e0, float *value, uint8_t *scale)
-{
-    return fit_any(b, w, e0, value, scale);
-}
-
-#ifdef __x86_64__
-SL_AVX2 static bool fit_avx2(const struct book *b, const float *w, int e0, float *value,
-                             uint8_t *scale)
-{
-    return fit_any(b, w, e0, value, scale);
-}
-
-static fit_fn *find_fit(void)
-{
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? fit_avx2 : fit_plain;
-}
-#else
-static fit_fn *find_fit(void)
-{
-    return fit_plain;
-}
-#endif
 
 /* E4M3 code nearest to w / scale, ties to the even code, saturating. The quotient of 24 and 16 bits
  * cannot reach a tie by rounding in 53 bits, so this equals one exact rounding. */
@@ -325,11 +297,10 @@ uint64_t sl_encode_row(int format, struct sl_matrix_scale matrix, const float *w
         for (unsigned i = 0; i < book.n; i++)
             code_of[(int)book.value[i] + 128] = book.code[i];
     }
-    fit_fn *const fit = find_fit();
     uint64_t raised = 0;
     for (uint64_t g = 0; g < k / SL_BLOCK; g++) {
         float value[SL_BLOCK];
-        raised += fit(four ? &book : NULL, w + g * SL_BLOCK, matrix.exp, value, scale + g);
+        raised += fit_group(four ? &book : NULL, w + g * SL_BLOCK, matrix.exp, value, scale + g);
         for (unsigned i = 0; i < SL_BLOCK; i++) {
             int v = (int)value[i];
             code[g * SL_BLOCK + i] = four ? code_of[v + 128] : (uint8_t)v;
